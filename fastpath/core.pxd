@@ -1,0 +1,65 @@
+"""What one engine holds, and how its parts say something to the sensor."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from fastpath.events cimport EVENT_APP, EventHead, EventRing, ring_commit, ring_reserve
+from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, FlowTable
+from fastpath.reasons cimport REASONS
+from fastpath.sip cimport SIP_MAX_PACKED, SipScan
+from fastpath.tcp cimport Memory
+from fastpath.verdict cimport TableSet
+from fastpath.wire cimport HashSecret
+
+
+cdef struct Core:
+    FlowTable table
+    EventRing ring
+    Memory memory
+    const TableSet* tables
+    HashSecret flow_secret
+    uint8_t key_secret[16]      # digests of SDES keys and cut identifiers
+    SipScan scan                # one message at a time
+    uint8_t packed[SIP_MAX_PACKED]
+    uint64_t now_ns             # latest packet time
+    uint64_t media_idle_ns
+    uint64_t flow_idle_ns
+    uint32_t finish_at          # next record that the end of the input looks at
+    # counters
+    uint64_t received
+    uint64_t octets
+    uint64_t reason[REASONS]
+    uint64_t duplicates         # RTP packets seen before
+    uint64_t sip_messages
+    uint64_t sip_unreadable
+    uint64_t streams_begun
+    uint64_t streams_refused    # no room
+    uint64_t changes_lost
+
+
+cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32_t size, uint64_t ts_ns,
+                                   bint from_high) noexcept nogil:
+    """Reserve a record of ``size`` octets behind its head, all zero; NULL when there is no room."""
+    cdef EventHead* head = ring_reserve(&c.ring, <uint32_t>sizeof(EventHead) + size)
+    if head == NULL:
+        return NULL
+    memset(<uint8_t*>head + sizeof(EventHead), 0, size)
+    head.kind = kind
+    head.a_is_high = f.flags & FLOW_A_IS_HIGH
+    head.from_a = from_high == head.a_is_high
+    head.flow = f.id
+    head.ts_ns = ts_ns
+    head.key = f.key
+    return head
+
+
+cdef inline void set_app(Core* c, Flow* f, uint8_t app, uint64_t ts_ns) noexcept nogil:
+    """Note what a flow carries; the highest in the order of ``App`` stays."""
+    cdef EventHead* head
+    if app <= f.app:
+        return
+    f.app = app
+    head = begin_event(c, f, EVENT_APP, 8, ts_ns, False)
+    if head != NULL:
+        (<uint8_t*>head)[sizeof(EventHead)] = app
+        ring_commit(&c.ring, head)

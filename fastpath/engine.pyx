@@ -1,0 +1,397 @@
+"""The engine: packets in, records out.
+
+One engine serves one capture thread. Packets are taken in batches of 32: decode all, prefetch the index slots, then the
+flows, then the streams, and only then update, so that the memory of one packet arrives while another is decoded.
+"""
+
+import os
+from functools import lru_cache
+from importlib import resources
+
+from cpython.unicode cimport PyUnicode_DecodeASCII
+from libc.math cimport log10
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fastpath.block cimport FILL_END, FILL_ERROR, FILL_TIMEOUT, PacketRef, PacketSource
+from fastpath.core cimport Core
+from fastpath.ending cimport end_flow, serve_wheel
+from fastpath.events cimport (
+    EVENT_APP, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventFlow, EventHead,
+    EventHello, EventRing, EventStream, EventVerdict, ring_used,
+)
+from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, add_flow, close_table, find_flow, guess_flow, open_table, put_on_wheel
+from fastpath.media cimport media_packet
+from fastpath.octets cimport load_acquire, prefetch, store_release
+from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
+from fastpath.sip cimport sip_unpack
+from fastpath.talk cimport tcp_segment, udp_talk
+from fastpath.verdict cimport CODEC_UNKNOWN, UNIT, Tables
+from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
+
+from fastpath.records import AppSeen, Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
+
+cdef extern from "<arpa/inet.h>" nogil:
+    const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
+    int AF_INET, AF_INET6
+
+cdef enum:
+    BATCH = 32
+    SECRET_OCTETS = 48
+
+REASON_NAMES = (
+    "classified", "ignored.arp", "ignored.llc", "ignored.lldp", "ignored.macsec", "ignored.mpls", "ignored.pppoe",
+    "ignored.ethertype", "ignored.linktype", "ignored.ip-fragment", "ignored.icmp", "ignored.igmp", "ignored.sctp",
+    "ignored.esp", "ignored.gre", "ignored.ip-in-ip", "ignored.ip-protocol", "malformed.link", "malformed.vlan",
+    "malformed.ipv4", "malformed.ipv6", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
+)
+APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "rtcp", "rtp")
+PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
+GRADE_NAMES = (None, "inferred", "proved")
+KEY_EXCHANGE_NAMES = ("", "dtls", "zrtp")
+BASIS_NAMES = (
+    "payload-structure", "tag-present", "dtls", "zrtp", "srtcp-index", "tag-length", "no-codec-fits", "rtcp-compound",
+    "handshake", "null-cipher", "sip-start-line", "looks-uniform", "inconclusive", "too-few-packets",
+)
+STATIC_CODECS = {
+    0: "PCMU", 3: "GSM", 4: "G723", 5: "DVI4", 6: "DVI4", 7: "LPC", 8: "PCMA", 9: "G722", 10: "L16", 11: "L16",
+    12: "QCELP", 13: "CN", 14: "MPA", 15: "G728", 16: "DVI4", 17: "DVI4", 18: "G729", 25: "CelB", 26: "JPEG", 28: "nv",
+    31: "H261", 32: "MPV", 33: "MP2T", 34: "H263",
+}  # RFC 3551 tables 4 and 5
+
+
+@lru_cache(maxsize=1)
+def shipped_tables():
+    """Return the codec tables of the package. Raises ValueError when they are damaged."""
+    return Tables(resources.files("fastpath").joinpath("tables", "tables.bin").read_bytes())
+
+
+@lru_cache(maxsize=4096)
+def basis_words(uint32_t bits):
+    """Return the words of a basis, the strongest first."""
+    return tuple(name for i, name in enumerate(BASIS_NAMES) if bits >> i & 1)
+
+
+cdef object log10_bound(int bits_in_units):
+    """Return the bound on the probability under encryption, as log10; None without evidence."""
+    if bits_in_units <= 0:
+        return None
+    return -bits_in_units / <double>UNIT * log10(2.0)
+
+
+cdef str address_text(const uint64_t* words):
+    cdef char text[64]
+    cdef const uint8_t* octets = <const uint8_t*>words
+    if words[0] == 0 and <uint32_t>words[1] == 0xFFFF0000U:
+        inet_ntop(AF_INET, octets + 12, text, sizeof(text))
+    else:
+        inet_ntop(AF_INET6, octets, text, sizeof(text))
+    return text.decode("ascii")
+
+
+cdef object key_record(const EventHead* head):
+    cdef const FlowKeyBits* k = &head.key
+    cdef uint32_t outer = k.meta >> 20, inner = k.meta >> 8 & 0xFFF
+    low = address_text(k.low), k.ports >> 16
+    high = address_text(k.high), k.ports & 0xFFFF
+    a, b = (high, low) if head.a_is_high else (low, high)
+    vlans = (outer, inner) if outer else (inner,) if inner else ()
+    return FlowKey("udp" if k.meta & 0xFF == PROTO_UDP else "tcp", a[0], a[1], b[0], b[1], vlans)
+
+
+cdef tuple payload_type_list(const uint64_t* seen):
+    cdef int i
+    types = []
+    for i in range(128):
+        if seen[i >> 6] >> (i & 63) & 1:
+            types.append(i)
+    return tuple(types)
+
+
+cdef class Engine:
+    """Follow flows, judge their media, and read their signalling.
+
+    Args:
+        max_flows: flows held at once; packets of further ones are shed and counted.
+        max_streams: RTP streams held at once, those on probation included.
+        event_bytes: room for records between two calls of ``drain``; a power of two.
+        stream_bytes: what reassembly may hold in all, in octets.
+        media_idle_s: silence that ends a flow of media, in seconds of packet time; at most 500.
+        flow_idle_s: silence that ends any other flow; at most 500.
+        secret: 48 octets for the keyed hashes and digests; random when None. For tests only.
+    Raises:
+        MemoryError: the tables do not fit into the address space.
+        ValueError: an argument is out of range, or the shipped codec tables are damaged.
+    """
+
+    cdef Core core
+    cdef Tables tables
+
+    def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
+                  uint64_t stream_bytes=1 << 26, double media_idle_s=30, double flow_idle_s=300, bytes secret=None):
+        if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
+            raise ValueError("event_bytes: a power of two of at least 131072 is needed")
+        if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
+            raise ValueError("idle times: 1 to 500 seconds are possible")
+        if max_flows < 1 or max_streams < 1 or max_flows > 1 << 28 or max_streams > 1 << 28:
+            raise ValueError("max_flows and max_streams: 1 to 268435456 are possible")
+        secret = os.urandom(SECRET_OCTETS) if secret is None else secret
+        if len(secret) != SECRET_OCTETS:
+            raise ValueError(f"secret: {SECRET_OCTETS} octets are needed")
+        open_table(&self.core.table, max_flows, max_streams)
+        self.core.ring.base = <uint8_t*>calloc(1, event_bytes)
+        if self.core.ring.base == NULL:
+            raise MemoryError("no room for the event ring")
+        self.core.ring.capacity = event_bytes
+        self.core.memory.limit = stream_bytes
+        self.core.media_idle_ns = <uint64_t>(media_idle_s * 1e9)
+        self.core.flow_idle_ns = <uint64_t>(flow_idle_s * 1e9)
+        self.core.finish_at = 1
+        self.tables = shipped_tables()
+        self.core.tables = &self.tables.set
+        memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
+        memcpy(self.core.key_secret, <const uint8_t*>secret + 32, 16)
+
+    def __dealloc__(self):
+        cdef uint32_t number
+        if self.core.ring.base != NULL:
+            # Flows own what they allocated aside; ending them frees it.
+            for number in range(1, self.core.table.fresh_flow):
+                if self.core.table.flows[number].id:
+                    end_flow(&self.core, number, 0)
+        close_table(&self.core.table)
+        free(self.core.ring.base)
+
+    @property
+    def now_ns(self):
+        """The latest packet time, in nanoseconds since the Unix epoch."""
+        return self.core.now_ns
+
+    def process(self, PacketSource source not None, int64_t budget=1 << 20):
+        """Take packets from a source until it has no more, ``budget`` is used up, or the event buffer is half full.
+
+        Returns 1 (call again), 0 (a live source had nothing for now), -1 (end) or -2 (the source is broken; its
+        ``error`` says how). The GIL is released throughout.
+        """
+        cdef int status = 1
+        with nogil:
+            while budget > 0:
+                if ring_used(&self.core.ring) > self.core.ring.capacity // 2:
+                    break
+                status = take_batch(&self.core, source)
+                if status <= 0:
+                    break
+                budget -= status
+                status = 1
+        return status
+
+    def advance(self, uint64_t now_ns):
+        """Let packet time move on without a packet, so that idle flows end."""
+        with nogil:
+            if now_ns > self.core.now_ns:
+                self.core.now_ns = now_ns
+            if self.core.table.wheel_s:
+                serve_wheel(&self.core)
+
+    def finish(self):
+        """End every flow, as the input has ended. Returns True while more remain: drain and call again."""
+        cdef Core* c = &self.core
+        cdef Flow* f
+        with nogil:
+            while c.finish_at < c.table.fresh_flow and ring_used(&c.ring) <= c.ring.capacity // 2:
+                f = &c.table.flows[c.finish_at]
+                if f.id:
+                    end_flow(c, c.finish_at, f.last_ns)
+                c.finish_at += 1
+        if c.finish_at < c.table.fresh_flow:
+            return True
+        c.finish_at = 1
+        memset(c.table.wheel, 0, sizeof(c.table.wheel))
+        return False
+
+    def counters(self):
+        """Return the engine's counts by name; every name is there from the start."""
+        cdef Core* c = &self.core
+        cdef int i
+        counts = {"received": c.received, "octets": c.octets}
+        for i in range(REASONS):
+            counts[REASON_NAMES[i]] = c.reason[i]
+        counts["duplicates"] = c.duplicates
+        counts["flows"] = c.table.flow_count
+        counts["flows_begun"] = c.table.next_id - 1
+        counts["streams"] = c.table.stream_count
+        counts["streams_begun"] = c.streams_begun
+        counts["streams_refused"] = c.streams_refused
+        counts["sip_messages"] = c.sip_messages
+        counts["sip_unreadable"] = c.sip_unreadable
+        counts["reassembly_bytes"] = c.memory.used
+        counts["reassembly_lost_bytes"] = c.memory.lost
+        counts["events_lost"] = c.ring.lost
+        counts["changes_lost"] = c.changes_lost
+        return counts
+
+    def drain(self):
+        """Return the records since the last call, in the order in which they came to be."""
+        cdef EventRing* ring = &self.core.ring
+        cdef uint64_t tail = ring.tail, head = load_acquire(&ring.head)
+        cdef EventHead* event
+        out = []
+        while tail != head:
+            event = <EventHead*>(ring.base + (tail & (ring.capacity - 1)))
+            if event.kind != EVENT_PAD:
+                out.append(self.record(event))
+            tail += event.size
+        store_release(&ring.tail, tail)
+        return out
+
+    cdef object record(self, const EventHead* head):
+        cdef const uint8_t* body = <const uint8_t*>head + sizeof(EventHead)
+        key = key_record(head)
+        if head.kind == EVENT_SIP:
+            return sip_unpack(body + 8, (<const uint32_t*>body)[0], head.flow, head.ts_ns, key, head.from_a)
+        if head.kind == EVENT_FLOW:
+            return self.flow_record(head, key)
+        if head.kind == EVENT_VERDICT:
+            return self.verdict_record(head, key)
+        if head.kind == EVENT_HELLO:
+            return hello_record(<const EventHello*>body, head, key)
+        return AppSeen(head.flow, head.ts_ns, key, APP_NAMES[body[0]])
+
+    cdef str codec_name(self, uint16_t codec, int payload_type):
+        # What the payload showed comes before what the payload type says.
+        if codec != CODEC_UNKNOWN:
+            return self.tables.codecs[self.tables.set.table[codec].codec]
+        return STATIC_CODECS.get(payload_type, "")
+
+    cdef object verdict_record(self, const EventHead* head, object key):
+        cdef const EventVerdict* v = <const EventVerdict*>(<const uint8_t*>head + sizeof(EventHead))
+        return Verdict(
+            head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type,
+            self.codec_name(v.codec, v.payload_type), PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous],
+            GRADE_NAMES[v.grade], basis_words(v.basis), log10_bound(v.bits), v.packet, v.elapsed_ns,
+        )
+
+    cdef object stream_record(self, const EventStream* s):
+        types = payload_type_list(s.payload_types)
+        return StreamStats(
+            s.ssrc, bool(s.from_a), types, self.codec_name(s.codec, types[0] if types else -1),
+            PROTECTION_NAMES[s.protection], GRADE_NAMES[s.grade], basis_words(s.basis), log10_bound(s.bits),
+            s.decided_packet, s.decided_ns, s.packets, s.lost, s.duplicates, s.reordered,
+            s.jitter_s * 1000.0 if s.jitter_s >= 0 else None, s.dscp, s.first_ns, s.last_ns,
+        )
+
+    cdef object flow_record(self, const EventHead* head, object key):
+        cdef const EventFlow* e = <const EventFlow*>(<const uint8_t*>head + sizeof(EventHead))
+        cdef const uint8_t* at = <const uint8_t*>e + sizeof(EventFlow)
+        cdef const EventChange* change
+        cdef int i
+        streams = []
+        for i in range(e.streams):
+            streams.append(self.stream_record(<const EventStream*>at))
+            at += sizeof(EventStream)
+        changes = []
+        for i in range(e.changes):
+            change = <const EventChange*>at
+            changes.append(Change(change.packet, change.ts_ns, change.ssrc, PROTECTION_NAMES[change.before],
+                                  PROTECTION_NAMES[change.after]))
+            at += sizeof(EventChange)
+        hello = hello_record(<const EventHello*>at, head, key) if e.hello else None
+        streams.reverse()       # the core lists the latest first
+        return FlowEnded(
+            head.flow, head.ts_ns, key, APP_NAMES[e.app], PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade],
+            basis_words(e.basis), log10_bound(e.bits), e.decided_packet, e.decided_ns,
+            KEY_EXCHANGE_NAMES[e.key_exchange], bool(e.rtcp_mux), PROTECTION_NAMES[e.rtcp_protection],
+            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), (), hello, e.packets, e.octets, e.first_ns,
+            e.last_ns,
+        )
+
+
+cdef object hello_record(const EventHello* e, const EventHead* head, object key):
+    return Hello(
+        head.flow, head.ts_ns, key, "dtls" if e.is_dtls else "tls", e.version, e.cipher,
+        PyUnicode_DecodeASCII(e.name, e.name_len, "replace"), PyUnicode_DecodeASCII(e.alpn, e.alpn_len, "replace"),
+        e.srtp_profile,
+    )
+
+
+cdef inline uint32_t flow_of(Core* c, const Decoded* d, uint32_t guessed) noexcept nogil:
+    cdef uint32_t hash = <uint32_t>(d.hash >> 32), number
+    cdef Flow* f
+    if guessed and same_key(&c.table.flows[guessed].key, &d.key) and c.table.flows[guessed].id:
+        return guessed
+    number = find_flow(&c.table, &d.key, hash)
+    if number:
+        return number
+    number = add_flow(&c.table, &d.key, hash)
+    if number == 0:
+        return 0
+    f = &c.table.flows[number]
+    f.first_ns = d.ts_ns
+    if d.from_high:
+        f.flags |= FLOW_A_IS_HIGH
+    # Media may end it sooner than anything else; whatever it turns out to be, it is looked at then.
+    put_on_wheel(&c.table, number, (d.ts_ns + c.media_idle_ns) // 1000000000 + 1)
+    return number
+
+
+cdef inline void update(Core* c, const Decoded* d, uint32_t number) noexcept nogil:
+    cdef Flow* f = &c.table.flows[number]
+    f.packets[d.from_high] += 1
+    f.octets += d.wirelen
+    if d.ts_ns > f.last_ns:
+        f.last_ns = d.ts_ns
+    if d.proto == PROTO_UDP:
+        if d.payload_len:
+            if d.payload[0] >> 6 == 2:
+                media_packet(c, f, d)
+            else:
+                udp_talk(c, f, d)
+    else:
+        tcp_segment(c, f, d)
+
+
+cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
+    """Take up to BATCH packets. Returns how many, or what the source said."""
+    cdef PacketRef refs[BATCH]
+    cdef Decoded decoded[BATCH]
+    cdef uint32_t guessed[BATCH]
+    cdef uint32_t number
+    cdef Flow* f
+    cdef int got, i, n = 0, reason
+    got = source.fill(refs, BATCH)
+    if got <= 0:
+        return got
+    for i in range(got):
+        c.octets += refs[i].wirelen
+        if refs[i].ts_ns > c.now_ns:
+            c.now_ns = refs[i].ts_ns
+        reason = decode_packet(&refs[i], &c.flow_secret, &decoded[n])
+        if reason != CLASSIFIED:
+            c.reason[reason] += 1
+            continue
+        prefetch(&c.table.index[<uint32_t>(decoded[n].hash >> 32) & c.table.index_mask])
+        n += 1
+    c.received += got
+    if c.table.wheel_s == 0:
+        c.table.wheel_s = refs[0].ts_ns // 1000000000
+    for i in range(n):
+        guessed[i] = guess_flow(&c.table, <uint32_t>(decoded[i].hash >> 32))
+        if guessed[i]:
+            prefetch(&c.table.flows[guessed[i]])
+            prefetch(<uint8_t*>&c.table.flows[guessed[i]] + 64)
+    for i in range(n):
+        if guessed[i] and decoded[i].proto == PROTO_UDP:
+            number = c.table.flows[guessed[i]].recent[decoded[i].from_high]
+            if number:
+                prefetch(&c.table.streams[number])
+                prefetch(<uint8_t*>&c.table.streams[number] + 64)
+    for i in range(n):
+        number = flow_of(c, &decoded[i], guessed[i])
+        if number == 0:
+            c.reason[SHED_FLOW_TABLE] += 1
+            continue
+        c.reason[CLASSIFIED] += 1
+        update(c, &decoded[i], number)
+    serve_wheel(c)
+    return got

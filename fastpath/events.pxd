@@ -1,0 +1,147 @@
+"""The event ring: how records cross from the capture thread to the sensor's.
+
+One producer (the engine) and one consumer (``Engine.drain``), no lock. A record is an EventHead, a fixed struct and,
+for some kinds, an array or packed bytes behind it; it never wraps. The producer reserves, fills and commits; when there
+is no room the record is lost and counted, and packets go on.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastpath.octets cimport load_acquire, store_release
+from fastpath.wire cimport FlowKeyBits
+
+cdef enum:
+    EVENT_PAD = 0           # the rest of the ring before it starts over
+    EVENT_APP = 1
+    EVENT_VERDICT = 2
+    EVENT_HELLO = 3
+    EVENT_SIP = 4
+    EVENT_FLOW = 5
+
+    MAX_EVENT_STREAMS = 64
+    MAX_EVENT_CHANGES = 64
+    MAX_SIP_EVENT = 16384
+
+
+cdef struct EventHead:
+    uint32_t size           # octets of the whole record, a multiple of 8
+    uint16_t kind
+    uint8_t a_is_high       # the flow's first sender is the key's high end
+    uint8_t from_a
+    uint64_t flow
+    uint64_t ts_ns
+    FlowKeyBits key
+
+
+cdef struct EventVerdict:
+    uint64_t elapsed_ns
+    uint32_t ssrc
+    uint32_t packet
+    uint32_t basis
+    int32_t bits            # log2 of the evidence, in 1/32 bit
+    uint8_t payload_type
+    uint8_t protection
+    uint8_t previous        # PROTECTION_NONE for the first verdict
+    uint8_t grade
+    uint16_t codec
+
+
+cdef struct EventHello:
+    uint16_t version
+    uint16_t cipher
+    uint16_t srtp_profile
+    uint8_t is_dtls
+    uint8_t name_len
+    uint8_t alpn_len
+    char name[255]
+    char alpn[255]
+
+
+cdef struct EventStream:
+    uint64_t first_ns
+    uint64_t last_ns
+    uint64_t decided_ns
+    uint64_t payload_types[2]   # bit n: type n was seen
+    uint32_t ssrc
+    uint32_t packets
+    uint32_t lost
+    uint32_t duplicates
+    uint32_t reordered
+    uint32_t decided_packet
+    uint32_t basis
+    int32_t bits
+    float jitter_s              # negative: clock rate unknown
+    uint16_t codec
+    uint8_t protection
+    uint8_t grade
+    uint8_t dscp
+    uint8_t from_a
+
+
+cdef struct EventChange:
+    uint64_t ts_ns
+    uint32_t packet
+    uint32_t ssrc
+    uint8_t before
+    uint8_t after
+
+
+cdef struct EventFlow:
+    uint64_t packets
+    uint64_t octets
+    uint64_t first_ns
+    uint64_t last_ns
+    uint64_t decided_ns
+    uint32_t decided_packet
+    uint32_t basis
+    uint32_t rtcp_basis
+    int32_t bits
+    uint16_t streams            # EventStream records that follow, then the changes, then one EventHello or none
+    uint16_t changes
+    uint8_t app
+    uint8_t protection
+    uint8_t grade
+    uint8_t key_exchange
+    uint8_t rtcp_mux
+    uint8_t rtcp_protection
+    uint8_t hello
+
+
+cdef struct EventRing:
+    uint8_t* base
+    uint64_t capacity       # a power of two
+    uint64_t head           # octets ever written; the producer's
+    uint64_t tail           # octets ever read; the consumer's
+    uint64_t lost           # records that found no room
+
+
+cdef inline uint64_t ring_used(EventRing* ring) noexcept nogil:
+    return ring.head - load_acquire(&ring.tail)
+
+
+cdef inline EventHead* ring_reserve(EventRing* ring, uint32_t size) noexcept nogil:
+    """Return room for ``size`` octets, EventHead included and zeroed, or NULL when there is none."""
+    cdef uint64_t at, left, need
+    cdef EventHead* pad
+    cdef EventHead* head
+    size = (size + 7) & ~<uint32_t>7
+    at = ring.head & (ring.capacity - 1)
+    left = ring.capacity - at
+    need = size if size <= left else size + left
+    if ring_used(ring) + need > ring.capacity:
+        ring.lost += 1
+        return NULL
+    if size > left:
+        # Sizes are multiples of 8 and so is the capacity: at least size and kind fit.
+        pad = <EventHead*>(ring.base + at)
+        pad.size = <uint32_t>left
+        pad.kind = EVENT_PAD
+        store_release(&ring.head, ring.head + left)
+        at = 0
+    head = <EventHead*>(ring.base + at)
+    head.size = size
+    return head
+
+
+cdef inline void ring_commit(EventRing* ring, EventHead* head) noexcept nogil:
+    store_release(&ring.head, ring.head + head.size)

@@ -1,0 +1,432 @@
+"""RTP and RTCP of a flow: validity, statistics, and when the verdict is given.
+
+Read first: RFC 3550 sections 6.4.1, A.1, A.3 and A.8; RFC 7983 for what else shares a media port.
+"""
+
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc
+
+from fastpath.core cimport Core, begin_event, set_app
+from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
+from fastpath.flow cimport (
+    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_FROM_HIGH, STREAM_SAID,
+    STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
+)
+from fastpath.names cimport (
+    APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM, BASIS_NO_CODEC_FITS,
+    BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW, BASIS_ZRTP, GRADE_INFERRED,
+    GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_UNDETERMINED,
+)
+from fastpath.octets cimport be32
+from fastpath.rtp cimport (
+    MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER, RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES,
+    VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_tag_length, rtcp_parse, rtp_parse, srtcp_place,
+    static_clock, tiles_until,
+)
+from fastpath.verdict cimport (
+    CODEC_UNKNOWN, MIN_SCORED, judge_clear, judge_packet, judge_rejects, judge_restart, judge_uniform,
+)
+from fastpath.wire cimport Decoded
+
+cdef enum:
+    OTHER_TYPE_RUN = 8          # packets of a new payload type before the stream is taken to have changed to it
+    WATCH_MASK = 31             # of every 32 packets of a settled stream …
+    WATCH_BURST = 2             # … so many are scored
+    MAX_DOUBTS = 3
+    WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
+    CLOCK_PACKETS = 25          # packets before the clock rate of a dynamic type is told from its timestamps
+
+
+cdef inline Stream* find_stream(Core* c, Flow* f, uint32_t ssrc, bint from_high) noexcept nogil:
+    cdef uint32_t number = f.recent[from_high]
+    cdef Stream* s
+    if number:
+        s = &c.table.streams[number]
+        if s.ssrc == ssrc:
+            return s
+    number = f.streams
+    while number:
+        s = &c.table.streams[number]
+        if s.ssrc == ssrc and ((s.flags & STREAM_FROM_HIGH) != 0) == from_high:
+            f.recent[from_high] = number
+            return s
+        number = s.next
+    return NULL
+
+
+cdef inline Stream* begin_stream(Core* c, Flow* f, const Decoded* d, const RtpHeader* h) noexcept nogil:
+    # Unproved streams of a flow share a few records: the one that was silent longest makes room, so that a flow of
+    # something else cannot fill the table.
+    cdef uint32_t number = f.streams, oldest = 0, unproved = 0, next
+    cdef Stream* s
+    while number:
+        s = &c.table.streams[number]
+        if not s.flags & STREAM_VALID:
+            unproved += 1
+            if oldest == 0 or s.last_ns < c.table.streams[oldest].last_ns:
+                oldest = number
+        number = s.next
+    if unproved >= MAX_PROBATION or (oldest and f.stream_count >= MAX_FLOW_STREAMS):
+        number = oldest
+        s = &c.table.streams[number]
+        next = s.next
+        s[0] = c.table.streams[0]       # record 0 is all zero
+        s.next = next
+    elif f.stream_count >= MAX_FLOW_STREAMS:
+        c.streams_refused += 1
+        return NULL
+    else:
+        number = add_stream(&c.table)
+        if number == 0:
+            c.streams_refused += 1
+            return NULL
+        s = &c.table.streams[number]
+        s.next = f.streams
+        f.streams = number
+        f.stream_count += 1
+    f.recent[d.from_high] = number
+    s.ssrc = h.ssrc
+    s.seq = h.seq
+    s.timestamp = h.timestamp
+    s.first_timestamp = h.timestamp
+    s.payload_type = h.payload_type
+    s.flags = STREAM_FROM_HIGH if d.from_high else 0
+    s.clock = static_clock(h.payload_type)
+    s.protection = PROTECTION_NONE
+    s.codec = CODEC_UNKNOWN
+    s.basis = BASIS_TOO_FEW
+    s.first_ns = d.ts_ns
+    s.window = 1
+    s.expected = 1
+    return s
+
+
+cdef inline void say_verdict(Core* c, Flow* f, Stream* s, uint8_t previous, uint64_t ts_ns) noexcept nogil:
+    cdef EventHead* head = begin_event(c, f, EVENT_VERDICT, sizeof(EventVerdict), ts_ns,
+                                       (s.flags & STREAM_FROM_HIGH) != 0)
+    cdef EventVerdict* v
+    s.flags |= STREAM_SAID
+    if head == NULL:
+        return
+    v = <EventVerdict*>(<uint8_t*>head + sizeof(EventHead))
+    v.ssrc = s.ssrc
+    v.packet = s.packets
+    v.elapsed_ns = ts_ns - s.first_ns if ts_ns > s.first_ns else 0
+    v.basis = s.basis
+    v.bits = s.bits
+    v.payload_type = s.payload_type
+    v.protection = s.protection
+    v.previous = previous
+    v.grade = s.grade
+    v.codec = s.codec
+    ring_commit(&c.ring, head)
+
+
+cdef inline void note_change(Core* c, Flow* f, Stream* s, uint8_t before, uint64_t ts_ns) noexcept nogil:
+    cdef Changes* changes = f.changes
+    if changes == NULL:
+        changes = <Changes*>calloc(1, sizeof(Changes))
+        f.changes = changes
+    if changes == NULL or changes.count == MAX_CHANGES:
+        c.changes_lost += 1
+        return
+    changes.list[changes.count].ts_ns = ts_ns
+    changes.list[changes.count].packet = s.packets
+    changes.list[changes.count].ssrc = s.ssrc
+    changes.list[changes.count].before = before
+    changes.list[changes.count].after = s.protection
+    changes.count += 1
+
+
+cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t grade, uint32_t basis,
+                        uint64_t ts_ns) noexcept nogil:
+    cdef uint8_t before = s.protection
+    s.flags |= STREAM_SETTLED
+    s.doubts = 0
+    if protection == PROTECTION_CLEAR:
+        s.bits = max(s.bits, <int32_t>s.judge.best) if before == protection else s.judge.best
+        if s.judge.best_codec != 0xFF:
+            s.codec = s.judge.best_codec
+    else:
+        s.bits = 0
+    s.grade = grade
+    s.basis = basis
+    s.protection = protection
+    judge_restart(&s.judge)
+    if before == protection:
+        return
+    if s.decided_packet == 0:
+        s.decided_packet = s.packets
+        s.decided_ns = ts_ns - s.first_ns if ts_ns > s.first_ns else 0
+    if before == PROTECTION_CLEAR or before == PROTECTION_ENCRYPTED:
+        note_change(c, f, s, before, ts_ns)
+    say_verdict(c, f, s, before if s.flags & STREAM_SAID else PROTECTION_NONE, ts_ns)
+
+
+cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
+    # The order is the strength of the evidence. A stream that is not proved to be RTP gets no verdict.
+    cdef bint tagged = is_tag_length(s.excess)
+    cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
+    if judge_clear(&s.judge):
+        settle(c, f, s, PROTECTION_CLEAR, GRADE_NONE,
+               BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= 3 else 0), ts_ns)
+    elif covered and tagged and s.excess_run >= 2 and judge_rejects(&s.judge, c.tables):
+        settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
+    elif judge_uniform(&s.judge):
+        if f.flags & FLOW_DTLS_DONE:
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_DTLS, ts_ns)
+        elif f.flags & FLOW_ZRTP_DONE:
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_ZRTP, ts_ns)
+        elif f.rtcp != NULL and f.rtcp.protection == PROTECTION_ENCRYPTED:
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
+        elif covered and judge_rejects(&s.judge, c.tables):
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
+        else:
+            s.basis = BASIS_LOOKS_UNIFORM
+    elif s.judge.scored >= MIN_SCORED:
+        s.basis = BASIS_INCONCLUSIVE
+    if s.protection == PROTECTION_NONE:
+        s.protection = PROTECTION_UNDETERMINED
+        say_verdict(c, f, s, PROTECTION_NONE, ts_ns)
+
+
+cdef inline void watch(Core* c, Flow* f, Stream* s, int16_t best_before, uint64_t ts_ns) noexcept nogil:
+    # A settled stream whose packets speak against its verdict is tested in full again.
+    cdef bint against
+    if s.protection == PROTECTION_CLEAR:
+        against = s.judge.best <= best_before or judge_rejects(&s.judge, c.tables)
+        if judge_clear(&s.judge):
+            judge_restart(&s.judge)
+    else:
+        if judge_clear(&s.judge):
+            decide(c, f, s, ts_ns)
+            return
+        against = s.judge.best > best_before and s.judge.best > 0
+        if s.judge.scored >= WATCH_EPOCH:
+            judge_restart(&s.judge)
+    s.doubts = s.doubts + 1 if against else 0
+    if s.doubts >= MAX_DOUBTS:
+        s.doubts = 0
+        s.flags &= ~STREAM_SETTLED
+        judge_restart(&s.judge)
+
+
+cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) noexcept nogil:
+    # What the payload has beyond its codec's frames. The step before this packet tells how much sound a packet holds.
+    cdef int32_t law = frame_octets(h.payload_type, s.step), excess
+    if law < 0 or length == 0:
+        s.excess_run = 0
+        return
+    excess = <int32_t>length - law
+    if excess < -1000 or excess > 1000:
+        s.excess_run = 0
+        return
+    if excess == s.excess and s.excess_run:
+        if s.excess_run < 255:
+            s.excess_run += 1
+    else:
+        if s.flags & STREAM_SETTLED and s.excess_run >= 3:
+            s.flags &= ~STREAM_SETTLED
+            judge_restart(&s.judge)
+        s.excess = <int16_t>excess
+        s.excess_run = 1
+
+
+cdef inline void follow_jitter(Stream* s, uint32_t timestamp, uint64_t ts_ns) noexcept nogil:
+    # RFC 3550 A.8, with the arrival time in timestamp units since the stream began.
+    cdef int32_t transit, difference
+    cdef uint64_t elapsed_us = (ts_ns - s.first_ns) // 1000
+    if ts_ns < s.first_ns:
+        return
+    transit = <int32_t>(<uint32_t>(elapsed_us * s.clock // 1000000) - (timestamp - s.first_timestamp))
+    difference = transit - s.transit
+    s.transit = transit
+    if difference < 0:
+        difference = -difference
+    s.jitter += (<float>difference - s.jitter) * <float>0.0625
+
+
+cdef inline uint32_t nearest_clock(uint64_t units, uint64_t ns) noexcept nogil:
+    # The clock rates of RFC 3551 and of the codecs registered since; 0 when none is within an eighth.
+    cdef uint64_t rate
+    if ns == 0:
+        return 0
+    rate = units * 1000000 // (ns // 1000 + 1)
+    if 7000 <= rate <= 9000:
+        return 8000
+    if 14000 <= rate <= 18000:
+        return 16000
+    if 28000 <= rate <= 36000:
+        return 32000
+    if 42000 <= rate < 46000:
+        return 44100
+    if 46000 <= rate <= 54000:
+        return 48000
+    if 79000 <= rate <= 101000:
+        return 90000
+    return 0
+
+
+cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpHeader* h, bint new_frame) noexcept nogil:
+    cdef const uint8_t* payload
+    cdef uint32_t captured, length
+    cdef int16_t before
+    length = d.payload_wire - h.octets
+    if h.payload_type != s.payload_type:
+        # Events and comfort noise come between the codec's packets under types of their own.
+        s.other_run += 1
+        if s.other_run < OTHER_TYPE_RUN:
+            return
+        s.payload_type = h.payload_type
+        s.clock = static_clock(h.payload_type)
+        s.flags &= ~STREAM_SETTLED
+        s.excess_run = 0
+        judge_restart(&s.judge)
+    s.other_run = 0
+    if s.flags & STREAM_VALID or s.steps:
+        follow_length(s, h, length)
+    if s.flags & STREAM_SETTLED and (s.packets & WATCH_MASK) >= WATCH_BURST:
+        return
+    captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
+    payload = d.payload + h.octets
+    before = s.judge.best
+    judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame,
+                 s.excess == 0 and s.excess_run >= 3)
+    if not s.flags & STREAM_VALID:
+        return
+    if s.flags & STREAM_SETTLED:
+        watch(c, f, s, before, d.ts_ns)
+    else:
+        decide(c, f, s, d.ts_ns)
+
+
+cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader* h) noexcept nogil:
+    cdef Stream* s = find_stream(c, f, h.ssrc, d.from_high)
+    cdef int16_t ahead
+    cdef int32_t moved
+    cdef bint new_frame = True
+    if s == NULL:
+        s = begin_stream(c, f, d, h)
+        if s == NULL:
+            return
+    else:
+        ahead = <int16_t>(h.seq - s.seq)
+        if ahead <= 0:
+            if ahead > -WINDOW:
+                if s.window >> <uint16_t>-ahead & 1:
+                    s.duplicates += 1
+                    c.duplicates += 1
+                    return
+                s.window |= <uint64_t>1 << <uint16_t>-ahead
+                s.reordered += 1
+                s.packets += 1
+                s.last_ns = d.ts_ns
+                return
+            if not (s.has_resync and h.seq == s.resync):
+                s.has_resync = True
+                s.resync = h.seq + 1
+                return
+        moved = <int32_t>(h.timestamp - s.timestamp)
+        new_frame = moved != 0
+        if ahead <= 0 or ahead > MAX_DROPOUT:
+            # Sequence numbers began anew, or so much was lost that counting it would say nothing.
+            if ahead > 0 and not (s.has_resync and h.seq == s.resync):
+                s.has_resync = True
+                s.resync = h.seq + 1
+                return
+            s.has_resync = False
+            s.window = 1
+            s.expected += 1
+            s.excess_run = 0
+            if not s.flags & STREAM_VALID:
+                s.steps = 0
+        else:
+            s.expected += <uint16_t>ahead
+            s.window = s.window << ahead | 1 if ahead < WINDOW else 1
+            if ahead == 1 and 0 < moved <= 0xFFFF:
+                s.step = <uint16_t>moved
+            if not s.flags & STREAM_VALID:
+                if ahead <= MAX_VALID_STEP and -MAX_VALID_TS_STEP < moved < MAX_VALID_TS_STEP:
+                    s.steps += 1
+                    if s.steps >= VALID_STEPS and (h.payload_type == s.payload_type or s.other_run < VALID_STEPS):
+                        s.flags |= STREAM_VALID
+                        c.streams_begun += 1
+                        set_app(c, f, APP_RTP, d.ts_ns)
+                else:
+                    s.steps = 0
+        s.seq = h.seq
+        s.timestamp = h.timestamp
+    s.packets += 1
+    s.last_ns = d.ts_ns
+    s.dscp = d.tos >> 2
+    s.payload_types[h.payload_type >> 6] |= <uint64_t>1 << (h.payload_type & 63)
+    if s.clock:
+        follow_jitter(s, h.timestamp, d.ts_ns)
+    elif s.packets >= CLOCK_PACKETS and h.payload_type == s.payload_type and d.ts_ns > s.first_ns:
+        s.clock = nearest_clock(h.timestamp - s.first_timestamp, d.ts_ns - s.first_ns)
+        s.transit = <int32_t>(<uint32_t>((d.ts_ns - s.first_ns) // 1000 * s.clock // 1000000)
+                              - (h.timestamp - s.first_timestamp))
+    score(c, f, s, d, h, new_frame)
+
+
+cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexcept nogil:
+    cdef RtcpState* r = f.rtcp
+    cdef const uint8_t* p = d.payload
+    cdef uint32_t n = d.payload_wire, at, word, step, ssrc
+    cdef int i
+    cdef bint known, clear = False, proved = False
+    if r == NULL:
+        r = <RtcpState*>calloc(1, sizeof(RtcpState))
+        if r == NULL:
+            return
+        r.protection = PROTECTION_NONE
+        f.rtcp = r
+    r.packets += 1
+    if form > RTCP_HEADER:
+        r.plain += 1
+        r.basis |= BASIS_COMPOUND
+        clear = form == RTCP_COMPOUND or r.plain > 1
+    elif d.payload_len == n:
+        ssrc = be32(p + 4)
+        known = r.have[d.from_high] and r.ssrc[d.from_high] == ssrc
+        for i in range(SRTCP_PLACES):
+            at = srtcp_place[i]
+            word = be32(p + n - at) if n >= 8 + at else 0
+            step = word - r.word[d.from_high][i]
+            if known and word and r.word[d.from_high][i] and 1 <= step <= SRTCP_MAX_STEP:
+                if word >> 31:
+                    proved = True
+                elif tiles_until(p, n - at) or (at <= 12 and n > at + 16 and tiles_until(p, n - at - 16)):
+                    # E unset: authenticated, and readable by all (RFC 3711 section 3.4)
+                    clear = True
+                    r.basis |= BASIS_TAG_PRESENT | BASIS_COMPOUND
+            r.word[d.from_high][i] = word
+        r.have[d.from_high] = True
+        r.ssrc[d.from_high] = ssrc
+    if clear:
+        r.protection = PROTECTION_CLEAR
+    elif proved:
+        r.proved += 1
+        r.basis |= BASIS_SRTCP_INDEX
+        if r.protection != PROTECTION_CLEAR:
+            r.protection = PROTECTION_ENCRYPTED
+    if r.protection != PROTECTION_NONE:
+        set_app(c, f, APP_RTCP, d.ts_ns)
+    elif f.app == APP_RTP:
+        r.protection = PROTECTION_UNDETERMINED
+
+
+cdef inline bint media_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    """Take a datagram whose first octet is in 128 to 191 (RFC 7983). Return whether its header was RTP's or RTCP's."""
+    cdef RtpHeader h
+    cdef int form
+    if d.payload_len >= 8 and 200 <= d.payload[1] <= 207:
+        form = rtcp_parse(d.payload, d.payload_len, d.payload_wire)
+        if form == RTCP_NOT:
+            return False
+        rtcp_packet(c, f, d, form)
+        return True
+    if not rtp_parse(d.payload, d.payload_len, d.payload_wire, &h):
+        return False
+    rtp_packet(c, f, d, &h)
+    return True

@@ -1,0 +1,49 @@
+"""The closed sets that verdicts and flows are described with; ``names`` in engine.pyx gives their words."""
+
+cdef enum:
+    APP_OTHER = 0
+    APP_STUN
+    APP_TURN
+    APP_ZRTP
+    APP_DTLS
+    APP_TLS
+    APP_SIP
+    APP_RTCP
+    APP_RTP
+    APPS
+
+cdef enum:
+    PROTECTION_NONE = 0         # no verdict yet
+    PROTECTION_NOT_APPLICABLE
+    PROTECTION_NOT_OBSERVED
+    PROTECTION_UNDETERMINED
+    PROTECTION_ENCRYPTED
+    PROTECTION_CLEAR
+    PROTECTIONS
+
+cdef enum:
+    GRADE_NONE = 0
+    GRADE_INFERRED
+    GRADE_PROVED
+
+cdef enum:
+    KEYS_NONE = 0
+    KEYS_DTLS
+    KEYS_ZRTP
+
+cdef enum:
+    # A set of bits; the words of the output come in this order, the strongest first.
+    BASIS_PAYLOAD_STRUCTURE = 1 << 0
+    BASIS_TAG_PRESENT = 1 << 1
+    BASIS_DTLS = 1 << 2
+    BASIS_ZRTP = 1 << 3
+    BASIS_SRTCP_INDEX = 1 << 4
+    BASIS_TAG_LENGTH = 1 << 5
+    BASIS_NO_CODEC_FITS = 1 << 6
+    BASIS_COMPOUND = 1 << 7         # RTCP whose packets tile the datagram (RFC 3550 section 6.1)
+    BASIS_HANDSHAKE = 1 << 8
+    BASIS_NULL_CIPHER = 1 << 9
+    BASIS_START_LINE = 1 << 10
+    BASIS_LOOKS_UNIFORM = 1 << 11
+    BASIS_INCONCLUSIVE = 1 << 12     # structure that is too weak for either verdict
+    BASIS_TOO_FEW = 1 << 13

@@ -1,0 +1,183 @@
+"""The records that the packet core hands to the sensor: the whole seam between the two.
+
+They are made at event rate (a flow recognised, a verdict reached, a SIP message, a flow ended), never per packet.
+Times are nanoseconds since the Unix epoch by the packets' own clock. Addresses are text as RFC 5952 writes them.
+No record holds audio, digits, keys or passwords: an ``a=crypto`` key is a salted digest before it gets here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class FlowKey(NamedTuple):
+    """The two ends of a flow; ``a`` is the side that sent first."""
+
+    proto: str  # "udp" or "tcp"
+    a: str
+    a_port: int
+    b: str
+    b_port: int
+    vlans: tuple[int, ...]  # outermost first, priority tags left out
+
+
+@dataclass(slots=True)
+class AppSeen:
+    """What a flow carries became known, or known better (DTLS, then the media it keyed)."""
+
+    flow: int  # never used again in a process
+    ts_ns: int
+    key: FlowKey
+    app: str  # the values of the output contract: "sip", "rtp", "tls", …
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The protection of one stream, when first reached and at every change."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    ssrc: int
+    from_a: bool
+    payload_type: int
+    codec: str  # "" when unknown
+    protection: str  # "clear", "encrypted" or "undetermined"
+    previous: str | None  # the protection before; None for the first verdict
+    grade: str | None  # "proved" or "inferred", with "encrypted" only
+    basis: tuple[str, ...]  # the strongest first
+    log10_p: float | None  # bound on the probability of this evidence under encryption; with "clear" only
+    packet: int  # number of the deciding packet among the stream's media packets, 1 = first
+    elapsed_ns: int  # from the stream's first packet to the deciding one
+
+
+@dataclass(slots=True)
+class Hello:
+    """The server's (or a DTLS server's) answer in a handshake: what was agreed."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    kind: str  # "tls" or "dtls"
+    version: int  # as on the wire (0x0303, 0xfefd), from supported_versions where present
+    cipher: int  # IANA cipher suite number
+    server_name: str  # SNI of the ClientHello, "" when not seen
+    alpn: str  # protocol the server chose, "" when none
+    srtp_profile: int  # use_srtp profile the server chose (RFC 5764), 0 when none
+
+
+@dataclass(slots=True)
+class SdpCrypto:
+    """One ``a=crypto`` line (RFC 4568): the suite, and a salted digest in place of the key."""
+
+    tag: int
+    suite: str
+    key_digest: int
+    unencrypted_srtp: bool
+    unencrypted_srtcp: bool
+    unauthenticated_srtp: bool
+
+
+@dataclass(slots=True)
+class SdpMedia:
+    """One ``m=`` line with what applies to it from session level (RFC 8866)."""
+
+    media: str  # "audio", "video", …
+    port: int  # 0: refused (RFC 3264 section 6)
+    profile: str  # "RTP/AVP", "UDP/TLS/RTP/SAVPF", …
+    address: str  # from the nearest c= line; "" when there is none
+    direction: str  # "sendrecv", "sendonly", "recvonly" or "inactive"
+    payload_types: tuple[tuple[int, str], ...]  # (number, encoding/clock as in rtpmap, "" when not mapped)
+    cryptos: tuple[SdpCrypto, ...]
+    fingerprint: str  # "sha-256 AB:CD…" as a=fingerprint carries it, normalised in case; "" when none
+    setup: str  # a=setup value, "" when none
+    zrtp_hash: bool
+    rtcp_mux: bool
+    rtcp_port: int  # a=rtcp, 0 when none
+    candidates: tuple[tuple[str, int], ...]  # addresses and ports of a=candidate, component 1
+
+
+@dataclass(slots=True)
+class SipMessage:
+    """One SIP message that was read from the wire, whole or cut (RFC 3261)."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    from_a: bool
+    method: str  # of the request; for a response the CSeq method
+    status: int  # 0 for a request
+    cseq: int
+    call_id: str  # bounded; longer ones are cut and end in a digest
+    from_tag: str
+    to_tag: str
+    from_user: str  # in memory only; leaves the process as a pseudonym
+    to_user: str
+    user_agent: str
+    media: tuple[SdpMedia, ...] | None  # None: no SDP body
+
+
+@dataclass(slots=True)
+class StreamStats:
+    """One direction and SSRC of a flow, as counted to its end."""
+
+    ssrc: int
+    from_a: bool
+    payload_types: tuple[int, ...]
+    codec: str
+    protection: str
+    grade: str | None
+    basis: tuple[str, ...]
+    log10_p: float | None
+    decided_packet: int  # 0: never
+    decided_ns: int
+    packets: int
+    lost: int
+    duplicates: int
+    reordered: int
+    jitter_ms: float | None  # None: clock rate unknown
+    dscp: int
+    first_ns: int
+    last_ns: int
+
+
+class Change(NamedTuple):
+    """A stream's protection changed in mid-stream."""
+
+    packet: int
+    ts_ns: int
+    ssrc: int
+    before: str
+    after: str
+
+
+@dataclass(slots=True)
+class FlowEnded:
+    """Everything known of a flow when it went idle, was closed or the input ended."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    app: str
+    protection: str
+    grade: str | None
+    basis: tuple[str, ...]
+    log10_p: float | None
+    decided_packet: int  # 0: never
+    decided_ns: int
+    key_exchange: str  # what the packets show: "dtls", "zrtp" or "" (signalling may add)
+    rtcp_mux: bool
+    rtcp_protection: str  # "clear", "encrypted", "undetermined" or "not-observed"
+    rtcp_basis: tuple[str, ...]
+    streams: tuple[StreamStats, ...]
+    changes: tuple[Change, ...]
+    encapsulation: tuple[str, ...]
+    hello: Hello | None
+    packets: int
+    octets: int  # on the wire
+    first_ns: int
+    last_ns: int
+
+
+Record = AppSeen | Verdict | Hello | SipMessage | FlowEnded

@@ -1,0 +1,60 @@
+"""One TCP conversation that is of interest: both byte streams in order, in bounded memory (RFC 9293 section 3.4).
+
+Segments that come early are held, a few at a time; one that stays missing is given up and what follows is read from
+there, so that a lost packet costs one message and not the conversation. The first copy of an octet counts.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastpath.tls cimport HelloScan
+
+cdef enum:
+    MAX_STREAM_OCTETS = 66560       # a 64 KiB SIP message and the rest of a segment
+    MAX_HELLO_OCTETS = 32768        # handshake octets kept for a hello
+    MAX_HELD_SEGMENTS = 16
+    MAX_HELD_OCTETS = 32768
+
+    SIDE_IDLE = 0
+    SIDE_SIP = 1
+    SIDE_TLS = 2
+    SIDE_DONE = 3
+
+
+cdef struct Segment:
+    uint32_t seq
+    uint32_t octets
+    uint8_t* data
+
+
+cdef struct Side:
+    uint8_t* data               # octets in order that were not consumed yet
+    uint32_t octets
+    uint32_t room
+    uint32_t next_seq
+    uint32_t held_octets
+    uint8_t held
+    uint8_t reads               # SIDE_…
+    Segment segment[MAX_HELD_SEGMENTS]
+
+
+cdef struct Conversation:
+    HelloScan hello
+    uint8_t hello_said
+    Side side[2]                # index 0: from the key's low end
+
+
+cdef struct Memory:
+    # What all conversations may hold together.
+    uint64_t used
+    uint64_t limit
+    uint64_t lost               # octets that found no room, or that a gap cost
+
+
+cdef Conversation* begin_conversation(Memory* memory) noexcept nogil
+cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil
+cdef void begin_side(Side* side, uint8_t reads, uint32_t seq) noexcept nogil
+cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets) noexcept nogil
+cdef bint next_held(Side* side, Memory* memory) noexcept nogil
+cdef void skip_gap(Side* side, Memory* memory) noexcept nogil
+cdef void consume(Side* side, uint32_t octets) noexcept nogil
+cdef void finish_side(Side* side, Memory* memory) noexcept nogil

@@ -1,0 +1,153 @@
+"""TCP streams in order, for the conversations that carry signalling."""
+
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memmove
+
+cdef enum:
+    FIRST_ROOM = 4096
+
+
+cdef Conversation* begin_conversation(Memory* memory) noexcept nogil:
+    cdef Conversation* talk
+    if memory.used + sizeof(Conversation) > memory.limit:
+        return NULL
+    talk = <Conversation*>calloc(1, sizeof(Conversation))
+    if talk != NULL:
+        memory.used += sizeof(Conversation)
+    return talk
+
+
+cdef void drop_held(Side* side, Memory* memory) noexcept nogil:
+    cdef int i
+    for i in range(side.held):
+        free(side.segment[i].data)
+    memory.used -= side.held_octets
+    side.held = 0
+    side.held_octets = 0
+
+
+cdef void finish_side(Side* side, Memory* memory) noexcept nogil:
+    """Nothing more is wanted of this direction."""
+    drop_held(side, memory)
+    free(side.data)
+    memory.used -= side.room
+    side.data = NULL
+    side.octets = 0
+    side.room = 0
+    side.reads = SIDE_DONE
+
+
+cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil:
+    finish_side(&talk.side[0], memory)
+    finish_side(&talk.side[1], memory)
+    memory.used -= sizeof(Conversation)
+    free(talk)
+
+
+cdef void begin_side(Side* side, uint8_t reads, uint32_t seq) noexcept nogil:
+    side.reads = reads
+    side.next_seq = seq
+
+
+cdef bint append(Side* side, Memory* memory, const uint8_t* data, uint32_t octets) noexcept nogil:
+    cdef uint32_t room = side.room if side.room else FIRST_ROOM
+    cdef uint8_t* wider
+    if side.octets + octets > MAX_STREAM_OCTETS:
+        memory.lost += octets
+        return False
+    while room < side.octets + octets:
+        room *= 2
+    if room != side.room:
+        if memory.used + room - side.room > memory.limit:
+            memory.lost += octets
+            return False
+        wider = <uint8_t*>realloc(side.data, room)
+        if wider == NULL:
+            memory.lost += octets
+            return False
+        memory.used += room - side.room
+        side.data = wider
+        side.room = room
+    memcpy(side.data + side.octets, data, octets)
+    side.octets += octets
+    side.next_seq += octets
+    return True
+
+
+cdef void hold(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets) noexcept nogil:
+    cdef uint8_t* copy
+    if side.held_octets + octets > MAX_HELD_OCTETS or memory.used + octets > memory.limit:
+        memory.lost += octets
+        return
+    copy = <uint8_t*>malloc(octets)
+    if copy == NULL:
+        memory.lost += octets
+        return
+    memcpy(copy, data, octets)
+    side.segment[side.held].seq = seq
+    side.segment[side.held].octets = octets
+    side.segment[side.held].data = copy
+    side.held += 1
+    side.held_octets += octets
+    memory.used += octets
+
+
+cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets) noexcept nogil:
+    """Take one segment. Return whether octets were added in order.
+
+    After True call ``next_held`` until it says False. What stays missing is given up when too much waits behind it.
+    """
+    cdef int32_t ahead = <int32_t>(seq - side.next_seq)
+    if ahead > 0:
+        if side.held == MAX_HELD_SEGMENTS or side.held_octets + octets > MAX_HELD_OCTETS:
+            skip_gap(side, memory)
+            ahead = <int32_t>(seq - side.next_seq)
+        if ahead > 0:
+            hold(side, memory, seq, data, octets)
+            return False
+    if <uint32_t>-ahead >= octets:
+        return False                    # all of it was there before
+    return append(side, memory, data + <uint32_t>-ahead, octets - <uint32_t>-ahead)
+
+
+cdef bint next_held(Side* side, Memory* memory) noexcept nogil:
+    """Add a held segment that has become due. Return whether one was added."""
+    cdef int i
+    cdef int32_t behind
+    cdef Segment segment
+    cdef bint added
+    for i in range(side.held):
+        behind = <int32_t>(side.next_seq - side.segment[i].seq)
+        if behind < 0:
+            continue
+        segment = side.segment[i]
+        side.held -= 1
+        side.segment[i] = side.segment[side.held]
+        side.held_octets -= segment.octets
+        memory.used -= segment.octets
+        added = False
+        if <uint32_t>behind < segment.octets:
+            added = append(side, memory, segment.data + behind, segment.octets - behind)
+        free(segment.data)
+        return added or next_held(side, memory)
+    return False
+
+
+cdef void skip_gap(Side* side, Memory* memory) noexcept nogil:
+    """Give up what is missing: go on at the earliest held segment, without the octets before the gap."""
+    cdef int i, first = 0
+    if side.held == 0:
+        return
+    for i in range(1, side.held):
+        if <int32_t>(side.segment[i].seq - side.segment[first].seq) < 0:
+            first = i
+    memory.lost += side.segment[first].seq - side.next_seq
+    side.octets = 0
+    side.next_seq = side.segment[first].seq
+
+
+cdef void consume(Side* side, uint32_t octets) noexcept nogil:
+    """Drop octets from the front."""
+    side.octets -= octets
+    memmove(side.data, side.data + octets, side.octets)

@@ -1,0 +1,59 @@
+"""TLS and DTLS recognised, and what their hellos agree on (RFC 8446, 5246, 9147, 6347, 5764, 6066, 7301)."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+
+cdef enum:
+    # tls_scan, dtls_scan
+    HELLO_NOT = -1              # not TLS, or not DTLS
+    HELLO_MORE = 0              # well-formed so far; the hello is not there, or not whole
+    HELLO_DONE = 1              # a hello was read (tls_scan: or an alert came instead of one)
+
+    # HelloScan.seen
+    SEEN_CLIENT_HELLO = 1
+    SEEN_SERVER_HELLO = 2       # not HelloRetryRequest
+    SEEN_HELLO_RETRY = 4        # RFC 8446 section 4.1.4
+    SEEN_HELLO_VERIFY = 8       # RFC 6347 section 4.2.1
+    SEEN_CHANGE_CIPHER = 16
+    SEEN_PROTECTED = 32         # DTLS record of epoch 1 or more
+    SEEN_APPLICATION = 64
+    SEEN_ALERT = 128            # one that was sent in clear
+    SEEN_PARTIAL = 256          # a hello lay in fragments that were not all read: its fields may be incomplete
+
+    # HelloScan.alpn_offered (RFC 7301)
+    ALPN_SIP = 1                # "sip/2", as IANA has it, or "sip"
+    ALPN_HTTP_1_1 = 2
+    ALPN_H2 = 4
+
+
+cdef struct HelloScan:          # all zero before a flow's first octets; each scan adds to it
+    uint16_t seen               # SEEN_…
+    uint16_t client_version     # highest that the client offers, as on the wire
+    uint16_t version            # what the server chose, as on the wire; supported_versions wins
+    uint16_t cipher             # what the server chose
+    uint16_t srtp_offer         # the client's first use_srtp profile (RFC 5764), 0: none
+    uint16_t srtp_profile       # the server's choice, 0: none seen
+    uint8_t alpn_offered        # ALPN_…
+    uint8_t alert               # description of the last alert in clear
+    uint8_t server_name_len
+    uint8_t alpn_first_len
+    uint8_t alpn_len
+    uint8_t[255] server_name    # SNI; printable ASCII only, anything else is "?"
+    uint8_t[255] alpn_first     # the client's first offer, likewise
+    uint8_t[255] alpn           # the server's choice, likewise
+
+
+# Do the first octets of a TCP stream begin (or continue) a TLS record stream?
+cdef bint tls_probe(const uint8_t* p, uint32_t n) noexcept nogil
+
+# One direction of a stream from its start: HELLO_… Called again with more octets it gives the same and more.
+cdef int tls_scan(const uint8_t* p, uint32_t n, HelloScan* out) noexcept nogil
+
+# Is this datagram made of DTLS records? The unified header of DTLS 1.3 is not enough by itself.
+cdef bint dtls_probe(const uint8_t* p, uint32_t n) noexcept nogil
+
+# One datagram of either direction: HELLO_… Unified headers (RFC 9147 section 4) count once a hello was seen.
+cdef int dtls_scan(const uint8_t* p, uint32_t n, HelloScan* out) noexcept nogil
+
+# Cipher suites that protect integrity at most: TLS_*_WITH_NULL_*, and TLS_SHA256_SHA256 and its like (RFC 9150).
+cdef bint cipher_is_null(uint16_t cipher) noexcept nogil

@@ -1,0 +1,87 @@
+"""The sequential test that tells media in clear from ciphertext: its state and what drives it."""
+
+from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint32_t
+
+cdef enum:
+    UNIT = 32                   # scores are log2 likelihood ratios in 1/32 bit
+
+    MAX_TABLES = 192
+    MAX_CANDIDATES = 10
+    GENERICS = 9                # experts for codecs that no table knows; the bit planes come on top
+    MAX_SCORED_OCTETS = 256     # of one payload
+
+    CLEAR_BITS = 40             # evidence for "clear": at most 2^-40 under encryption
+    REJECT_BITS = 20            # evidence against a codec
+    MAX_GENERIC_BITS = 8        # a stream with more structure than this is not called ciphertext
+    MIN_SCORED = 8              # packets behind "encrypted" when nothing but the payload speaks for it
+    MIN_FRAMES = 4              # of which this many began a frame
+
+    TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
+    TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
+
+    CODEC_UNKNOWN = 0xFFFF
+
+
+cdef struct Table:
+    const int8_t* entries
+    uint32_t states             # contexts of one table (a by-frame table has two such halves)
+    int16_t payload_type        # static type, or -1
+    int16_t prior               # log2 of the inverse weight, in 1/32 bit
+    uint16_t frame_octets
+    uint16_t min_octets
+    uint16_t max_octets
+    uint16_t period_bits
+    uint16_t cap
+    uint16_t codec              # index of its first table: one per codec name
+    uint8_t kind                # 0 octet contexts, 1 bit contexts
+    uint8_t context
+    uint8_t flags
+    uint8_t shift               # from the table's unit to 1/32 bit
+
+
+cdef struct TableSet:
+    Table table[MAX_TABLES]
+    int count
+    uint8_t first_static[128]   # first table of a static payload type, 0xFF when there is none
+    uint8_t static_tables[128]  # how many follow it
+    uint8_t first_dynamic       # dynamic types share the tables from here on
+
+
+cdef struct Candidate:
+    int16_t s                   # evidence for the codec, with restarts
+    int16_t r                   # the same without: how well the codec fits in all
+    uint8_t table
+    uint8_t seen                # packets that it scored, at most 255
+
+
+cdef struct Judge:
+    # 128 octets a stream. Cleared to zero it is ready for a stream's first packet.
+    Candidate candidate[MAX_CANDIDATES]
+    int16_t generic[GENERICS]
+    uint16_t plane[8]           # ones in each bit plane
+    uint16_t equal[8]           # equal neighbours in each bit plane
+    uint16_t plane_octets
+    uint16_t equal_octets
+    uint16_t scored             # packets
+    int16_t best                # evidence for "clear" after weights, 1/32 bit
+    uint8_t previous[4]
+    uint8_t candidates
+    uint8_t next_table          # dynamic types: the next table to try
+    uint8_t frames
+    uint8_t best_codec          # table of the best codec expert, 0xFF when a generic one leads
+    uint8_t epoch               # how often the test began anew; later epochs weigh less
+    uint8_t payload_type
+
+
+cdef class Tables:
+    cdef TableSet set
+    cdef readonly bytes blob
+    cdef readonly tuple codecs
+
+
+cdef void judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
+                       uint8_t payload_type, bint frame_start, bint no_room_for_tag) noexcept nogil
+cdef bint judge_clear(const Judge* judge) noexcept nogil
+cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
+cdef bint judge_uniform(const Judge* judge) noexcept nogil
+cdef void judge_restart(Judge* judge) noexcept nogil

@@ -1,0 +1,293 @@
+"""From a captured frame to its transport payload and flow key.
+
+Read first: IEEE 802.1Q-2022 section 9, RFC 791 section 3.1, RFC 8200 sections 3 and 4, RFC 768, RFC 9293 section 3.1,
+and tcpdump.org/linktypes.html. Every length from the wire is checked against the layer around it and against what was
+captured; a frame cut by the snap length is decoded as far as its headers reach.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastpath.block cimport PacketRef
+from fastpath.octets cimport be16, be32, fold, raw32, raw64
+from fastpath.reasons cimport (
+    CLASSIFIED, IGNORED_ARP, IGNORED_ESP, IGNORED_ETHERTYPE, IGNORED_FRAGMENT, IGNORED_GRE, IGNORED_ICMP, IGNORED_IGMP,
+    IGNORED_IP_IN_IP, IGNORED_IP_PROTOCOL, IGNORED_LINKTYPE, IGNORED_LLC, IGNORED_LLDP, IGNORED_MACSEC, IGNORED_MPLS,
+    IGNORED_PPPOE, IGNORED_SCTP, MALFORMED_IPV4, MALFORMED_IPV6, MALFORMED_LINK, MALFORMED_TCP, MALFORMED_UDP,
+    MALFORMED_VLAN,
+)
+
+cdef enum:
+    PROTO_TCP = 6
+    PROTO_UDP = 17
+
+    TCP_FIN = 0x01
+    TCP_SYN = 0x02
+    TCP_RST = 0x04
+
+    MAX_VLAN_TAGS = 4
+    MAX_IPV6_EXTENSIONS = 8
+
+    LINKTYPE_NULL = 0
+    LINKTYPE_ETHERNET = 1
+    DLT_RAW_BSD = 12
+    LINKTYPE_RAW = 101
+    LINKTYPE_LOOP = 108
+    LINKTYPE_LINUX_SLL = 113
+    LINKTYPE_IPV4 = 228
+    LINKTYPE_IPV6 = 229
+    LINKTYPE_LINUX_SLL2 = 276
+
+
+cdef struct FlowKeyBits:
+    # The two endpoints in a fixed order ("low", "high"), so that both directions give one key. An IPv4 address is
+    # held as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). Words are as they lie in memory: only compared, never counted.
+    uint64_t low[2]
+    uint64_t high[2]
+    uint32_t ports          # low's port in the upper half
+    uint32_t meta           # outer VLAN 12 bits, inner VLAN 12 bits, IP protocol 8 bits
+
+
+cdef struct Decoded:
+    FlowKeyBits key
+    uint64_t hash
+    uint64_t ts_ns
+    const uint8_t* payload
+    uint32_t payload_len    # octets that were captured
+    uint32_t payload_wire   # octets that the headers claim
+    uint32_t wirelen
+    uint32_t tcp_seq
+    uint8_t from_high       # 1 when the sender is the key's high end
+    uint8_t tos
+    uint8_t tcp_flags
+    uint8_t proto
+
+
+cdef struct HashSecret:
+    uint64_t word[4]
+
+
+cdef inline uint64_t hash_key(const FlowKeyBits* k, const HashSecret* s) noexcept nogil:
+    cdef uint64_t h = fold(k.low[1] ^ s.word[0], k.high[1] ^ s.word[1])
+    if k.low[0] | k.high[0]:
+        h ^= fold(k.low[0] ^ s.word[2], k.high[0] ^ s.word[3])
+    return fold(h ^ ((<uint64_t>k.ports << 32) | k.meta), s.word[2] ^ 0x9E3779B97F4A7C15ULL)
+
+
+cdef inline bint same_key(const FlowKeyBits* x, const FlowKeyBits* y) noexcept nogil:
+    return ((x.low[1] ^ y.low[1]) | (x.high[1] ^ y.high[1]) | (x.low[0] ^ y.low[0]) | (x.high[0] ^ y.high[0])
+            | (x.ports ^ y.ports) | (x.meta ^ y.meta)) == 0
+
+
+cdef inline void set_ends(Decoded* d, uint64_t src0, uint64_t src1, uint64_t dst0, uint64_t dst1,
+                          uint16_t sport, uint16_t dport) noexcept nogil:
+    cdef bint swap
+    if src1 != dst1:
+        swap = src1 > dst1
+    elif src0 != dst0:
+        swap = src0 > dst0
+    else:
+        swap = sport > dport
+    d.from_high = swap
+    if swap:
+        d.key.low[0] = dst0
+        d.key.low[1] = dst1
+        d.key.high[0] = src0
+        d.key.high[1] = src1
+        d.key.ports = (<uint32_t>dport << 16) | sport
+    else:
+        d.key.low[0] = src0
+        d.key.low[1] = src1
+        d.key.high[0] = dst0
+        d.key.high[1] = dst1
+        d.key.ports = (<uint32_t>sport << 16) | dport
+
+
+cdef inline int other_protocol(uint8_t proto) noexcept nogil:
+    if proto == 1 or proto == 58:
+        return IGNORED_ICMP
+    if proto == 2:
+        return IGNORED_IGMP
+    if proto == 4 or proto == 41:
+        return IGNORED_IP_IN_IP
+    if proto == 47:
+        return IGNORED_GRE
+    if proto == 50 or proto == 51:
+        return IGNORED_ESP
+    if proto == 132:
+        return IGNORED_SCTP
+    return IGNORED_IP_PROTOCOL
+
+
+cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t claimed, uint8_t proto,
+                                 uint16_t* sport, uint16_t* dport, Decoded* d) noexcept nogil:
+    # captured and claimed: octets from the transport header on, as captured and by the IP header.
+    cdef uint32_t length, header
+    d.proto = proto
+    d.tcp_flags = 0
+    if proto == PROTO_UDP:
+        if captured < 8:
+            return MALFORMED_UDP
+        length = be16(p + 4)
+        # RFC 2675: a jumbogram's UDP length is 0. Otherwise the length must fit the datagram around it.
+        if length < 8 or length > claimed:
+            return MALFORMED_UDP
+        header = 8
+    elif proto == PROTO_TCP:
+        if captured < 20:
+            return MALFORMED_TCP
+        header = (p[12] >> 4) * 4
+        if header < 20 or header > claimed:
+            return MALFORMED_TCP
+        length = claimed
+        d.tcp_seq = be32(p + 4)
+        d.tcp_flags = p[13]
+    else:
+        return other_protocol(proto)
+    sport[0] = be16(p)
+    dport[0] = be16(p + 2)
+    d.payload_wire = length - header
+    if header >= captured:
+        d.payload = p + captured
+        d.payload_len = 0
+    else:
+        d.payload = p + header
+        d.payload_len = min(captured - header, d.payload_wire)
+    return CLASSIFIED
+
+
+cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, Decoded* d) noexcept nogil:
+    cdef uint32_t header, total
+    cdef uint16_t sport = 0, dport = 0
+    cdef int reason
+    if captured < 20 or p[0] >> 4 != 4:
+        return MALFORMED_IPV4
+    header = (p[0] & 15) * 4
+    total = be16(p + 2)
+    if total == 0:
+        total = captured    # segmentation offload leaves it unset on the sending host
+    if header < 20 or total < header or captured < header:
+        return MALFORMED_IPV4
+    if be16(p + 6) & 0x3FFF:
+        return IGNORED_FRAGMENT
+    d.tos = p[1]
+    reason = decode_transport(p + header, min(captured, total) - header, total - header, p[9], &sport, &dport, d)
+    if reason:
+        return reason
+    set_ends(d, 0, (<uint64_t>raw32(p + 12) << 32) | 0xFFFF0000U, 0, (<uint64_t>raw32(p + 16) << 32) | 0xFFFF0000U,
+             sport, dport)
+    return CLASSIFIED
+
+
+cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, Decoded* d) noexcept nogil:
+    cdef uint32_t total, at = 40
+    cdef uint16_t sport = 0, dport = 0
+    cdef uint8_t following
+    cdef int reason, n
+    if captured < 40 or p[0] >> 4 != 6:
+        return MALFORMED_IPV6
+    total = 40 + <uint32_t>be16(p + 4)
+    if total == 40:
+        total = captured
+    following = p[6]
+    d.tos = ((p[0] & 15) << 4) | (p[1] >> 4)
+    for n in range(MAX_IPV6_EXTENSIONS):
+        if following == 44:
+            return IGNORED_FRAGMENT
+        if following != 0 and following != 43 and following != 60 and following != 135:
+            break
+        if at + 8 > captured or at + 8 > total:
+            return MALFORMED_IPV6
+        following = p[at]
+        at += (<uint32_t>p[at + 1] + 1) * 8
+    if at > captured or at > total:
+        return MALFORMED_IPV6
+    reason = decode_transport(p + at, min(captured, total) - at, total - at, following, &sport, &dport, d)
+    if reason:
+        return reason
+    set_ends(d, raw64(p + 8), raw64(p + 16), raw64(p + 24), raw64(p + 32), sport, dport)
+    return CLASSIFIED
+
+
+cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint16_t ethertype, uint32_t vlans,
+                                 Decoded* d) noexcept nogil:
+    # vlans: tags already met, the outer one in the upper 12 of 24 bits.
+    cdef uint32_t at = 0, vid
+    cdef int tags = 0, reason
+    while ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200:
+        if at + 4 > captured or tags == MAX_VLAN_TAGS:
+            return MALFORMED_VLAN
+        vid = be16(p + at) & 0x0FFF     # 0 is a priority tag: no VLAN (IEEE 802.1Q section 9.6)
+        if vid:
+            vlans = ((vlans & 0xFFF) << 12) | vid
+        ethertype = be16(p + at + 2)
+        at += 4
+        tags += 1
+    if ethertype == 0x0800:
+        reason = decode_ipv4(p + at, captured - at, d)
+    elif ethertype == 0x86DD:
+        reason = decode_ipv6(p + at, captured - at, d)
+    elif ethertype == 0x0806:
+        return IGNORED_ARP
+    elif ethertype == 0x88CC:
+        return IGNORED_LLDP
+    elif ethertype == 0x88E5:
+        return IGNORED_MACSEC
+    elif ethertype == 0x8847 or ethertype == 0x8848:
+        return IGNORED_MPLS
+    elif ethertype == 0x8863 or ethertype == 0x8864:
+        return IGNORED_PPPOE
+    elif ethertype <= 1500:
+        return IGNORED_LLC
+    else:
+        return IGNORED_ETHERTYPE
+    d.key.meta = (vlans << 8) | d.proto
+    return reason
+
+
+cdef inline int decode_raw_ip(const uint8_t* p, uint32_t captured, Decoded* d) noexcept nogil:
+    if captured == 0:
+        return MALFORMED_LINK
+    if p[0] >> 4 == 4:
+        return decode_ethertype(p, captured, 0x0800, 0, d)
+    if p[0] >> 4 == 6:
+        return decode_ethertype(p, captured, 0x86DD, 0, d)
+    return MALFORMED_LINK
+
+
+cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, Decoded* d) noexcept nogil:
+    """Fill ``d`` from a captured frame; return CLASSIFIED or the reason. ``d`` is unspecified after a reason."""
+    cdef const uint8_t* p = ref.data
+    cdef uint32_t n = ref.caplen, family, vlans = 0
+    cdef int reason
+    d.ts_ns = ref.ts_ns
+    d.wirelen = ref.wirelen
+    if ref.linktype == LINKTYPE_ETHERNET:
+        if n < 14:
+            return MALFORMED_LINK
+        if ref.vlan_tpid:
+            vlans = ref.vlan_tci & 0x0FFF
+        reason = decode_ethertype(p + 14, n - 14, be16(p + 12), vlans, d)
+    elif ref.linktype == LINKTYPE_LINUX_SLL:
+        if n < 16:
+            return MALFORMED_LINK
+        reason = decode_ethertype(p + 16, n - 16, be16(p + 14), 0, d)
+    elif ref.linktype == LINKTYPE_LINUX_SLL2:
+        if n < 20:
+            return MALFORMED_LINK
+        reason = decode_ethertype(p + 20, n - 20, be16(p), 0, d)
+    elif ref.linktype == LINKTYPE_RAW or ref.linktype == DLT_RAW_BSD or ref.linktype == LINKTYPE_IPV4 or ref.linktype == LINKTYPE_IPV6:
+        reason = decode_raw_ip(p, n, d)
+    elif ref.linktype == LINKTYPE_NULL or ref.linktype == LINKTYPE_LOOP:
+        # The address family is the capturing machine's own: its byte order and AF_INET6 differ between systems,
+        # so the IP version decides.
+        if n < 4:
+            return MALFORMED_LINK
+        family = raw32(p)
+        if family == 0 or (family > 0xFF and family & 0x00FFFFFF):
+            return IGNORED_LINKTYPE
+        reason = decode_raw_ip(p + 4, n - 4, d)
+    else:
+        return IGNORED_LINKTYPE
+    if reason == CLASSIFIED:
+        d.hash = hash_key(&d.key, secret)
+    return reason
