@@ -108,8 +108,9 @@ cdef struct SipScan:
 # Do these octets begin a SIP message? The start line may be cut once method and URI scheme are there.
 cdef bint sip_probe(const uint8_t* p, uint32_t n) noexcept nogil
 
-# Octets of the first message of a stream (RFC 3261 section 18.3), 0: more are needed, -1: no SIP message begins here.
-cdef int64_t sip_frame(const uint8_t* p, uint32_t n) noexcept nogil
+# Octets of the first message of a stream (RFC 3261 section 18.3), 0: its headers have no end yet, -1: no SIP message
+# begins here. More than n: so many are needed. The first `searched` octets are known to hold no end of the headers.
+cdef int64_t sip_frame(const uint8_t* p, uint32_t n, uint32_t searched) noexcept nogil
 
 # After -1: octets to skip, at least 1, to the next possible start line, which may be cut; n when there is none.
 cdef uint32_t sip_resync(const uint8_t* p, uint32_t n) noexcept nogil

@@ -1,0 +1,696 @@
+"""The SIP and SDP scanner: what is SIP, where a message ends, and what it says (RFC 3261, 8866, 4568, 5763)."""
+
+import time
+
+import pytest
+
+from fastpath import sip
+from fastpath.records import SdpCrypto, SdpMedia, SipMessage
+
+SECRET = bytes(range(16))
+KEY = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"  # the shape of RFC 4568 section 9.1: 30 octets in base64
+
+
+def lines(*texts: str) -> bytes:
+    return "".join(f"{text}\r\n" for text in texts).encode("latin-1")
+
+
+def message(
+    start: str = "INVITE sip:bob@biloxi.example.com SIP/2.0",
+    headers: tuple[str, ...] = (),
+    body: bytes = b"",
+    content_type: str = "application/sdp",
+    length: int | None = None,
+) -> bytes:
+    """A message with the usual headers, of which those given replace the ones with the same name."""
+    usual = {
+        "Via": "SIP/2.0/UDP pc33.atlanta.example.com;branch=z9hG4bK776asdhds",
+        "To": "Bob <sip:bob@biloxi.example.com>",
+        "From": "Alice <sip:alice@atlanta.example.com>;tag=1928301774",
+        "Call-ID": "a84b4c76e66710@pc33.atlanta.example.com",
+        "CSeq": "314159 INVITE",
+    }
+    given = {header.split(":")[0].strip() for header in headers}
+    kept = [f"{name}: {value}" for name, value in usual.items() if name not in given]
+    tail = [f"Content-Type: {content_type}"] if body else []
+    return lines(start, *kept, *headers, *tail, f"Content-Length: {len(body) if length is None else length}", "") + body
+
+
+def sdp(*media: str, session: tuple[str, ...] = ("c=IN IP4 192.0.2.10",)) -> bytes:
+    return lines("v=0", "o=alice 2890844526 2890844526 IN IP4 192.0.2.10", "s=-", *session, "t=0 0", *media)
+
+
+def read(octets: bytes) -> SipMessage:
+    """The message, which must be readable."""
+    found = sip.scan(octets, SECRET)
+    assert found is not None
+    return found
+
+
+def described(*media: str, session: tuple[str, ...] = ("c=IN IP4 192.0.2.10",)) -> tuple[SdpMedia, ...]:
+    """The media of an INVITE with this description."""
+    found = read(message(body=sdp(*media, session=session))).media
+    assert found is not None
+    return found
+
+
+def crypto(value: str) -> SdpCrypto:
+    (audio,) = described("m=audio 49170 RTP/SAVP 0", f"a=crypto:{value}")
+    (line,) = audio.cryptos
+    return line
+
+
+# --- probe -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"INVITE sip:bob@biloxi.example.com SIP/2.0\r\n",
+        b"REGISTER sips:ss2.biloxi.example.com SIP/2.0\r\nVia",
+        b"ACK tel:+12015550123 SIP/2.0\r\n",
+        b"INVITE urn:service:sos SIP/2.0\r\n",
+        b"NEWMETHOD9 soap.beep://192.0.2.103:3002 SIP/2.0\r\n",  # RFC 4475 section 3.3.4
+        b"INVITE sip:bob@biloxi.exam",  # cut by the snap length
+        b"SIP/2.0 200 OK\r\n",
+        b"SIP/2.0 180",
+        b"sip/2.0 404 Not Found\r\n",  # RFC 3261 section 7.1: the version has no case
+    ],
+)
+def test_start_line_of_sip_is_sip(octets: bytes) -> None:
+    assert sip.probe(octets)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"\r\n\r\n",  # RFC 5626 section 4.4.1: keep-alive
+        b"GET /index.html HTTP/1.1\r\n",
+        b"GET http://example.com/ HTTP/1.1\r\n",
+        b"GET http://example.com/very/long",
+        b"DESCRIBE rtsp://example.com/media.mp4 RTSP/1.0\r\n",
+        b"OPTIONS rtsp://example.com/media.mp4",
+        b"HTTP/1.1 200 OK\r\n",
+        b"RTSP/1.0 200 OK\r\n",
+        b"OPTIONS sip:example.com HTTP/1.1\r\n",
+        b"INVITE sip:bob@example.com SIP/7.0\r\n",  # RFC 4475 section 3.1.2.16
+        b"SIP/2.0 999 Out of range\r\n",
+        b"SIP/2.0 2000 OK\r\n",
+        b"SIP/2.0 20",
+        b"INVITE",
+        b"INVITE sip",
+        b"INVITE sip:\x00\x01\x02\x03",
+        b"INVITE  sip:bob@example.com SIP/2.0\r\n",
+        b"EHLO sip.example.com\r\n",
+        b"\x80\x00\x00\x01" + bytes(100),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+        b"A" * 5000,
+    ],
+)
+def test_other_octets_are_not_sip(octets: bytes) -> None:
+    assert not sip.probe(octets)
+    assert sip.scan(octets) is None
+
+
+# --- framing -----------------------------------------------------------------------------------------------------
+
+
+def test_stream_with_two_messages_frames_the_first() -> None:
+    first = message(body=sdp("m=audio 49170 RTP/AVP 0"))
+    assert sip.frame(first + message(body=b"")) == len(first)
+
+
+def test_stream_cut_anywhere_needs_more() -> None:
+    whole = message(body=sdp("m=audio 49170 RTP/AVP 0"))
+    assert {sip.frame(whole[:size]) for size in range(len(whole))} == {0}
+
+
+@pytest.mark.parametrize(
+    "header", ["l: 4", "L:4", "Content-Length : 4", "content-length:\r\n 4", "Content-Length: 0004"]
+)
+def test_content_length_in_every_form_ends_the_message(header: str) -> None:
+    head = lines("OPTIONS sip:example.com SIP/2.0", "Via: x", header, "")
+    assert sip.frame(head + b"bodyNEXT") == len(head) + 4
+
+
+@pytest.mark.parametrize("header", ["Max-Forwards: 70", "Content-Length: -999", "Content-Length: none"])
+def test_stream_without_content_length_has_no_body(header: str) -> None:
+    head = lines("OPTIONS sip:example.com SIP/2.0", header, "")
+    assert sip.frame(head + b"v=0\r\n") == len(head)
+
+
+@pytest.mark.parametrize("octets", [b"\r\n\r\n", b"v=0\r\n", b"\x17\x03\x03", b"GET / HTTP/1.1\r\n\r\n"])
+def test_stream_that_is_not_sip_is_refused(octets: bytes) -> None:
+    assert sip.frame(octets) == -1
+
+
+@pytest.mark.parametrize(("body", "expected"), [(65535, True), (65536, False)])
+def test_message_is_framed_up_to_its_limit(body: int, expected: bool) -> None:
+    head = len(lines("OPTIONS sip:example.com SIP/2.0", "Content-Length: 65000", ""))
+    octets = lines("OPTIONS sip:example.com SIP/2.0", f"Content-Length: {body - head}", "")
+    assert len(octets) == head
+    assert sip.frame(octets + bytes(body)) == (body if expected else -1)
+
+
+@pytest.mark.parametrize(
+    "filler", [b"A" * 70000, b"INVITE sip:" + b"a" * 70000, b"OPTIONS sip:a SIP/2.0\r\n" + b"A: b\r\n" * 12000]
+)
+def test_stream_that_never_ends_a_message_is_refused(filler: bytes) -> None:
+    assert sip.frame(filler) == -1
+
+
+def test_resync_finds_the_next_start_line() -> None:
+    assert sip.resync(b"\r\n" + message()) == 2
+    assert sip.resync(b"lost\r\na=sendrecv\r\n" + message(start="SIP/2.0 200 OK")) == 18
+
+
+def test_resync_moves_on_from_a_message_that_was_refused() -> None:
+    assert sip.resync(message() + message()) == len(message())
+
+
+def test_resync_keeps_a_start_line_that_may_be_cut() -> None:
+    assert sip.resync(b"lost\r\nINVI") == 6
+    assert sip.resync(b"lost\r\nSIP/2.0 1") == 6
+    assert sip.resync(b"lost\r\n\x17\x03\x03") == 9
+    assert sip.resync(b"") == 0
+
+
+# --- headers -----------------------------------------------------------------------------------------------------
+
+
+def test_invite_of_rfc_3261_section_24_2_is_read() -> None:
+    octets = lines(
+        "INVITE sip:bob@biloxi.com SIP/2.0",
+        "Via: SIP/2.0/UDP bigbox3.site3.atlanta.com;branch=z9hG4bK77ef4c2312983.1",
+        "Via: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKnashds8 ;received=192.0.2.1",
+        "Max-Forwards: 69",
+        "To: Bob <sip:bob@biloxi.com>",
+        "From: Alice <sip:alice@atlanta.com>;tag=1928301774",
+        "Call-ID: a84b4c76e66710",
+        "CSeq: 314159 INVITE",
+        "Contact: <sip:alice@pc33.atlanta.com>",
+        "Content-Type: application/sdp",
+        "Content-Length: 142",
+        "",
+    )
+    found = read(octets)
+    assert (found.method, found.status, found.cseq) == ("INVITE", 0, 314159)
+    assert (found.call_id, found.from_tag, found.to_tag) == ("a84b4c76e66710", "1928301774", "")
+    assert (found.from_user, found.to_user) == ("alice", "bob")
+    assert found.media is None
+
+
+def test_response_of_rfc_3261_section_24_2_names_the_method_of_its_cseq() -> None:
+    octets = lines(
+        "SIP/2.0 200 OK",
+        "Via: SIP/2.0/UDP server10.biloxi.com;branch=z9hG4bK4b43c2ff8.1;received=192.0.2.3",
+        "To: Bob <sip:bob@biloxi.com>;tag=a6c85cf",
+        "From: Alice <sip:alice@atlanta.com>;tag=1928301774",
+        "Call-ID: a84b4c76e66710",
+        "CSeq: 314159 INVITE",
+        "Server: Example Gateway 2",
+        "Content-Length: 0",
+        "",
+    )
+    found = read(octets)
+    assert (found.method, found.status, found.cseq) == ("INVITE", 200, 314159)
+    assert (found.from_tag, found.to_tag) == ("1928301774", "a6c85cf")
+    assert found.user_agent == "Example Gateway 2"
+
+
+def test_torturous_invite_is_read() -> None:
+    """The shape of RFC 4475 section 3.1.1.1: white space, folding, compact and odd-cased names, quoted traps."""
+    body = sdp("m=audio 49217 RTP/AVP 0 12")
+    octets = (
+        lines(
+            "INVITE sip:vivekg@chair-dnrc.example.com;unknownparam SIP/2.0",
+            "TO :",
+            " sip:vivekg@chair-dnrc.example.com ;   tag    = 1918181833n",
+            r'from   : "J Rosenberg \\\"<sip:wrong@x>;tag=no"       <sip:jdrosen@example.com>',
+            "  ;",
+            "  tag = 98asjd8",
+            "MaX-fOrWaRdS: 0068",
+            "Call-ID: wsinv.ndaksdj@192.0.2.1",
+            "Content-Length   : " + str(len(body)),
+            "cseq: 0009",
+            "  INVITE",
+            "Via  : SIP  /   2.0",
+            " /UDP",
+            "    192.0.2.2;branch=390skdjuw",
+            "s :",
+            "NewFangledHeader:   newfangled value",
+            " continued newfangled value",
+            "UnknownHeaderWithUnusualValue: ;;,,;;,;",
+            "Content-Type: application/sdp",
+            'm:"Quoted string \\"\\"" <sip:jdrosen@example.com> ; newparam',
+            "",
+        )
+        + body
+    )
+    found = read(octets)
+    assert (found.method, found.cseq, found.call_id) == ("INVITE", 9, "wsinv.ndaksdj@192.0.2.1")
+    assert (found.from_user, found.from_tag) == ("jdrosen", "98asjd8")
+    assert (found.to_user, found.to_tag) == ("vivekg", "1918181833n")
+    assert found.media is not None
+    assert found.media[0].port == 49217
+    assert sip.frame(octets) == len(octets)
+
+
+def test_compact_names_mean_the_long_ones() -> None:
+    body = sdp("m=audio 49170 RTP/AVP 0")
+    octets = (
+        lines(
+            "INVITE sip:bob@example.com SIP/2.0",
+            "i: one@two",
+            "f: <sip:a@example.com>;tag=1",
+            "t: <sip:b@example.com>;tag=2",
+            "CSeq: 1 INVITE",
+            "c: application/sdp",
+            f"l: {len(body)}",
+            "",
+        )
+        + body
+    )
+    found = read(octets)
+    assert (found.call_id, found.from_user, found.from_tag, found.to_tag) == ("one@two", "a", "1", "2")
+    assert found.media is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "user"),
+    [
+        ("<sip:alice@example.com>", "alice"),
+        ("<sip:alice:secret@example.com>", "alice"),
+        ("<sip:+12015550123;phone-context=x@example.com;user=phone>", "+12015550123"),
+        ("<tel:+1-201-555-0123;ext=7>", "+1-201-555-0123"),
+        ("tel:911", "911"),
+        ("sip:bob@example.com;tag=x", "bob"),
+        ("<sip:%2A97%23@example.com>", "*97#"),
+        ("<sip:%0d%00x@example.com>", "%0d%00x"),
+        ("<sip:example.com>", ""),
+        ("<sip:@example.com>", ""),
+        ("<https://example.com/a@b>", ""),
+        ('"sip:wrong@x" <sips:right@example.com>', "right"),
+        ("<sip:unclosed@example.com", "unclosed"),
+    ],
+)
+def test_user_is_read_without_password_and_parameters(value: str, user: str) -> None:
+    assert read(message(headers=(f"From: {value}",))).from_user == user
+
+
+@pytest.mark.parametrize(
+    ("parameters", "tag"),
+    [
+        (';x="a;tag=no";tag=yes', "yes"),
+        (";TAG = yes ;x", "yes"),
+        (";tag=yes x", "yes"),
+        (";tagged=no", ""),
+        (";tag", ""),
+    ],
+)
+def test_tag_is_read_among_other_parameters(parameters: str, tag: str) -> None:
+    assert read(message(headers=(f"To: <sip:b@example.com;tag=no>{parameters}",))).to_tag == tag
+
+
+@pytest.mark.parametrize("missing", ["Call-ID", "CSeq"])
+def test_message_without_dialogue_is_refused(missing: str) -> None:
+    assert sip.scan(message(headers=(f"{missing}:",))) is None
+
+
+def test_call_id_at_its_cap_stays_and_beyond_ends_in_a_digest() -> None:
+    at_cap, beyond = "c" * 128, "c" * 129
+    assert read(message(headers=(f"Call-ID: {at_cap}",))).call_id == at_cap
+    cut = read(message(headers=(f"Call-ID: {beyond}",))).call_id
+    assert len(cut) == 128
+    assert cut.startswith("c" * 111 + "~")
+    assert int(cut[112:], 16)
+    assert cut != read(message(headers=(f"Call-ID: {'c' * 4096}",))).call_id
+    assert cut != sip.scan(message(headers=(f"Call-ID: {beyond}",)), bytes(16)).call_id  # type: ignore[union-attr]
+
+
+def test_control_characters_never_survive() -> None:
+    hostile = "".join(map(chr, [*range(1, 10), *range(11, 13), *range(14, 32), *range(127, 256)]))
+    found = read(
+        message(headers=(f"User-Agent: a{hostile}b", f"Call-ID: a{hostile}", f"From: <sip:{hostile}@x>;tag={hostile}"))
+    )
+    for text in (found.user_agent, found.call_id, found.from_user, found.from_tag):
+        assert not [c for c in text if ord(c) < 32 or 127 <= ord(c) < 160]
+    assert found.user_agent.startswith("a")
+
+
+def test_first_of_a_repeated_header_counts() -> None:
+    found = read(message(headers=("Call-ID: first", "Call-ID: second", "CSeq: 7 INVITE", "CSeq: 8 BYE")))
+    assert (found.call_id, found.cseq, found.method) == ("first", 7, "INVITE")
+
+
+def test_cseq_beyond_its_range_is_bounded() -> None:
+    """RFC 4475 section 3.1.2.4 has such numbers."""
+    assert read(message(headers=("CSeq: 36893488147419103232 INVITE",))).cseq == 0xFFFFFFFF
+
+
+# --- bodies ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [0, 10, 100_000, 99_999_999_999])
+def test_lying_content_length_loses_no_media(length: int) -> None:
+    found = read(message(body=sdp("m=audio 49170 RTP/AVP 0"), length=length))
+    assert found.media is not None
+    assert found.media[0].port == 49170
+
+
+def test_content_length_that_ends_a_line_ends_the_body() -> None:
+    body = sdp("m=audio 49170 RTP/AVP 0")
+    found = read(message(body=body) + sdp("m=audio 6666 RTP/AVP 0"))
+    assert found.media is not None
+    assert [m.port for m in found.media] == [49170]
+
+
+def test_description_without_its_content_type_is_found() -> None:
+    found = read(message(body=sdp("m=audio 49170 RTP/AVP 0"), content_type="text/plain"))
+    assert found.media is not None
+
+
+def test_last_line_without_line_end_counts_in_a_whole_body() -> None:
+    body = sdp("m=audio 49170 RTP/AVP 0", "a=inactive").removesuffix(b"\r\n")
+    found = read(message(body=body))
+    assert found.media is not None
+    assert found.media[0].direction == "inactive"
+
+
+@pytest.mark.parametrize("content_type", ["application/isup", "text/plain", "application/sdp-other", "message/sipfrag"])
+def test_other_body_is_no_description(content_type: str) -> None:
+    assert read(message(body=b"x=1\r\nm=audio 1 RTP/AVP 0\r\n", content_type=content_type)).media is None
+
+
+def part(content_type: str, body: bytes, boundary: str = "b1") -> bytes:
+    return lines(f"--{boundary}", f"Content-Type: {content_type}", "Content-Disposition: session", "") + body + b"\r\n"
+
+
+def test_description_in_a_multipart_body_is_found() -> None:
+    body = (
+        part("application/isup", b"\x01\x02\r\n--b10\r\n")
+        + part("application/sdp", sdp("m=audio 49170 RTP/AVP 0"))
+        + part("application/sdp", sdp("m=audio 6666 RTP/AVP 0"))
+        + b"--b1--\r\n"
+    )
+    found = read(message(body=body, content_type="multipart/mixed;boundary=b1"))
+    assert found.media is not None
+    assert [m.port for m in found.media] == [49170]
+
+
+def test_description_in_a_nested_multipart_body_is_found() -> None:
+    inner = part("text/plain", b"x", "in") + part("application/sdp", sdp("m=audio 49170 RTP/AVP 0"), "in")
+    body = part('multipart/alternative; boundary="in"', inner + b"--in--") + b"--b1--\r\n"
+    found = read(message(body=body, content_type='multipart/mixed; a="boundary=no"; Boundary="b1"'))
+    assert found.media is not None
+    assert found.media[0].port == 49170
+
+
+def test_multipart_after_its_nested_part_goes_on() -> None:
+    inner = part("text/plain", b"x", "in") + b"--in--"
+    body = part("multipart/alternative;boundary=in", inner) + part("application/sdp", sdp("m=audio 9 RTP/AVP 0"))
+    found = read(message(body=body + b"--b1--\r\n", content_type="multipart/mixed;boundary=b1"))
+    assert found.media is not None
+
+
+@pytest.mark.parametrize(("parts", "found"), [(31, True), (32, False)])
+def test_multipart_is_read_up_to_its_cap(parts: int, found: bool) -> None:
+    body = part("text/plain", b"x") * parts + part("application/sdp", sdp("m=audio 1 RTP/AVP 0")) + b"--b1--\r\n"
+    assert (read(message(body=body, content_type="multipart/mixed;boundary=b1")).media is not None) is found
+
+
+# --- SDP ---------------------------------------------------------------------------------------------------------
+
+
+def test_session_level_holds_where_the_media_says_nothing() -> None:
+    audio, video = described(
+        "m=audio 49170 UDP/TLS/RTP/SAVPF 111",
+        "m=video 51372 UDP/TLS/RTP/SAVPF 96",
+        "c=IN IP6 2001:DB8:0:0::1/127",
+        "a=fingerprint:SHA-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",
+        "a=setup:active",
+        "a=sendonly",
+        session=("c=IN IP4 224.2.36.42/127", "a=fingerprint:sha-256 ab:cd", "a=setup:actpass", "a=recvonly"),
+    )
+    assert (audio.address, audio.setup, audio.direction) == ("224.2.36.42", "actpass", "recvonly")
+    assert audio.fingerprint == "sha-256 AB:CD"
+    assert (video.address, video.setup, video.direction) == ("2001:db8::1", "active", "sendonly")
+    assert video.fingerprint == "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB"
+
+
+def test_offer_in_the_shape_of_rfc_5763_is_read() -> None:
+    (audio,) = described(
+        "m=audio 6056 UDP/TLS/RTP/SAVP 0",
+        "a=tcap:1 UDP/TLS/RTP/SAVP RTP/AVP",
+        "a=pcfg:1 t=1",
+        session=(
+            "a=setup:actpass",
+            "a=fingerprint: SHA-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",
+            "c=IN IP4 192.0.2.1",
+        ),
+    )
+    assert (audio.profile, audio.setup) == ("UDP/TLS/RTP/SAVP", "actpass")
+    assert audio.fingerprint.startswith("sha-1 4A:AD")
+
+
+def test_longest_of_several_fingerprints_is_kept() -> None:
+    """RFC 8122 section 5 allows one line a hash."""
+    long = ":".join(["0A"] * 64)
+    (audio,) = described(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=fingerprint:sha-256 AA:BB:CC", f"a=fingerprint:SHA-512 {long}",
+        "a=fingerprint:sha-1 AA:BB",
+    )  # fmt: skip
+    assert audio.fingerprint == f"sha-512 {long}"
+
+
+@pytest.mark.parametrize("value", ["sha-256", "sha-256 XY", "sha-256 " + "AB:" * 40000, "a" * 17 + " AB", "\x01 AB"])
+def test_fingerprint_that_is_none_is_left_out(value: str) -> None:
+    (audio,) = described("m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=fingerprint:{value}")[:1]
+    assert audio.fingerprint == ""
+
+
+def test_payload_types_carry_their_rtpmap() -> None:
+    (audio,) = described(
+        "m=audio 49170/2 RTP/AVP 0 96 101 200 x",
+        "a=rtpmap:96 opus/48000/2",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=rtpmap:97 other/8000",
+    )
+    assert audio.payload_types == ((0, ""), (96, "opus/48000/2"), (101, "telephone-event/8000"))
+    assert (audio.media, audio.port, audio.profile) == ("audio", 49170, "RTP/AVP")
+
+
+def test_refused_and_held_media_are_told() -> None:
+    first, second = described("m=audio 0 RTP/AVP 0", "m=video 5000 RTP/AVP 31", "a=inactive")
+    assert (first.port, first.direction, second.direction) == (0, "sendrecv", "inactive")
+
+
+def test_rtcp_zrtp_and_candidates_are_read() -> None:
+    (audio,) = described(
+        "m=audio 49170 RTP/AVP 0",
+        "a=rtcp:53020 IN IP6 2001:2345:6789:ABCD:EF01:2345:6789:ABCD",  # RFC 3605 section 2.1
+        "a=rtcp-mux",
+        "a=zrtp-hash:1.10 fe30efd02423cb054e50efd0248742ac7a52c8f91bc2df881ae642c371ba46df",
+        "a=candidate:1 1 UDP 2130706431 203.0.113.141 8998 typ host",  # RFC 8839 section 5.1
+        "a=candidate:1 2 UDP 2130706430 203.0.113.141 8999 typ host",
+        "a=candidate:2 1 udp 1694498815 2001:DB8::A 45664 typ srflx raddr 203.0.113.141 rport 8998",
+        "a=candidate:3 1 tcp 1 192.0.2.3 9 typ host tcptype active",
+        "a=candidate:4 1 udp 1 8b0a5bd0-1111.local 5000 typ host",
+    )
+    assert (audio.rtcp_port, audio.rtcp_mux, audio.zrtp_hash) == (53020, True, True)
+    assert audio.candidates == (("203.0.113.141", 8998), ("2001:db8::a", 45664))
+
+
+def test_caps_of_a_description_hold() -> None:
+    cryptos = [f"a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{KEY}" for tag in range(1, 20)]
+    candidates = [f"a=candidate:1 1 UDP 1 192.0.2.{n} 5000 typ host" for n in range(1, 40)]
+    media = described(*["m=audio 49170 RTP/SAVP " + " ".join(map(str, range(40))), *cryptos, *candidates] * 20)
+    assert len(media) == 8
+    assert {(len(m.payload_types), len(m.cryptos), len(m.candidates)) for m in media} == {(16, 8, 16)}
+
+
+@pytest.mark.parametrize(("count", "kept"), [(7, 7), (8, 8), (9, 8)])
+def test_media_are_kept_up_to_their_cap(count: int, kept: int) -> None:
+    assert len(described(*["m=audio 49170 RTP/AVP 0"] * count)) == kept
+
+
+def test_attributes_after_a_broken_media_line_are_not_given_to_another() -> None:
+    (audio,) = described("m=audio 49170 RTP/AVP 0", "m=video x RTP/AVP 31", "a=inactive", "c=IN IP4 192.0.2.99")
+    assert (audio.direction, audio.address) == ("sendrecv", "192.0.2.10")
+
+
+def test_largest_message_that_is_kept_fits_the_ring() -> None:
+    """Every text at its cap in every one of eight media."""
+    media = [
+        "m=" + "a" * 40 + " 65535 " + "P" * 100 + " " + " ".join(map(str, range(100, 116))),
+        "c=IN IP4 " + "h" * 200,
+        *[f"a=rtpmap:{n} " + "e" * 100 for n in range(100, 116)],
+        *[f"a=crypto:4294967295 AES_CM_128_HMAC_SHA1_80 inline:{KEY}"] * 8,
+        *["a=candidate:1 1 UDP 1 1111:2222:3333:4444:5555:6666:7777:8888 65535 typ host"] * 16,
+        "a=fingerprint:sha-512 " + ":".join(["AB"] * 64),
+    ]
+    long = "x" * 300
+    party = f"<sip:{long}@x>;tag={long}"
+    octets = message(
+        headers=(f"User-Agent: {long}", f"Call-ID: {long}", f"From: {party}", f"To: {party}"),
+        body=sdp(*media * 8),
+    )
+    found = read(octets)
+    assert found.media is not None
+    assert len(found.media) == 8
+    assert found.media[7].candidates[15] == ("1111:2222:3333:4444:5555:6666:7777:8888", 65535)
+
+
+# --- a=crypto ----------------------------------------------------------------------------------------------------
+
+
+def test_crypto_of_rfc_4568_section_9_1_is_read() -> None:
+    line = crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^20|1:32")
+    assert (line.tag, line.suite) == (1, "AES_CM_128_HMAC_SHA1_80")
+    assert line.key_digest
+    assert (line.unencrypted_srtp, line.unencrypted_srtcp, line.unauthenticated_srtp) == (False, False, False)
+
+
+def test_crypto_with_session_parameters_is_read() -> None:
+    """RFC 4568 section 6.3."""
+    line = crypto(
+        f"2 F8_128_HMAC_SHA1_80 inline:{KEY}|2^20|1:4;inline:QUJjZGVmMTIzNDU2Nzg5QUJDREUwMTIzNDU2Nzg5|2^20|2:4 "
+        "KDR=1 UNENCRYPTED_SRTP UNENCRYPTED_SRTCP UNAUTHENTICATED_SRTP FEC_ORDER=FEC_SRTP"
+    )
+    assert (line.tag, line.suite) == (2, "F8_128_HMAC_SHA1_80")
+    assert line.unencrypted_srtp
+    assert line.unencrypted_srtcp
+    assert line.unauthenticated_srtp
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "AES_CM_128_HMAC_SHA1_32",
+        "SEED_CTR_128_HMAC_SHA1_80",
+        "SEED_128_CCM_80",
+        "SEED_128_GCM_96",
+        "AES_192_CM_HMAC_SHA1_80",
+        "AES_192_CM_HMAC_SHA1_32",
+        "AES_256_CM_HMAC_SHA1_80",
+        "AES_256_CM_HMAC_SHA1_32",
+        "AEAD_AES_128_GCM",
+        "AEAD_AES_256_GCM",
+        "AEAD_ARIA_128_GCM",
+        "AEAD_ARIA_256_GCM",
+        "ARIA_128_CTR_HMAC_SHA1_80",
+        "ARIA_256_CTR_HMAC_SHA1_32",
+        "AES_CM_256_HMAC_SHA1_80",
+    ],
+)
+def test_every_registered_suite_is_named(suite: str) -> None:
+    assert crypto(f"1 {suite} inline:{KEY}").suite == suite
+    assert crypto(f"1 {suite.lower()} inline:{KEY}").suite == suite
+
+
+def test_key_digest_is_of_the_key_alone() -> None:
+    digest = crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}").key_digest
+    assert crypto(f"9 AEAD_AES_256_GCM INLINE:{KEY}==|2^31|1:1 KDR=1").key_digest == digest
+    assert crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY[:-1]}").key_digest != digest
+    assert crypto("1 AES_CM_128_HMAC_SHA1_80 uri:example").key_digest == 0
+
+
+def test_digests_are_siphash_2_4() -> None:
+    """The vector of the SipHash paper (2012), appendix A: octets 0 to 14 under the key 0 to 15."""
+    assert siphash(SECRET, bytes(range(15))) == 0xA129CA6149BE45E5
+    assert crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}").key_digest == siphash(SECRET, KEY.encode())
+    call_id = read(message(headers=("Call-ID: " + "a" * 203,))).call_id
+    assert call_id.endswith("~" + format(siphash(SECRET, b"a" * 203), "016x"))
+
+
+def siphash(secret: bytes, octets: bytes) -> int:
+    """SipHash-2-4, written from the paper."""
+    mask = (1 << 64) - 1
+    k0, k1 = (int.from_bytes(secret[at : at + 8], "little") for at in (0, 8))
+    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
+
+    def turn(x: int, bits: int) -> int:
+        return (x << bits | x >> (64 - bits)) & mask
+
+    def rounds(count: int) -> None:
+        for _ in range(count):
+            v[0] = (v[0] + v[1]) & mask
+            v[2] = (v[2] + v[3]) & mask
+            v[1] = turn(v[1], 13) ^ v[0]
+            v[3] = turn(v[3], 16) ^ v[2]
+            v[0] = turn(v[0], 32)
+            v[2] = (v[2] + v[1]) & mask
+            v[0] = (v[0] + v[3]) & mask
+            v[1] = turn(v[1], 17) ^ v[2]
+            v[3] = turn(v[3], 21) ^ v[0]
+            v[2] = turn(v[2], 32)
+
+    whole = len(octets) // 8 * 8
+    words = [int.from_bytes(octets[at : at + 8], "little") for at in range(0, whole, 8)]
+    words.append(int.from_bytes(octets[whole:], "little") | (len(octets) & 0xFF) << 56)
+    for word in words:
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 0xFF
+    rounds(4)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        f"crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}",
+        f"crypto:1 inline:{KEY}",
+        f"crypto:1 {KEY} inline:{KEY}",
+        f"crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}",
+        f"crypto:1 AES_CM_128_HMAC_SHA1_80 inline: {KEY} {KEY}",
+        f"crypto:{KEY}",
+        f"acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}",
+        f"key-mgmt:mikey {KEY}",
+    ],
+)
+def test_no_octet_of_a_key_leaves(attribute: str) -> None:
+    text = repr(described("m=audio 49170 RTP/SAVP 0", f"a={attribute}", f"k=base64:{KEY}"))
+    assert not [at for at in range(len(KEY) - 3) if KEY[at : at + 4] in text]
+
+
+# --- bounded work ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(message(headers=tuple(f"X-{n}: {n}" for n in range(4000))), id="headers"),
+        pytest.param(lines("OPTIONS sip:a SIP/2.0") + b"i:\r\n" * 16000, id="empty headers"),
+        pytest.param(lines("OPTIONS sip:a SIP/2.0") + b"\n " * 32000, id="folds"),
+        pytest.param(message(headers=("Call-ID: " + "c" * 60000,)), id="call-id"),
+        pytest.param(message(headers=("From: " + '"' * 60000,)), id="quotes"),
+        pytest.param(message(headers=("From: <sip:a@b>" + ";" * 60000,)), id="parameters"),
+        pytest.param(message(headers=("From: <sip:a@b>" + ";tag" * 15000,)), id="tags"),
+        pytest.param(message(body=b"v=0\r\n" + b"m=a 1 b 1\n" * 6000), id="media"),
+        pytest.param(message(body=b"v=0\r\nm=a 1 b 1\r\n" + b"a=rtpmap:1 x\n" * 4500), id="rtpmap"),
+        pytest.param(message(body=b"v=0\r\nm=a 1 b 1\r\n" + b"a=crypto:1 x inline:y\n" * 2700), id="crypto"),
+        pytest.param(message(body=b"v=0\r\n" + b"a=fingerprint:x A" * 3500), id="fingerprint"),
+        pytest.param(message(body=b"--b\r\n\r\n" * 8000, content_type="multipart/mixed;boundary=b"), id="parts"),
+        pytest.param(
+            message(body=b"--b\nc:multipart/x;boundary=b\n\n" * 2000, content_type="multipart/x;boundary=b"),
+            id="nested parts",
+        ),
+        pytest.param(b"INVITE sip:" * 5000, id="start lines"),
+        pytest.param(b"A sip:\n" * 9000, id="start lines by line"),
+    ],
+)
+def test_pathological_message_takes_bounded_time(octets: bytes) -> None:
+    """A millisecond is what 64 KiB may take; the machine of the tests gets 20 times that, best of three."""
+
+    def elapsed() -> float:
+        start = time.perf_counter()
+        sip.probe(octets)
+        sip.frame(octets)
+        sip.resync(octets)
+        sip.scan(octets)
+        return time.perf_counter() - start
+
+    assert min(elapsed() for _ in range(3)) < 0.02
