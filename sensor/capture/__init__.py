@@ -1,0 +1,9 @@
+"""Where packets come from: capture files, and the interfaces of this machine."""
+
+from sensor.capture.errors import CaptureError
+from sensor.capture.files import open_capture
+from sensor.capture.filters import compile_filter
+from sensor.capture.interfaces import Interface, list_interfaces
+from sensor.capture.live import open_ring
+
+__all__ = ["CaptureError", "Interface", "compile_filter", "list_interfaces", "open_capture", "open_ring"]
