@@ -23,7 +23,7 @@ SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a finding is about. ``kind`` is "leg", "endpoint", "flow", "interface" or "sensor"; unused ends are ""."""
+    """Whom a finding is about. ``kind`` is "leg", "signalling", "interface" or "sensor"; unused ends are ""."""
 
     kind: str
     a: str = ""

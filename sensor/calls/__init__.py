@@ -1,0 +1,1 @@
+"""From agreements and media flows to legs."""

@@ -1,0 +1,104 @@
+"""The command line: what can be asked, and how mistakes are answered."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from sensor.commands import OperatorError, __version__
+from sensor.model import SEVERITIES
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 and the signal, as shells say it
+EXIT_BROKEN_PIPE = 141
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers wrong use in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 well, 1 something was found, 2 the operator must act."""
+    try:
+        args = _parser().parse_args(argv)
+        # A command and all that it needs is loaded only when asked for: `scan` must not pay for the server of `run`.
+        status: int = importlib.import_module(f"sensor.commands.{args.module}").execute(args)
+        sys.stdout.flush()
+    except OperatorError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return EXIT_ERROR
+    except SystemExit as exit_:  # argparse ends so, after --help as after wrong use
+        return exit_.code if isinstance(exit_.code, int) else EXIT_ERROR
+    except BrokenPipeError:
+        # The reader (`head`, `less`) has seen enough. What is still buffered has nowhere to go, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="legwatch",
+        description="Says for every VoIP call leg whether media and signalling are really encrypted, from the packets.",
+    )
+    parser.add_argument("--version", action="version", version=f"legwatch {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    run = commands.add_parser("run", help="watch an interface", description="Watch an interface until told to stop.")
+    run.set_defaults(module="run")
+    run.add_argument(
+        "-i", "--interface", required=True, metavar="IFACE", help="interface that gets the mirrored traffic"
+    )
+    run.add_argument("--config", metavar="FILE", help="policy and settings (YAML); read again on SIGHUP")
+    run.add_argument("--listen", metavar="HOST:PORT", help="where metrics are served (default 127.0.0.1:9767)")
+    run.add_argument("--filter", metavar="BPF", help="take only these packets, as tcpdump writes it")
+    _add_reveal(run)
+
+    scan = commands.add_parser(
+        "scan",
+        help="read capture files",
+        description="Read capture files and say what is on them. "
+        "Exit status: 0 nothing found at or above --fail-on, 1 something found, 2 wrong use or an unreadable file.",
+    )
+    scan.set_defaults(module="scan")
+    scan.add_argument("captures", nargs="+", metavar="CAPTURE", help="pcap or pcapng file")
+    scan.add_argument("--json", action="store_true", help="one JSON object a line (docs/OUTPUT.md)")
+    scan.add_argument(
+        "--fail-on",
+        choices=SEVERITIES,
+        default="high",
+        help="exit with 1 when a finding is at least this severe (default: high)",
+    )
+    scan.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
+    _add_reveal(scan)
+
+    check = commands.add_parser(
+        "check-config",
+        help="check a configuration file",
+        description="Say all that is wrong with a configuration file, or print what it comes to, defaults included.",
+    )
+    check.set_defaults(module="check_config")
+    check.add_argument("file", metavar="FILE")
+
+    interfaces = commands.add_parser(
+        "interfaces", help="list the interfaces to watch", description="List the interfaces that can be watched."
+    )
+    interfaces.set_defaults(module="interfaces")
+    return parser
+
+
+def _add_reveal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reveal-identities",
+        action="store_true",
+        help="show telephone numbers and Call-IDs as they are, not as pseudonyms",
+    )

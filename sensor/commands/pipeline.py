@@ -1,0 +1,39 @@
+"""What `scan` and `run` have in common: an engine and an analysis as the configuration wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastpath.engine import Engine
+from sensor.analysis import Analysis
+from sensor.config.schema import Config
+from sensor.identities import Pseudonyms
+from sensor.model import Sink
+
+
+class Pipeline:
+    """Makes engines and analyses for one run; pseudonyms are the same in all of them."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._names = Pseudonyms(reveal=config.privacy.identities == "reveal")
+
+    def engine(self) -> Engine:
+        """Return a new engine."""
+        limits = self._config.limits
+        return Engine(
+            max_flows=limits.flows,
+            max_streams=limits.streams,
+            media_idle_s=self._config.policy.media_idle,
+            flow_idle_s=self._config.capture.flow_idle,
+        )
+
+    def analysis(self, sinks: Sequence[Sink], interface: str = "") -> Analysis:
+        """Return a new analysis that tells these sinks; ``interface`` is "" for a capture file."""
+        return Analysis(
+            self._config.policy,
+            sinks,
+            limits=self._config.limits,
+            interface=interface,
+            pseudonym=lambda call_id: self._names.of(call_id, "call"),
+        )

@@ -1,0 +1,288 @@
+"""What may be configured, and to what it defaults. Times are seconds of packet time.
+
+These are plain dataclasses, so that a sensor without a configuration file never pays for importing the validator;
+``sensor.config.load`` holds files against them with pydantic. Reference for operators: docs/CONFIGURATION.md.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+
+from sensor.model import SEVERITIES, Severity
+from sensor.policy.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict, GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+Kind = Literal["voice", "server", "sbc", "trunk", "remote", "management", "data"]
+Requirement = Literal["encrypted", "any"]
+Location = tuple[str | int, ...]
+
+MAX_NAME = 64
+MAX_PORT = 0xFFFF
+MAX_SECONDS = 86_400
+OUTSIDE = "outside"  # the name of everything that no segment holds
+
+
+class FaultsError(ValueError):
+    """Faults between values that are each right by themselves, with their places below the value that raises."""
+
+    def __init__(self, faults: list[tuple[Location, str]]) -> None:
+        super().__init__("; ".join(message for _, message in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Field metadata: the value in the file is what ``parse`` makes of it; ValueError says what is wrong with it."""
+
+    parse: Callable[[object], object]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Tell pydantic to use ``parse`` and nothing else."""
+        from pydantic_core import core_schema  # noqa: PLC0415  (the validator is loaded with a file only)
+
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return '; did you mean "x"?' where a known word is close, else nothing."""
+    close = get_close_matches(word, known, n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if not isinstance(value, str):
+        raise ValueError("must be an address range as text, such as 10.20.0.0/16")  # noqa: TRY004  (pydantic reports ValueError, not TypeError)
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError:
+        pass
+    try:
+        msg = f'"{value}" has bits set beyond its prefix; write {ipaddress.ip_network(value, strict=False)}'
+    except ValueError:
+        msg = f'"{value}" is not an address range such as 10.20.0.0/16 or fd00:20::/32'
+    raise ValueError(msg)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_NAME or not value.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"must be a name of 1 to {MAX_NAME} letters, digits, - and _")
+    return value
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return ``host:port``, an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+LOOPBACK = Address("127.0.0.1", 9767)
+
+
+def parse_address(value: object) -> Address:
+    """Return the address that "127.0.0.1:9767" or "[::1]:9767" means; ValueError when it means none."""
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    try:
+        ip = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+        if (
+            port.isascii()
+            and port.isdigit()
+            and int(port) <= MAX_PORT
+            and isinstance(ip, IPv6Address) == host.startswith("[")
+        ):
+            return Address(str(ip), int(port))
+    except ValueError:
+        pass
+    msg = "must be an address and a port, such as 127.0.0.1:9767 or [::1]:9767"
+    raise ValueError(msg)
+
+
+def _seconds(low: int) -> Parsed:
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= MAX_SECONDS:
+            raise ValueError(f"must be a number of seconds from {low} to {MAX_SECONDS}")
+        return float(value)
+
+    return Parsed(parse)
+
+
+def _whole(low: int, high: int) -> Parsed:
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return Parsed(parse)
+
+
+def _severities(value: object) -> dict[str, Severity]:
+    if not isinstance(value, dict):
+        raise ValueError("must be a mapping of finding codes to severities")  # noqa: TRY004
+    faults: list[tuple[Location, str]] = []
+    for code, severity in value.items():
+        if code not in CATALOGUE:
+            faults.append(((code,), f"unknown finding code{suggestion(str(code), CATALOGUE)}"))
+        elif severity not in SEVERITIES:
+            faults.append(((code,), f"must be one of {', '.join(SEVERITIES)}"))
+    if faults:
+        raise FaultsError(faults)
+    return value
+
+
+Name = Annotated[str, Parsed(_name)]
+Network = Annotated[IPv4Network | IPv6Network, Parsed(_network)]
+Seconds = Annotated[float, _seconds(1)]
+TableSize = Annotated[int, _whole(16, 1 << 24)]
+
+
+class _Section:
+    """A mapping of the file; keys that it does not name are errors."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment(_Section):
+    """A named part of the network, and what must hold for traffic with an end in it.
+
+    An address belongs to the segment with the longest matching range; failing that to the one that names its VLAN,
+    then to the one that names the interface it was seen on.
+    """
+
+    name: Name
+    kind: Kind = "voice"
+    cidrs: tuple[Network, ...] = ()
+    vlans: tuple[Annotated[int, _whole(1, 4094)], ...] = ()
+    interfaces: tuple[str, ...] = ()
+    media: Requirement = "encrypted"
+    signalling: Requirement = "encrypted"
+
+    def __post_init__(self) -> None:
+        """Refuse a segment that nothing can belong to, or that takes the name of the rest of the world."""
+        faults: list[tuple[Location, str]] = []
+        if self.name == OUTSIDE:
+            faults.append((("name",), f'"{OUTSIDE}" is the name of everything that no segment holds'))
+        if not (self.cidrs or self.vlans or self.interfaces):
+            faults.append(((), "needs at least one of cidrs, vlans and interfaces"))
+        if faults:
+            raise FaultsError(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(_Section):
+    """What must hold between two segments, in place of what each asks for by itself."""
+
+    between: tuple[Name, Name]
+    media: Requirement | None = None  # None: as the segments say
+    signalling: Requirement | None = None
+
+
+# RFC 1918, RFC 6598 (carrier-grade NAT), RFC 1122 (loopback), RFC 3927 and RFC 4291 (link-local), RFC 4193 (ULA)
+PRIVATE = Segment(
+    "voice",
+    cidrs=tuple(
+        ipaddress.ip_network(text)
+        for text in (
+            "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+            "fc00::/7", "fe80::/10", "::1/128",
+        )
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Policy(_Section):
+    """What the network should be."""
+
+    segments: tuple[Segment, ...] = (PRIVATE,)
+    pairs: tuple[Pair, ...] = ()
+    grace: Annotated[float, _seconds(0)] = 2.0  # how long clear media may run while keys are on their way
+    media_idle: Seconds = 30.0  # media silent for longer has ended
+    no_traffic_after: Seconds = 60.0
+    resolve_after: Seconds = 300.0  # clear signalling, exposed keys and loss are over after this long without more
+    severities: Annotated[Mapping[str, Severity], Parsed(_severities)] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what two segments claim, and pairs of segments that do not exist."""
+        faults: list[tuple[Location, str]] = []
+        claimed: dict[tuple[str, Hashable], str] = {}
+        for i, segment in enumerate(self.segments):
+            claims: list[tuple[str, Hashable, Location]] = [("name", segment.name, ("name",))]
+            for key in ("cidrs", "vlans", "interfaces"):
+                claims += [(key, value, (key, j)) for j, value in enumerate(getattr(segment, key))]
+            for key, value, at in claims:
+                if owner := claimed.get((key, value)):
+                    faults.append((("segments", i, *at), f'{value} is taken by segment "{owner}" already'))
+                else:
+                    claimed[key, value] = segment.name
+        names = [OUTSIDE, *(segment.name for segment in self.segments)]
+        paired: set[frozenset[str]] = set()
+        for i, pair in enumerate(self.pairs):
+            faults += [
+                (("pairs", i, "between", j), f'no segment is called "{name}"{suggestion(name, names)}')
+                for j, name in enumerate(pair.between)
+                if name not in names
+            ]
+            if frozenset(pair.between) in paired:
+                faults.append((("pairs", i, "between"), "these two segments have a pair already"))
+            paired.add(frozenset(pair.between))
+        if faults:
+            raise FaultsError(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture(_Section):
+    """How packets are taken from an interface; a change needs a restart."""
+
+    filter: str = ""  # BPF, as tcpdump writes it
+    promiscuous: bool = True
+    ring_mib: Annotated[int, _whole(1, 4096)] = 64
+    flow_idle: Seconds = 300.0  # any other flow silent for longer has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Limits(_Section):
+    """Capacities of the tables, fixed at start. A full table counts what it cannot hold."""
+
+    flows: TableSize = 1 << 20
+    streams: TableSize = 1 << 20
+    dialogues: TableSize = 1 << 17
+    findings: TableSize = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics(_Section):
+    """The metrics endpoint."""
+
+    listen: Annotated[Address, Parsed(parse_address)] = LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy(_Section):
+    """What leaves the process of telephone numbers and user names."""
+
+    identities: Literal["pseudonym", "reveal"] = "pseudonym"
+
+
+@dataclass(frozen=True, slots=True)
+class Config(_Section):
+    """A configuration file."""
+
+    policy: Policy = field(default_factory=Policy)
+    capture: Capture = field(default_factory=Capture)
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
+    privacy: Privacy = field(default_factory=Privacy)

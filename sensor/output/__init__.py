@@ -1,0 +1,1 @@
+"""Sinks: where results go. Each implements ``sensor.model.Sink``."""

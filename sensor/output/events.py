@@ -1,0 +1,88 @@
+"""Structured events: what happens to the sensor and to findings, JSON for a service, readable on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import structlog
+
+from sensor.output.jsonl import subject_object, timestamp
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+    from fastpath.records import FlowEnded
+    from sensor.model import Finding, FlowContext, Leg, Severity
+
+_METHODS: dict[Severity, str] = {
+    "info": "info",
+    "low": "info",
+    "medium": "warning",
+    "high": "error",
+    "critical": "critical",
+}
+
+
+def configure(out: TextIO) -> FilteringBoundLogger:
+    """Return the logger of one run: JSON lines, or coloured text where ``out`` is a terminal."""
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    last: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(timestamp_key="time", sort_keys=False)]
+        if out.isatty()
+        else [_in_order, structlog.processors.JSONRenderer()]
+    )
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(out),
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        cache_logger_on_first_use=True,
+    )
+    return logger
+
+
+def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Put first what every event has."""
+    return {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
+
+
+class Events:
+    """A sink that says each step in a finding's life once."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self.failed = 0  # events that could not be written
+
+    def say(self, event: str, *, level: str = "info", **keys: object) -> None:
+        """Write one event; one that cannot be written is counted."""
+        try:
+            getattr(self._log, level)(event, **keys)
+        except OSError:
+            self.failed += 1
+
+    def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
+        """Flows are too many for a log."""
+
+    def leg_ended(self, leg: Leg) -> None:
+        """Legs are too many for a log."""
+
+    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+        """Say ``finding_opened``, ``finding_updated`` or ``finding_resolved``; a waived finding does not alert."""
+        quiet = change == "resolved" or finding.state == "waived"
+        self.say(
+            f"finding_{change}",
+            level="info" if quiet else _METHODS[finding.severity],
+            code=finding.code,
+            severity=finding.severity,
+            state=finding.state,
+            subject=subject_object(finding.subject),
+            segments=finding.segments,
+            evidence=finding.evidence,
+            controls=finding.controls,
+            first=timestamp(finding.first_ns),
+            last=timestamp(finding.last_ns),
+            count=finding.count,
+            waived_by=finding.waived_by,
+        )

@@ -1,0 +1,289 @@
+"""Prometheus metrics: the engine's counters and what the sinks were told, read at each scrape.
+
+Labels come from closed sets only, never an address, number, SSRC or Call-ID, and every series exists at 0 from the
+start, so that "no data" always means a broken scrape and never a quiet network. docs/METRICS.md lists them all.
+"""
+
+from __future__ import annotations
+
+import platform
+from bisect import bisect_left
+from itertools import product
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from fastpath import __version__
+from fastpath.records import Verdict
+from sensor.model import SEVERITIES, Comparison, Protection, Signalled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from prometheus_client.metrics_core import Metric
+
+    from fastpath.records import FlowEnded, Record
+    from sensor.model import Finding, FlowContext, Leg
+
+# Seconds. A verdict takes 1 to 64 packets of 10 to 60 ms; a quiet stream with comfort noise takes longer.
+VERDICT_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+APPS = (
+    *("sip", "rtp", "rtcp", "tls", "dtls", "stun", "turn", "zrtp", "t38", "sccp", "mgcp", "megaco", "h323", "iax2"),
+    *("msrp", "ws", "3cx-tunnel", "http", "ftp", "tftp", "telnet", "smtp", "imap", "pop3", "ldap", "snmp", "dns"),
+    *("ntp", "other"),
+)
+_Label = TypeVar("_Label", str, tuple[str, str])
+_Values = float | dict[str, int] | dict[tuple[str, str], int]
+
+STREAM_STATES = ("clear", "encrypted", "undetermined")
+FLOW_STATES = (*STREAM_STATES, "not-applicable")
+LEG_STATES: tuple[Protection, ...] = get_args(Protection)
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+SIGNALLED: tuple[Signalled, ...] = get_args(Signalled)
+
+
+# Names of Engine.counters() and what they are called here.
+_PACKET_FAMILIES = {
+    "ignored": "Sound packets of kinds that the sensor does not follow, by reason.",
+    "malformed": "Packets whose bytes contradict themselves or end too early, by reason.",
+    "shed": "Sound packets that found no room, by reason.",
+}
+_ENGINE_COUNTERS = {
+    "received": (
+        "legwatch_received_packets",
+        "Packets that the engine took: classified, ignored, malformed and shed together.",
+    ),
+    "classified": ("legwatch_classified_packets", "Packets that were given to a flow."),
+    "duplicates": ("legwatch_duplicate_packets", "Packets that the mirror gave twice."),
+    "octets": ("legwatch_received_octets", "Octets of the received packets, on the wire."),
+    "flows_begun": ("legwatch_flows_begun", "Flows that were put into the table."),
+    "streams_begun": ("legwatch_streams_begun", "Media streams that were put into the table."),
+    "streams_refused": ("legwatch_streams_refused", "Media streams that found no room in the table."),
+    "sip_messages": ("legwatch_sip_messages", "SIP messages that were read."),
+    "sip_unreadable": ("legwatch_sip_unreadable_messages", "SIP messages that could not be read."),
+    "reassembly_lost_bytes": (
+        "legwatch_reassembly_lost_octets",
+        "Octets of TCP signalling that were never seen or found no room.",
+    ),
+    "events_lost": ("legwatch_lost_records", "Records that found no room on their way to the analysis."),
+    "changes_lost": ("legwatch_lost_changes", "Changes of protection beyond what a flow's record holds."),
+}
+_ENGINE_GAUGES = {
+    "flows": ("legwatch_flows_active", "Flows in the table."),
+    "streams": ("legwatch_streams_active", "Media streams in the table."),
+    "reassembly_bytes": ("legwatch_reassembly_octets", "Octets of TCP signalling that wait for what is missing."),
+}
+
+# Names of Analysis.tables() and what they are called here.
+_ANALYSIS_GAUGES = {
+    "legs": ("legwatch_legs_active", "Legs that are not over."),
+    "dialogues": ("legwatch_sip_dialogues_active", "SIP dialogues in the table."),
+    "signalling_pairs": ("legwatch_signalling_pairs_active", "Pairs of hosts between which SIP was seen."),
+}
+_ANALYSIS_COUNTERS = {
+    "dialogues_evicted": ("legwatch_sip_dialogues_evicted", "SIP dialogues that had to make room for others."),
+    "signalling_pairs_refused": ("legwatch_signalling_pairs_refused", "Pairs of hosts that found no room."),
+    "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),
+}
+
+
+class CaptureState(NamedTuple):
+    """How the capture is doing, as the ring says it."""
+
+    up: bool
+    kernel_drops: int  # packets, since the start
+
+
+class Metrics(Collector):
+    """Collects for one ``CollectorRegistry``; told of results as a sink, of records by ``observe``.
+
+    ``counters`` (``Engine.counters``), ``tables`` (``Analysis.tables``) and ``capture`` are called at each scrape, on
+    the scraping thread. All else is written by one thread
+    and read by another without a lock: a scrape may be one event behind, and that is all.
+    """
+
+    def __init__(
+        self,
+        counters: Callable[[], Mapping[str, int]],
+        tables: Callable[[], Mapping[str, int]],
+        capture: Callable[[], CaptureState],
+        finding_codes: Sequence[str],
+    ) -> None:
+        self._counters = counters
+        self._tables = tables
+        self._capture = capture
+        self._verdicts = _zeros(STREAM_STATES)
+        self._changes = _zeros(tuple((a, b) for a, b in product(STREAM_STATES, repeat=2) if a != b))
+        self._flows = _zeros(tuple(product(APPS, FLOW_STATES)))
+        self._signalling = _zeros(STREAM_STATES)
+        self._legs = _zeros(tuple(product(SIGNALLED, LEG_STATES)))
+        self._comparisons = _zeros(COMPARISONS)
+        self._opened = _zeros(tuple(product(finding_codes, SEVERITIES)))
+        self._open_now: dict[int, tuple[str, str]] = {}  # a finding's severity may change while it is open
+        self._open = _zeros(tuple(self._opened))
+        self._buckets = {state: [0] * (len(VERDICT_BUCKETS) + 1) for state in ("clear", "encrypted")}
+        self._elapsed = dict.fromkeys(self._buckets, 0.0)
+        self.reload_succeeded = True
+        self.reload_time_s = 0.0  # Unix time of the last configuration that was taken
+        self.events_failed = 0  # events that could not be written
+
+    def observe(self, records: Iterable[Record]) -> None:
+        """Count what records say before any leg or flow is over: verdicts, their changes and how long they took."""
+        for record in records:
+            if isinstance(record, Verdict):
+                if record.previous is not None and record.previous != record.protection:
+                    self._changes[record.previous, record.protection] += 1
+                self._verdicts[record.protection] += 1
+                if record.previous in {None, "undetermined"} and record.protection in self._buckets:
+                    elapsed_s = record.elapsed_ns / 1e9
+                    self._buckets[record.protection][bisect_left(VERDICT_BUCKETS, elapsed_s)] += 1
+                    self._elapsed[record.protection] += elapsed_s
+
+    def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
+        """Count the flow by what it carried."""
+        self._flows[flow.app, flow.protection] += 1
+        if flow.app == "sip" or context.carries == "sip":
+            self._signalling[flow.protection] += 1
+
+    def leg_ended(self, leg: Leg) -> None:
+        """Count the leg by what was promised, what was seen and how they compare."""
+        self._legs[leg.signalled, leg.observed] += 1
+        self._comparisons[leg.comparison] += 1
+
+    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+        """Move the gauge of open findings; count the opened ones."""
+        before = self._open_now.pop(id(finding), None)
+        if before is not None:
+            self._open[before] -= 1
+        if change != "resolved":
+            labels = finding.code, finding.severity
+            self._open_now[id(finding)] = labels
+            self._open[labels] += 1
+            if change == "opened":
+                self._opened[labels] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every series there is, those at 0 included."""
+        yield InfoMetricFamily(
+            "legwatch_build", "Version of the sensor.", {"version": __version__, "python": platform.python_version()}
+        )
+        yield from self._packets()
+        yield from self._traffic()
+        yield from self._results()
+        yield _gauge(
+            "legwatch_config_last_reload_successful", "1 when the last configuration was taken.", self.reload_succeeded
+        )
+        yield _gauge(
+            "legwatch_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was taken, Unix time.",
+            self.reload_time_s,
+        )
+        yield _counter("legwatch_event_write_failures", "Events that could not be written.", self.events_failed)
+
+    def _packets(self) -> Iterator[Metric]:
+        counters, capture = self._counters(), self._capture()
+        yield _gauge("legwatch_capture_up", "1 while the interface is up and packets are taken from it.", capture.up)
+        yield _counter(
+            "legwatch_kernel_dropped_packets",
+            "Packets that the kernel dropped, the ring being full.",
+            capture.kernel_drops,
+        )
+        for family, help_text in _PACKET_FAMILIES.items():
+            reasons = {name.partition(".")[2]: n for name, n in counters.items() if name.startswith(f"{family}.")}
+            yield _counter(f"legwatch_{family}_packets", help_text, reasons, "reason")
+        for counter, (name, help_text) in _ENGINE_COUNTERS.items():
+            yield _counter(name, help_text, counters[counter])
+        for counter, (name, help_text) in _ENGINE_GAUGES.items():
+            yield _gauge(name, help_text, counters[counter])
+        tables = self._tables()
+        for table, (name, help_text) in _ANALYSIS_GAUGES.items():
+            yield _gauge(name, help_text, tables[table])
+        for table, (name, help_text) in _ANALYSIS_COUNTERS.items():
+            yield _counter(name, help_text, tables[table])
+
+    def _traffic(self) -> Iterator[Metric]:
+        yield _counter("legwatch_flows_ended", "Flows that are over.", self._flows, "app", "protection")
+        yield _counter(
+            "legwatch_signalling_flows_ended",
+            "Flows of SIP that are over, inside TLS or not.",
+            self._signalling,
+            "protection",
+        )
+        yield _counter(
+            "legwatch_stream_verdicts",
+            "Verdicts on media streams, changed ones included.",
+            self._verdicts,
+            "protection",
+        )
+        yield _counter(
+            "legwatch_stream_verdict_changes",
+            "Streams whose protection changed in mid-stream.",
+            self._changes,
+            "before",
+            "after",
+        )
+        histogram = HistogramMetricFamily(
+            "legwatch_time_to_verdict_seconds",
+            "From a stream's first packet to the first verdict that it is clear or encrypted.",
+            labels=["protection"],
+        )
+        for protection, counts in self._buckets.items():
+            total, buckets = 0, []
+            for bound, count in zip((*map(str, VERDICT_BUCKETS), "+Inf"), tuple(counts), strict=True):
+                total += count
+                buckets.append((bound, total))
+            histogram.add_metric([protection], buckets, self._elapsed[protection])
+        yield histogram
+
+    def _results(self) -> Iterator[Metric]:
+        yield _counter(
+            "legwatch_legs_ended", "Legs by what was promised and what was seen.", self._legs, "signalled", "observed"
+        )
+        yield _counter(
+            "legwatch_legs_compared", "Legs by how promise and packets compare.", self._comparisons, "comparison"
+        )
+        yield _counter("legwatch_findings_opened", "Findings opened.", self._opened, "code", "severity")
+        yield _gauge("legwatch_findings_open", "Findings that are open now.", self._open, "code", "severity")
+
+
+def reference(metrics: Collector) -> str:
+    """Return the table of docs/METRICS.md: every metric with its type, its labels with their values, its meaning."""
+    lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for metric in metrics.collect():
+        values: dict[str, dict[str, None]] = {}
+        for sample in metric.samples:
+            for label, value in sample.labels.items():
+                if metric.type != "info" and label != "le":
+                    values.setdefault(label, {})[value] = None
+        suffix = {"counter": "_total", "info": "_info"}.get(metric.type, "")
+        labels = "<br>".join(f"`{label}`: {' '.join(found)}" for label, found in values.items())
+        lines.append(f"| `{metric.name}{suffix}` | {metric.type} | {labels} | {metric.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
+def _zeros(labels: Iterable[_Label]) -> dict[_Label, int]:
+    # Not a Counter: a label outside its closed set has to be an error where it is counted.
+    return dict.fromkeys(labels, 0)
+
+
+def _counter(name: str, help_text: str, values: _Values, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(name, help_text, labels=labels), values)
+
+
+def _gauge(name: str, help_text: str, values: _Values, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(name, help_text, labels=labels), values)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: _Values) -> Metric:
+    if not isinstance(values, dict):
+        family.add_metric([], values)
+        return family
+    for label, value in values.items():
+        family.add_metric(label if isinstance(label, tuple) else [label], value)
+    return family

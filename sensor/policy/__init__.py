@@ -1,0 +1,1 @@
+"""What must be protected, and what is said when it is not: pure functions of observations, policy and time."""

@@ -1,0 +1,1 @@
+"""From SIP messages to what the two ends agreed on."""

@@ -1,0 +1,260 @@
+"""The commands: what they print, how they end, and what they answer to mistakes."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from sensor.cli import main
+from tests.unit.sensor.packets import CALL_ID, KEY, USER, arp, invite, udp, write_pcap
+
+ROOT = Path(__file__).parents[3]
+CLINIC = ROOT / "deploy/demo/clinic.pcap"
+VALIDATOR = Draft202012Validator(json.loads((ROOT / "docs/schema/output.schema.json").read_text()))
+LEGWATCH = (sys.executable, "-m", "sensor")
+STARTUP_S = 0.5
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> str:
+    """A capture with nothing to find."""
+    return str(write_pcap(tmp_path / "quiet.pcap", [arp()]))
+
+
+@pytest.fixture
+def leaky(tmp_path: Path) -> str:
+    """A capture in which numbers, a Call-ID and a key are readable."""
+    return str(write_pcap(tmp_path / "leaky.pcap", [udp(invite())]))
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    """Return the lines, each held against the schema."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        VALIDATOR.validate(line)
+    return lines
+
+
+def assert_one_line(capsys: Capture, *words: str) -> None:
+    """Nothing was printed but one line for the operator with these words in it."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_version_is_said(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("legwatch ")
+
+
+@pytest.mark.parametrize("argv", [[], ["watch"], ["scan"], ["run"], ["scan", "--fail-on", "fatal", "x.pcap"]])
+def test_wrong_use_is_one_line_and_2(argv: list[str], capsys: Capture) -> None:
+    assert main(argv) == 2
+    assert_one_line(capsys, "--help")
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["scan"], ["check-config"], ["interfaces"]])
+def test_help_is_there_for_every_command(command: list[str], capsys: Capture) -> None:
+    assert main([*command, "--help"]) == 0
+    assert "usage: legwatch" in capsys.readouterr().out
+
+
+class TestScan:
+    """``legwatch scan``."""
+
+    def test_clinic_gives_lines_of_the_contract_and_the_account_adds_up(self, capsys: Capture) -> None:
+        assert main(["scan", "--json", str(CLINIC)]) == 1
+        out, err = capsys.readouterr()
+        lines = objects(out)
+        assert err == ""
+        assert {line["type"] for line in lines} == {"flow", "leg", "finding", "summary"}
+        summary = lines[-1]
+        account = summary["account"]
+        lost = sum(sum(account[family].values()) for family in ("ignored", "malformed", "shed"))
+        assert account["received"] == account["classified"] + lost > 0
+        for kind in ("flow", "leg"):
+            assert summary[f"{kind}s"] == sum(line["type"] == kind for line in lines)
+        assert sum(summary["findings"].values()) == sum(line["type"] == "finding" for line in lines)
+        assert sum(line["packets"] for line in lines if line["type"] == "flow") == account["classified"]
+        ids = {line["id"] for line in lines if line["type"] == "flow"}
+        assert all(ids.issuperset(line["flows"]) for line in lines if line["type"] == "leg")
+
+    def test_clinic_gives_the_same_lines_every_time_but_for_pseudonyms(self, capsys: Capture) -> None:
+        runs = []
+        for _ in range(2):
+            main(["scan", "--json", "--reveal-identities", str(CLINIC)])
+            runs.append(capsys.readouterr().out)
+        assert runs[0] == runs[1]
+
+    def test_people_get_legs_then_findings_then_the_account(self, capsys: Capture) -> None:
+        assert main(["scan", str(CLINIC)]) == 1
+        text = capsys.readouterr().out
+        assert text.index("Call legs") < text.index("Findings") < text.index(" packets in ")
+        assert max(map(len, text.splitlines())) <= 80
+
+    def test_nothing_found_is_0(self, quiet: str, capsys: Capture) -> None:
+        assert main(["scan", "--json", quiet]) == 0
+        (summary,) = objects(capsys.readouterr().out)
+        assert summary["account"] == {
+            "received": 1,
+            "classified": 0,
+            "ignored": {"arp": 1},
+            "malformed": {},
+            "shed": {},
+        }
+
+    def test_found_below_the_limit_is_0_and_at_it_1(self, tmp_path: Path) -> None:
+        config = tmp_path / "legwatch.yaml"
+        config.write_text("policy: {severities: {signalling-clear: medium, sdes-key-exposed: medium}}\n")
+        frames = [udp(invite().replace(b"192.0.2.", b"10.0.0.1"))]
+        path = str(write_pcap(tmp_path / "sip.pcap", [frame.replace(b"\xc0\0\2", b"\x0a\0\0") for frame in frames]))
+        argv = ["scan", "--json", "--config", str(config), path]
+        assert main([*argv, "--fail-on", "high"]) == 0
+        assert main([*argv, "--fail-on", "medium"]) == 1
+
+    def test_several_captures_end_in_one_summary(self, quiet: str, leaky: str, capsys: Capture) -> None:
+        main(["scan", "--json", quiet, leaky, quiet])
+        lines = objects(capsys.readouterr().out)
+        assert [line["type"] for line in lines].count("summary") == 1
+        assert lines[-1]["account"]["received"] == 3
+        assert {line["capture"] for line in lines[:-1]} == {leaky}
+
+    def test_capture_that_breaks_off_is_read_up_to_there(self, tmp_path: Path, capsys: Capture) -> None:
+        path = write_pcap(tmp_path / "cut.pcap", [arp(), arp()])
+        path.write_bytes(path.read_bytes()[:-5])
+        assert main(["scan", "--json", str(path)]) == 0
+        out, err = capsys.readouterr()
+        assert objects(out)[-1]["account"]["received"] == 1
+        assert err.count("\n") == 1
+        assert "read up to there" in err
+
+    @pytest.mark.parametrize("content", [b"", b"no capture at all", b"\x1f\x8b\x08compressed"])
+    def test_file_that_is_no_capture_is_one_line_and_2(self, content: bytes, tmp_path: Path, capsys: Capture) -> None:
+        path = tmp_path / "x.pcap"
+        path.write_bytes(content)
+        assert main(["scan", str(path)]) == 2
+        assert_one_line(capsys, "x.pcap")
+
+    def test_name_mistyped_costs_no_half_a_report(self, quiet: str, capsys: Capture) -> None:
+        assert main(["scan", quiet, "nosuch.pcap"]) == 2
+        assert_one_line(capsys, "nosuch.pcap", "No such file")
+
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_canaries_stay_inside(self, options: list[str], leaky: str, capsys: Capture) -> None:
+        main(["scan", *options, leaky])
+        out, err = capsys.readouterr()
+        for canary in (USER, USER[1:], "15550100888", CALL_ID, "canary", KEY):
+            assert canary not in out + err
+
+    def test_key_stays_inside_even_when_identities_are_revealed(self, leaky: str, capsys: Capture) -> None:
+        main(["scan", "--json", "--reveal-identities", leaky])
+        assert KEY not in capsys.readouterr().out
+
+    def test_reader_that_has_seen_enough_is_no_error(self) -> None:
+        with subprocess.Popen(
+            [*LEGWATCH, "scan", "--json", CLINIC], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout
+            assert process.stderr
+            process.stdout.close()
+            assert process.stderr.read() == b""
+            assert process.wait(10) == 141
+
+    def test_json_of_one_packet_takes_half_a_second_at_most(self, quiet: str) -> None:
+        def run() -> float:
+            # Processor time: what others do on this machine is not our start-up.
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([*LEGWATCH, "scan", "--json", quiet], cwd=ROOT, check=True, capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+        assert min(run() for _ in range(3)) <= STARTUP_S
+
+    def test_json_loads_neither_drawing_nor_serving_nor_validating(self, quiet: str) -> None:
+        code = (
+            "import sys; from sensor.cli import main; main(sys.argv[1:]); "
+            "heavy = {'rich', 'structlog', 'prometheus_client', 'pydantic', 'yaml', 'asyncio'}; "
+            "print(sorted(heavy & set(sys.modules)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, "scan", "--json", quiet], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+class TestCheckConfig:
+    """``legwatch check-config``."""
+
+    def test_good_file_is_printed_in_full_and_loads_again(self, tmp_path: Path, capsys: Capture) -> None:
+        path = tmp_path / "legwatch.yaml"
+        path.write_text("policy: {grace: 1}\n")
+        assert main(["check-config", str(path)]) == 0
+        printed = capsys.readouterr().out
+        assert "no_traffic_after" in printed
+        path.write_text(printed)
+        assert main(["check-config", str(path)]) == 0
+        assert capsys.readouterr().out == printed
+
+    def test_bad_file_says_all_its_faults_at_their_places(self, tmp_path: Path, capsys: Capture) -> None:
+        path = tmp_path / "legwatch.yaml"
+        path.write_text("policy:\n  grase: 1\nmetrics:\n  listen: here\n")
+        assert main(["check-config", str(path)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert [line.startswith(f"{path}:") for line in err.splitlines()] == [True, True]
+        assert f"{path}:2:3: policy.grase: " in err
+
+    @pytest.mark.parametrize(
+        "command", [["check-config"], ["scan", "x.pcap", "--config"], ["run", "-i", "lo", "--config"]]
+    )
+    def test_file_that_is_not_there_is_one_line_and_2(self, command: list[str], capsys: Capture) -> None:
+        assert main([*command, "nosuch.yaml"]) == 2
+        assert_one_line(capsys, "nosuch.yaml")
+
+
+def test_interfaces_are_listed(capsys: Capture) -> None:
+    assert main(["interfaces"]) == 0
+    out = capsys.readouterr().out
+    for _, name in socket.if_nameindex():
+        assert name in out
+
+
+class TestRun:
+    """``legwatch run`` that cannot start."""
+
+    @pytest.fixture
+    def port(self) -> int:
+        """A port that was free a moment ago."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return int(server.getsockname()[1])
+
+    def test_interface_that_is_not_there_is_one_line_and_2(self, port: int, capsys: Capture) -> None:
+        assert main(["run", "-i", "nosuch0", "--listen", f"127.0.0.1:{port}"]) == 2
+        assert_one_line(capsys, "nosuch0")
+
+    def test_port_in_use_is_one_line_and_2(self, capsys: Capture) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            listen = f"127.0.0.1:{server.getsockname()[1]}"
+            assert main(["run", "-i", "lo", "--listen", listen]) == 2
+        assert_one_line(capsys, listen, "in use", "--listen")
+
+    @pytest.mark.parametrize("listen", ["0.0.0.0:9767", "[::]:9767", "here"])
+    def test_address_that_must_not_be_listened_on_is_one_line_and_2(self, listen: str, capsys: Capture) -> None:
+        assert main(["run", "-i", "lo", "--listen", listen]) == 2
+        assert_one_line(capsys, listen)
+
+    def test_filter_that_is_none_is_one_line_and_2(self, port: int, capsys: Capture) -> None:
+        assert main(["run", "-i", "lo", "--listen", f"127.0.0.1:{port}", "--filter", "udp and and"]) == 2
+        assert_one_line(capsys, "udp and and")

@@ -1,0 +1,101 @@
+"""Events: each step in a finding's life once, as JSON for a service and as text on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from sensor.output.events import Events, configure
+from tests.unit.sensor.samples import CONTEXT, FLOW, finding, leg
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(28, f"No space left on device for {len(text)} characters")
+
+
+def said(out: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_finding_says_each_step_once_with_its_evidence() -> None:
+    out = io.StringIO()
+    events = Events(configure(out))
+    found = finding()
+    events.finding_changed(found, "opened")
+    events.finding_changed(found, "updated")
+    found.state = "resolved"
+    events.finding_changed(found, "resolved")
+    assert [(line["event"], line["level"], line["state"]) for line in said(out)] == [
+        ("finding_opened", "critical", "open"),
+        ("finding_updated", "critical", "open"),
+        ("finding_resolved", "info", "resolved"),
+    ]
+    opened = said(out)[0]
+    assert opened["code"] == "media-clear-despite-srtp"
+    assert opened["severity"] == "critical"
+    assert opened["subject"] == {"kind": "leg", "a": "192.0.2.10", "b": "192.0.2.20"}
+    assert opened["evidence"] == ["250 packets of PCMU were in clear although SRTP was agreed on."]
+    assert opened["first"] == "2026-01-05T10:00:00.000000Z"
+    assert opened["time"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("severity", "level"),
+    [("info", "info"), ("low", "info"), ("medium", "warning"), ("high", "error"), ("critical", "critical")],
+)
+def test_finding_opened_has_the_level_of_its_severity(severity: str, level: str) -> None:
+    out = io.StringIO()
+    Events(configure(out)).finding_changed(finding(severity=severity), "opened")
+    assert said(out)[0]["level"] == level
+
+
+def test_finding_waived_is_recorded_but_does_not_alert() -> None:
+    out = io.StringIO()
+    Events(configure(out)).finding_changed(finding(state="waived", waived_by="J. Doe"), "opened")
+    assert (said(out)[0]["level"], said(out)[0]["waived_by"]) == ("info", "J. Doe")
+
+
+def test_flows_and_legs_are_not_logged() -> None:
+    out = io.StringIO()
+    events = Events(configure(out))
+    events.flow_ended(FLOW, CONTEXT)
+    events.leg_ended(leg())
+    assert out.getvalue() == ""
+
+
+def test_terminal_gets_text_for_people() -> None:
+    out = Terminal()
+    Events(configure(out)).say("capture_started", interface="span0")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(out.getvalue())
+    assert "capture_started" in out.getvalue()
+    assert "span0" in out.getvalue()
+
+
+def test_event_that_cannot_be_written_is_counted_and_not_raised() -> None:
+    events = Events(configure(Full()))
+    events.say("capture_started")
+    events.finding_changed(finding(), "opened")
+    assert events.failed == 2
+
+
+def test_two_runs_in_one_process_do_not_share_a_logger() -> None:
+    one, two = io.StringIO(), io.StringIO()
+    first, second = Events(configure(one)), Events(configure(two))
+    first.say("capture_started")
+    second.say("capture_stopped")
+    assert [line["event"] for line in said(one)] == ["capture_started"]
+    assert [line["event"] for line in said(two)] == ["capture_stopped"]

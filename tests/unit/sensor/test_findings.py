@@ -1,0 +1,96 @@
+"""The book: one finding per code and subject, and what is said of it."""
+
+from __future__ import annotations
+
+from sensor.findings import MAX_EVIDENCE, Book, Claim
+from sensor.model import Severity, Subject
+from tests.unit.sensor.traffic import T0, Heard, S
+
+
+def claim(evidence: str = "seen", *, code: str = "media-clear", a: str = "x", severity: Severity = "critical") -> Claim:
+    return Claim(code, severity, Subject("leg", a, "y"), ("voice",), evidence, ("164.312(e)(1)",))
+
+
+def book(capacity: int = 16) -> tuple[Book, Heard]:
+    heard = Heard()
+    return Book([heard], capacity=capacity), heard
+
+
+def test_claim_held_opens_its_finding_once() -> None:
+    findings, heard = book()
+    findings.hold("leg", [claim()], T0)
+    findings.hold("leg", [claim()], T0 + S)
+    assert heard.said == [("opened", "media-clear")]
+    (finding,) = findings.open_findings()
+    assert (finding.state, finding.first_ns, finding.last_ns, finding.count) == ("open", T0, T0 + S, 1)
+    assert (finding.evidence, finding.segments, finding.controls) == (["seen"], ("voice",), ("164.312(e)(1)",))
+
+
+def test_claim_no_longer_held_resolves_its_finding() -> None:
+    findings, heard = book()
+    findings.hold("leg", [claim(), claim(code="signalling-clear")], T0)
+    findings.hold("leg", [claim()], T0 + S)
+    assert heard.said[2:] == [("resolved", "signalling-clear")]
+    findings.hold("leg", [], T0 + 2 * S)
+    assert heard.said[3:] == [("resolved", "media-clear")]
+    assert [finding.state for finding in heard.findings] == ["resolved", "resolved"]
+    assert heard.findings[0].last_ns == T0 + 2 * S
+    assert findings.open_findings() == []
+
+
+def test_finding_with_two_holders_resolves_with_the_last() -> None:
+    findings, heard = book()
+    findings.hold("one", [claim()], T0)
+    findings.hold("two", [claim()], T0)
+    findings.hold("one", [], T0)
+    assert heard.said == [("opened", "media-clear")]
+    findings.hold("two", [], T0)
+    assert heard.said == [("opened", "media-clear"), ("resolved", "media-clear")]
+    assert heard.findings[0].count == 2
+
+
+def test_finding_opened_again_is_another_one() -> None:
+    findings, heard = book()
+    for now_ns in (T0, T0 + S):
+        findings.hold("leg", [claim()], now_ns)
+        findings.hold("leg", [], now_ns)
+    assert [finding.first_ns for finding in heard.findings] == [T0, T0 + S]
+    assert findings.opened == {("media-clear", "critical"): 2}
+
+
+def test_new_evidence_is_an_update_up_to_the_cap() -> None:
+    findings, heard = book()
+    for i in range(MAX_EVIDENCE + 5):
+        findings.hold(i, [claim(f"leg {i}")], T0)
+    assert heard.said == [("opened", "media-clear")] + [("updated", "media-clear")] * (MAX_EVIDENCE - 1)
+    assert heard.findings[0].evidence == [f"leg {i}" for i in range(MAX_EVIDENCE)]
+    assert heard.findings[0].count == MAX_EVIDENCE + 5
+
+
+def test_change_of_severity_is_an_update() -> None:
+    findings, heard = book()
+    findings.hold("leg", [claim()], T0)
+    findings.hold("leg", [claim(severity="low")], T0)
+    assert heard.said == [("opened", "media-clear"), ("updated", "media-clear")]
+    assert findings.counts() == {("media-clear", "low"): 1}
+
+
+def test_touch_counts_in_silence() -> None:
+    findings, heard = book()
+    findings.hold("leg", [claim()], T0)
+    findings.touch("leg", T0 + S, 41)
+    findings.touch("nobody", T0 + 2 * S, 1)
+    assert heard.said == [("opened", "media-clear")]
+    assert (heard.findings[0].count, heard.findings[0].last_ns) == (42, T0 + S)
+
+
+def test_book_full_counts_what_it_turns_away() -> None:
+    findings, heard = book(capacity=2)
+    for a in "abc":
+        findings.hold(a, [claim(a=a)], T0)
+    assert (len(heard.findings), findings.overflow) == (2, 1)
+    findings.hold("c", [], T0)
+    findings.hold("a", [], T0)
+    findings.hold("c", [claim(a="c")], T0)
+    assert [finding.subject.a for finding in findings.open_findings()] == ["b", "c"]
+    assert findings.counts() == {("media-clear", "critical"): 2}

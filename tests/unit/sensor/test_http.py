@@ -1,0 +1,106 @@
+"""The HTTP server: metrics for scrapers, two checks for supervisors, no patience for others."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from sensor.output import http as served
+from sensor.output.http import MAX_REQUESTS, Server
+
+
+@pytest.fixture
+def state() -> SimpleNamespace:
+    return SimpleNamespace(healthy=True, ready=True)
+
+
+@pytest.fixture
+def server(state: SimpleNamespace) -> Iterator[Server]:
+    registry = CollectorRegistry()
+    Gauge("legwatch_test", "A gauge.", registry=registry).set(3)
+    server = Server("127.0.0.1", 0, registry, healthy=lambda: state.healthy, ready=lambda: state.ready)
+    server.start()
+    yield server
+    server.stop()
+
+
+def address(server: Server) -> tuple[str, int]:
+    host, port = server.server_address[:2]
+    return str(host), int(port)
+
+
+def get(server: Server, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
+    """Return status, content type and body."""
+    connection = http.client.HTTPConnection(*address(server), timeout=5)
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_scrape_gets_the_registry(server: Server) -> None:
+    status, content_type, body = get(server, "/metrics")
+    assert status == 200
+    assert content_type.startswith("text/plain; version=")
+    assert "legwatch_test 3.0" in body
+
+
+def test_scrape_that_accepts_openmetrics_gets_openmetrics(server: Server) -> None:
+    _, content_type, body = get(server, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("check", ["healthy", "ready"])
+def test_check_that_fails_says_unavailable(server: Server, state: SimpleNamespace, check: str) -> None:
+    assert get(server, f"/-/{check}")[0] == 200
+    setattr(state, check, False)
+    assert get(server, f"/-/{check}")[0] == 503
+
+
+def test_other_path_is_told_what_there_is(server: Server) -> None:
+    status, _, body = get(server, "/admin")
+    assert status == 404
+    assert "/metrics" in body
+
+
+def test_head_has_no_body_and_post_is_refused(server: Server) -> None:
+    assert get(server, "/metrics", "HEAD")[2] == ""
+    assert get(server, "/metrics", "POST")[0] == 501
+
+
+def test_port_in_use_is_an_error_at_once(server: Server) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Server("127.0.0.1", address(server)[1], CollectorRegistry(), healthy=lambda: True, ready=lambda: True)
+
+
+def test_clients_that_say_nothing_are_dropped_and_more_than_the_limit_unheard(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served._Handler, "timeout", 0.5)
+    threads = threading.active_count()
+    silent = [socket.create_connection(address(server), timeout=5) for _ in range(MAX_REQUESTS + 4)]
+    try:
+        assert silent[-1].recv(1) == b""
+        assert threading.active_count() <= threads + MAX_REQUESTS
+        for client in silent:
+            assert client.recv(1) == b""
+    finally:
+        for client in silent:
+            client.close()
+    assert get(server, "/-/healthy")[0] == 200
+
+
+def test_nonsense_harms_nobody(server: Server) -> None:
+    with socket.create_connection(address(server), timeout=5) as client:
+        client.sendall(b"\x16\x03\x01\x00\xff\r\n\r\n")
+        client.recv(4096)
+    assert get(server, "/-/ready")[0] == 200

@@ -1,0 +1,184 @@
+"""Metrics: every series at 0 from the start, labels from closed sets only, nobody's identity."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fastpath.engine import Engine
+from sensor.analysis import Analysis
+from sensor.config.schema import Policy
+from sensor.model import FlowContext, Subject
+from sensor.output.metrics import APPS, CaptureState, Metrics, reference
+from sensor.policy.catalogue import CATALOGUE
+from tests.unit.sensor.samples import CONTEXT, FLOW, STREAM, TLS_FLOW, VERDICT, finding, leg
+
+DOCS = Path(__file__).parents[3] / "docs"
+MAX_SERIES = 1500
+COUNTERS = Engine(max_flows=16, max_streams=16, event_bytes=1 << 17).counters()
+
+
+def build(counters: Mapping[str, int] = COUNTERS, capture: CaptureState = CaptureState(True, 0)) -> Metrics:  # noqa: B008
+    return Metrics(lambda: counters, Analysis(Policy(), ()).tables, lambda: capture, tuple(CATALOGUE))
+
+
+def scrape(metrics: Metrics) -> str:
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    return generate_latest(registry).decode()
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    """Return the samples by name and labels as they stand in a scrape: ``name{label="value"}``."""
+    lines = (line.rpartition(" ") for line in scrape(metrics).splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+def filled() -> Metrics:
+    """Return metrics that saw one of everything, with a canary wherever a name could hide."""
+    metrics = build()
+    canary = "canary+15550100"
+    metrics.observe([replace(VERDICT, codec=canary)])
+    metrics.flow_ended(replace(FLOW, streams=(replace(STREAM, codec=canary),)), CONTEXT)
+    metrics.flow_ended(TLS_FLOW, FlowContext("unknown", "unknown", carries="sip"))
+    metrics.leg_ended(leg(call=canary))
+    metrics.finding_changed(
+        finding(subject=Subject("endpoint", "192.0.2.10", name=canary), evidence=[canary]), "opened"
+    )
+    return metrics
+
+
+def test_start_every_series_is_there_at_zero() -> None:
+    constant = {"legwatch_build_info", "legwatch_capture_up", "legwatch_config_last_reload_successful"}
+    started = samples(build())
+    assert {name: value for name, value in started.items() if value and name.partition("{")[0] not in constant} == {}
+    assert started.keys() == samples(filled()).keys()
+
+
+def test_series_stay_few() -> None:
+    assert len(samples(build())) <= MAX_SERIES
+
+
+def test_names_keep_to_the_conventions() -> None:
+    for family in text_string_to_metric_families(scrape(build())):
+        assert family.name.startswith("legwatch_")
+        assert family.documentation.endswith(".")
+
+
+def test_canaries_and_addresses_appear_nowhere() -> None:
+    text = scrape(filled())
+    assert "canary" not in text
+    assert "192.0.2." not in text
+    assert str(FLOW.streams[0].ssrc) not in text
+
+
+def test_packets_are_read_from_the_engine_at_each_scrape() -> None:
+    counters = dict(COUNTERS)
+    metrics = build(counters)
+    counters |= {"received": 12, "ignored.arp": 5}
+    now = samples(metrics)
+    assert now["legwatch_received_packets_total"] == 12
+    assert now['legwatch_ignored_packets_total{reason="arp"}'] == 5
+
+
+def test_capture_state_is_read_at_each_scrape() -> None:
+    now = samples(build(capture=CaptureState(up=False, kernel_drops=9)))
+    assert now["legwatch_capture_up"] == 0
+    assert now["legwatch_kernel_dropped_packets_total"] == 9
+
+
+def test_first_verdict_counts_with_its_time() -> None:
+    metrics = build()
+    metrics.observe([VERDICT])
+    now = samples(metrics)
+    assert now['legwatch_stream_verdicts_total{protection="clear"}'] == 1
+    assert now['legwatch_time_to_verdict_seconds_bucket{le="0.02",protection="clear"}'] == 0
+    assert now['legwatch_time_to_verdict_seconds_bucket{le="0.05",protection="clear"}'] == 1
+    assert now['legwatch_time_to_verdict_seconds_bucket{le="+Inf",protection="clear"}'] == 1
+    assert now['legwatch_time_to_verdict_seconds_sum{protection="clear"}'] == pytest.approx(0.041)
+
+
+def test_verdict_at_a_bucket_bound_is_in_that_bucket() -> None:
+    metrics = build()
+    metrics.observe([replace(VERDICT, elapsed_ns=50_000_000)])
+    assert samples(metrics)['legwatch_time_to_verdict_seconds_bucket{le="0.05",protection="clear"}'] == 1
+
+
+def test_verdict_later_than_every_bucket_is_in_the_last() -> None:
+    metrics = build()
+    metrics.observe([replace(VERDICT, elapsed_ns=90_000_000_000)])
+    now = samples(metrics)
+    assert now['legwatch_time_to_verdict_seconds_bucket{le="30.0",protection="clear"}'] == 0
+    assert now['legwatch_time_to_verdict_seconds_count{protection="clear"}'] == 1
+
+
+def test_changed_verdict_counts_as_change_and_not_as_time() -> None:
+    metrics = build()
+    metrics.observe([VERDICT, replace(VERDICT, previous="clear", protection="encrypted")])
+    now = samples(metrics)
+    assert now['legwatch_stream_verdict_changes_total{after="encrypted",before="clear"}'] == 1
+    assert now['legwatch_time_to_verdict_seconds_count{protection="encrypted"}'] == 0
+
+
+def test_signalling_counts_inside_tls_and_out() -> None:
+    metrics = build()
+    metrics.flow_ended(replace(FLOW, app="sip"), CONTEXT)
+    metrics.flow_ended(TLS_FLOW, FlowContext("unknown", "unknown", carries="sip"))
+    metrics.flow_ended(TLS_FLOW, FlowContext("unknown", "unknown"))
+    now = samples(metrics)
+    assert now['legwatch_signalling_flows_ended_total{protection="clear"}'] == 1
+    assert now['legwatch_signalling_flows_ended_total{protection="encrypted"}'] == 1
+    assert now['legwatch_flows_ended_total{app="tls",protection="encrypted"}'] == 2
+
+
+def test_leg_counts_by_promise_sight_and_comparison() -> None:
+    metrics = build()
+    metrics.leg_ended(leg())
+    now = samples(metrics)
+    assert now['legwatch_legs_ended_total{observed="clear",signalled="srtp-sdes"}'] == 1
+    assert now['legwatch_legs_compared_total{comparison="clear-despite-srtp"}'] == 1
+
+
+def test_finding_opens_grows_and_resolves_and_the_gauge_follows() -> None:
+    metrics = build()
+    found = finding(code="media-clear", severity="high")
+    high = 'legwatch_findings_open{code="media-clear",severity="high"}'
+    critical = high.replace("high", "critical")
+    opened = 'legwatch_findings_opened_total{code="media-clear",severity="high"}'
+
+    metrics.finding_changed(found, "opened")
+    assert (samples(metrics)[high], samples(metrics)[opened]) == (1, 1)
+    found.severity = "critical"
+    metrics.finding_changed(found, "updated")
+    assert (samples(metrics)[high], samples(metrics)[critical]) == (0, 1)
+    metrics.finding_changed(found, "resolved")
+    assert (samples(metrics)[critical], samples(metrics)[opened]) == (0, 1)
+
+
+def test_apps_are_those_of_the_contract() -> None:
+    schema = json.loads((DOCS / "schema/output.schema.json").read_text())
+    assert set(APPS) == set(schema["$defs"]["flow"]["properties"]["app"]["enum"])
+
+
+def test_promtool_has_no_complaint() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool (Debian package prometheus) is not installed")
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=scrape(filled()), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_documentation_holds_the_table_of_today() -> None:
+    assert reference(build()) in (DOCS / "METRICS.md").read_text(), (
+        "put what sensor.output.metrics.reference gives there"
+    )
