@@ -21,9 +21,11 @@ cdef struct Core:
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers
     SipScan scan                # one message at a time
     uint8_t packed[SIP_MAX_PACKED]
-    uint64_t now_ns             # latest packet time
+    uint64_t now_ns             # latest packet time; 0 before the first packet
+    uint64_t jump_ns            # time of a packet too far off to be believed by itself
     uint64_t media_idle_ns
     uint64_t flow_idle_ns
+    uint64_t least_idle_ns      # no flow ends sooner
     uint32_t finish_at          # next record that the end of the input looks at
     # counters
     uint64_t received
@@ -33,7 +35,8 @@ cdef struct Core:
     uint64_t sip_messages
     uint64_t sip_unreadable
     uint64_t streams_begun
-    uint64_t streams_refused    # no room
+    uint64_t streams_refused    # packets of streams that found no room
+    uint64_t streams_replaced   # ended streams that made room in a full flow
     uint64_t changes_lost
 
 
@@ -45,7 +48,7 @@ cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32
         return NULL
     memset(<uint8_t*>head + sizeof(EventHead), 0, size)
     head.kind = kind
-    head.a_is_high = f.flags & FLOW_A_IS_HIGH
+    head.a_is_high = (f.flags & FLOW_A_IS_HIGH) != 0
     head.from_a = from_high == head.a_is_high
     head.flow = f.id
     head.ts_ns = ts_ns

@@ -8,29 +8,31 @@ from fastpath.events cimport (
     EVENT_FLOW, EventChange, EventFlow, EventHead, EventHello, EventStream, MAX_EVENT_STREAMS, ring_commit, ring_used,
 )
 from fastpath.flow cimport (
-    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID, WHEEL_SLOTS, Flow,
-    FLOW_A_IS_HIGH, Stream, put_on_wheel, remove_flow, remove_stream,
+    FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID, WHEEL_SLOTS,
+    Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
 )
 from fastpath.names cimport (
-    APP_DTLS, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER, BASIS_START_LINE,
+    APP_DTLS, APP_OTHER, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER, BASIS_START_LINE,
     BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS, KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR, PROTECTION_ENCRYPTED,
     PROTECTION_NONE, PROTECTION_NOT_APPLICABLE, PROTECTION_NOT_OBSERVED, PROTECTION_UNDETERMINED,
 )
-from fastpath.talk cimport fill_hello, sip_message
+from fastpath.talk cimport fill_hello, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation
 from fastpath.tls cimport SEEN_SERVER_HELLO, cipher_is_null
 
 cdef enum:
-    LAST_STATE_NS = 1000000000      # the flow's state is that of its last second of media
-    CLOSED_IDLE_NS = 5000000000     # a closed TCP flow waits so long for stragglers
+    SECOND_NS = 1000000000
+    CLOSED_IDLE_S = 5               # a closed TCP flow waits so long for stragglers
+    TIME_JUMP_S = 3600
 
 
 cdef inline uint64_t idle_time(const Core* c, const Flow* f) noexcept nogil:
     if f.app >= APP_RTCP:
         return c.media_idle_ns
     if f.flags & FLOW_CLOSED:
-        return CLOSED_IDLE_NS
-    return c.flow_idle_ns
+        return <uint64_t>CLOSED_IDLE_S * SECOND_NS
+    # A flow of nothing that is followed goes first, so that a flood of them makes no call wait for room.
+    return min(c.media_idle_ns, c.flow_idle_ns) if f.app == APP_OTHER else c.flow_idle_ns
 
 
 cdef inline void fill_stream(EventStream* e, const Stream* s, bint a_is_high) noexcept nogil:
@@ -49,39 +51,51 @@ cdef inline void fill_stream(EventStream* e, const Stream* s, bint a_is_high) no
     e.bits = s.bits
     e.jitter_s = s.jitter / s.clock if s.clock else -1
     e.codec = s.codec
-    e.protection = s.protection
+    e.protection = s.protection if s.protection else PROTECTION_UNDETERMINED
     e.grade = s.grade
     e.dscp = s.dscp
     e.from_a = ((s.flags & STREAM_FROM_HIGH) != 0) == a_is_high
 
 
+cdef inline bint is_worse(const Stream* s, const EventFlow* e) noexcept nogil:
+    # Clear before undetermined before encrypted; among equals the stronger evidence is the one to show.
+    if e.protection == PROTECTION_NONE:
+        return True
+    if s.protection == e.protection:
+        return s.bits > e.bits
+    return s.protection == PROTECTION_CLEAR or (
+        s.protection == PROTECTION_UNDETERMINED and e.protection == PROTECTION_ENCRYPTED)
+
+
 cdef inline void judge_flow(EventFlow* e, Core* c, Flow* f) noexcept nogil:
-    # Media: the worse of what the last second holds, clear before undetermined before encrypted.
+    # The state of the last second of media, the worse of the two directions. A stream that just began says nothing
+    # yet where another of its direction has a verdict.
     cdef uint32_t number = f.streams
     cdef uint64_t latest = 0
     cdef Stream* s
-    cdef bint better
-    while number:
-        s = &c.table.streams[number]
-        if s.flags & STREAM_VALID and s.last_ns > latest:
-            latest = s.last_ns
-        number = s.next
-    e.protection = PROTECTION_NONE
-    number = f.streams
+    cdef bint[2] decided
+    decided[0] = False
+    decided[1] = False
     while number:
         s = &c.table.streams[number]
         number = s.next
         if not s.flags & STREAM_VALID:
             continue
-        if s.decided_packet and (e.decided_packet == 0 or s.first_ns + s.decided_ns < e.first_ns + e.decided_ns):
-            e.decided_packet = s.decided_packet
-            e.decided_ns = s.decided_ns
-        if s.last_ns + LAST_STATE_NS < latest:
+        latest = max(latest, s.last_ns)
+        if s.decided_packet:
+            decided[(s.flags & STREAM_FROM_HIGH) != 0] = True
+            if e.decided_packet == 0 or s.first_ns + s.decided_ns < e.first_ns + e.decided_ns:
+                e.decided_packet = s.decided_packet
+                e.decided_ns = s.decided_ns
+    number = f.streams
+    while number:
+        s = &c.table.streams[number]
+        number = s.next
+        if not s.flags & STREAM_VALID or s.last_ns + SECOND_NS < latest:
             continue
-        better = s.protection == e.protection and s.bits > e.bits
-        if e.protection == PROTECTION_NONE or better or (s.protection != e.protection and (
-                s.protection == PROTECTION_CLEAR
-                or (s.protection == PROTECTION_UNDETERMINED and e.protection == PROTECTION_ENCRYPTED))):
+        if s.basis == BASIS_TOO_FEW and decided[(s.flags & STREAM_FROM_HIGH) != 0]:
+            continue
+        if is_worse(s, e):
             e.protection = s.protection
             e.grade = s.grade
             e.basis = s.basis
@@ -184,8 +198,8 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
     cdef int i
     if f.talk != NULL:
         for i in range(2):
-            if f.talk.side[i].reads == SIDE_SIP and f.talk.side[i].octets:
-                sip_message(c, f, f.talk.side[i].data, f.talk.side[i].octets, i, f.last_ns)
+            if f.talk.side[i].reads == SIDE_SIP:
+                read_rest(c, f, i)
     say_flow(c, f, ts_ns)
     stream = f.streams
     while stream:
@@ -196,13 +210,15 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
     free(f.changes)
     if f.talk != NULL:
         end_conversation(f.talk, &c.memory)
+    f.rtcp = NULL
+    f.changes = NULL
+    f.talk = NULL
     remove_flow(&c.table, number)
-    f.id = 0
 
 
 cdef inline bint serve_wheel(Core* c) noexcept nogil:
     """End the flows that were idle for long enough. Return False when the event ring had no room to go on."""
-    cdef uint64_t now_s = c.now_ns // 1000000000, deadline
+    cdef uint64_t now_s = c.now_ns // SECOND_NS, deadline
     cdef uint32_t number, next, slot
     if now_s > c.table.wheel_s + WHEEL_SLOTS:
         c.table.wheel_s = now_s - WHEEL_SLOTS       # once around serves every slot
@@ -216,11 +232,34 @@ cdef inline bint serve_wheel(Core* c) noexcept nogil:
             next = c.table.flows[number].wheel_next
             c.table.wheel[slot] = next
             deadline = c.table.flows[number].last_ns + idle_time(c, &c.table.flows[number])
-            if deadline <= c.table.wheel_s * 1000000000:
+            if c.table.flows[number].flags & FLOW_DEAD:
+                reuse_flow(&c.table, number)
+            elif deadline <= c.table.wheel_s * SECOND_NS:
                 end_flow(c, number, deadline)
+                reuse_flow(&c.table, number)
             else:
                 # One second on at the least: the slot that is being served must come to its end.
-                put_on_wheel(&c.table, number, max(deadline // 1000000000 + 1, c.table.wheel_s + 1))
+                put_on_wheel(&c.table, number, max(deadline // SECOND_NS + 1, c.table.wheel_s + 1))
             number = next
         c.table.wheel_s += 1
     return True
+
+
+cdef inline void pass_time(Core* c, uint64_t ts_ns) noexcept nogil:
+    """Let packet time move to a packet's own.
+
+    A packet that is far off, as a broken record header makes it, moves time only when the next one confirms it.
+    """
+    cdef uint64_t jump = <uint64_t>TIME_JUMP_S * SECOND_NS
+    if ts_ns - c.now_ns < jump:                     # forward: the difference is unsigned
+        c.now_ns = ts_ns
+        if ts_ns >= (c.table.wheel_s + 1) * SECOND_NS:
+            serve_wheel(c)
+    elif c.now_ns - ts_ns >= jump:
+        if c.now_ns and not (c.jump_ns and (ts_ns - c.jump_ns < jump or c.jump_ns - ts_ns < jump)):
+            c.jump_ns = ts_ns
+            return
+        if c.now_ns == 0 or ts_ns < c.now_ns:
+            c.table.wheel_s = ts_ns // SECOND_NS
+        c.now_ns = ts_ns
+        serve_wheel(c)

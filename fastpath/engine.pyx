@@ -16,12 +16,14 @@ from libc.string cimport memcpy, memset
 
 from fastpath.block cimport FILL_END, FILL_ERROR, FILL_TIMEOUT, PacketRef, PacketSource
 from fastpath.core cimport Core
-from fastpath.ending cimport end_flow, serve_wheel
+from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
     EVENT_APP, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventFlow, EventHead,
     EventHello, EventRing, EventStream, EventVerdict, ring_used,
 )
-from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, add_flow, close_table, find_flow, guess_flow, open_table, put_on_wheel
+from fastpath.flow cimport (
+    FLOW_A_IS_HIGH, FLOW_DEAD, Flow, add_flow, close_table, find_flow, guess_flow, open_table, put_on_wheel, reuse_flow,
+)
 from fastpath.media cimport media_packet
 from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
@@ -59,6 +61,8 @@ STATIC_CODECS = {
     12: "QCELP", 13: "CN", 14: "MPA", 15: "G728", 16: "DVI4", 17: "DVI4", 18: "G729", 25: "CelB", 26: "JPEG", 28: "nv",
     31: "H261", 32: "MPV", 33: "MP2T", 34: "H263",
 }  # RFC 3551 tables 4 and 5
+# Encoding names of tables whose own name is not the registered one in lower case (RFC 4855 and the payload formats).
+ENCODING_NAMES = {"opus": "opus", "speex": "speex", "ilbc": "iLBC", "red": "red", "t140": "t140", "event": "telephone-event"}
 
 
 @lru_cache(maxsize=1)
@@ -147,6 +151,8 @@ cdef class Engine:
         self.core.memory.limit = stream_bytes
         self.core.media_idle_ns = <uint64_t>(media_idle_s * 1e9)
         self.core.flow_idle_ns = <uint64_t>(flow_idle_s * 1e9)
+        self.core.least_idle_ns = min(<uint64_t>CLOSED_IDLE_S * SECOND_NS,
+                                       min(self.core.media_idle_ns, self.core.flow_idle_ns))
         self.core.finish_at = 1
         self.tables = shipped_tables()
         self.core.tables = &self.tables.set
@@ -189,25 +195,27 @@ cdef class Engine:
     def advance(self, uint64_t now_ns):
         """Let packet time move on without a packet, so that idle flows end."""
         with nogil:
-            if now_ns > self.core.now_ns:
+            if self.core.now_ns and now_ns > self.core.now_ns:
                 self.core.now_ns = now_ns
-            if self.core.table.wheel_s:
                 serve_wheel(&self.core)
 
     def finish(self):
         """End every flow, as the input has ended. Returns True while more remain: drain and call again."""
         cdef Core* c = &self.core
         cdef Flow* f
+        # Flows end outside the wheel's order now, and their records leave its lists.
+        memset(c.table.wheel, 0, sizeof(c.table.wheel))
         with nogil:
             while c.finish_at < c.table.fresh_flow and ring_used(&c.ring) <= c.ring.capacity // 2:
                 f = &c.table.flows[c.finish_at]
                 if f.id:
                     end_flow(c, c.finish_at, f.last_ns)
+                if f.flags & FLOW_DEAD:
+                    reuse_flow(&c.table, c.finish_at)
                 c.finish_at += 1
         if c.finish_at < c.table.fresh_flow:
             return True
         c.finish_at = 1
-        memset(c.table.wheel, 0, sizeof(c.table.wheel))
         return False
 
     def counters(self):
@@ -223,10 +231,12 @@ cdef class Engine:
         counts["streams"] = c.table.stream_count
         counts["streams_begun"] = c.streams_begun
         counts["streams_refused"] = c.streams_refused
+        counts["streams_replaced"] = c.streams_replaced
         counts["sip_messages"] = c.sip_messages
         counts["sip_unreadable"] = c.sip_unreadable
         counts["reassembly_bytes"] = c.memory.used
         counts["reassembly_lost_bytes"] = c.memory.lost
+        counts["conversations_refused"] = c.memory.refused
         counts["events_lost"] = c.ring.lost
         counts["changes_lost"] = c.changes_lost
         return counts
@@ -261,7 +271,8 @@ cdef class Engine:
     cdef str codec_name(self, uint16_t codec, int payload_type):
         # What the payload showed comes before what the payload type says.
         if codec != CODEC_UNKNOWN:
-            return self.tables.codecs[self.tables.set.table[codec].codec]
+            name = self.tables.codecs[self.tables.set.table[codec].codec]
+            return ENCODING_NAMES.get(name, name.upper())
         return STATIC_CODECS.get(payload_type, "")
 
     cdef object verdict_record(self, const EventHead* head, object key):
@@ -319,10 +330,14 @@ cdef inline uint32_t flow_of(Core* c, const Decoded* d, uint32_t guessed) noexce
     cdef uint32_t hash = <uint32_t>(d.hash >> 32), number
     cdef Flow* f
     if guessed and same_key(&c.table.flows[guessed].key, &d.key) and c.table.flows[guessed].id:
-        return guessed
-    number = find_flow(&c.table, &d.key, hash)
+        number = guessed
+    else:
+        number = find_flow(&c.table, &d.key, hash)
     if number:
-        return number
+        f = &c.table.flows[number]
+        if d.ts_ns <= f.last_ns + c.least_idle_ns or d.ts_ns <= f.last_ns + idle_time(c, f):
+            return number
+        end_flow(c, number, f.last_ns + idle_time(c, f))    # the wheel had not come to it yet
     number = add_flow(&c.table, &d.key, hash)
     if number == 0:
         return 0
@@ -331,7 +346,7 @@ cdef inline uint32_t flow_of(Core* c, const Decoded* d, uint32_t guessed) noexce
     if d.from_high:
         f.flags |= FLOW_A_IS_HIGH
     # Media may end it sooner than anything else; whatever it turns out to be, it is looked at then.
-    put_on_wheel(&c.table, number, (d.ts_ns + c.media_idle_ns) // 1000000000 + 1)
+    put_on_wheel(&c.table, number, (d.ts_ns + min(c.media_idle_ns, c.flow_idle_ns)) // SECOND_NS + 1)
     return number
 
 
@@ -358,14 +373,12 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
     cdef uint32_t guessed[BATCH]
     cdef uint32_t number
     cdef Flow* f
-    cdef int got, i, n = 0, reason
+    cdef int got, i, n = 0, reason = CLASSIFIED
     got = source.fill(refs, BATCH)
     if got <= 0:
         return got
     for i in range(got):
         c.octets += refs[i].wirelen
-        if refs[i].ts_ns > c.now_ns:
-            c.now_ns = refs[i].ts_ns
         reason = decode_packet(&refs[i], &c.flow_secret, &decoded[n])
         if reason != CLASSIFIED:
             c.reason[reason] += 1
@@ -373,8 +386,6 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
         prefetch(&c.table.index[<uint32_t>(decoded[n].hash >> 32) & c.table.index_mask])
         n += 1
     c.received += got
-    if c.table.wheel_s == 0:
-        c.table.wheel_s = refs[0].ts_ns // 1000000000
     for i in range(n):
         guessed[i] = guess_flow(&c.table, <uint32_t>(decoded[i].hash >> 32))
         if guessed[i]:
@@ -387,11 +398,13 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
                 prefetch(&c.table.streams[number])
                 prefetch(<uint8_t*>&c.table.streams[number] + 64)
     for i in range(n):
+        pass_time(c, decoded[i].ts_ns)
         number = flow_of(c, &decoded[i], guessed[i])
         if number == 0:
             c.reason[SHED_FLOW_TABLE] += 1
             continue
         c.reason[CLASSIFIED] += 1
         update(c, &decoded[i], number)
-    serve_wheel(c)
+    if reason != CLASSIFIED:
+        pass_time(c, refs[got - 1].ts_ns)
     return got

@@ -15,7 +15,7 @@ from fastpath.wire cimport FlowKeyBits
 cdef enum:
     WHEEL_SLOTS = 512           # seconds; longer than any idle time
     MAX_FLOW_STREAMS = 64
-    MAX_PROBATION = 4           # unproved streams of one flow
+    MAX_PROBATION = 8           # unproved streams of one flow
     MAX_CHANGES = 32
 
     # Flow.flags
@@ -27,6 +27,7 @@ cdef enum:
     FLOW_ZRTP_DONE = 32         # Confirm2 was acknowledged
     FLOW_ZRTP_SEEN = 64
     FLOW_DTLS_SEEN = 128
+    FLOW_DEAD = 256             # ended, but still on the wheel
 
     # Stream.flags
     STREAM_VALID = 1
@@ -52,9 +53,9 @@ cdef struct Flow:
     FlowKeyBits key
     uint64_t last_ns
     uint32_t recent[2]          # by direction: the stream last met (UDP), or segments probed in vain (TCP)
+    uint16_t flags
     uint8_t app
-    uint8_t flags
-    uint16_t stream_count
+    uint8_t stream_count
     uint32_t wheel_next         # also links the free records
     # second line
     uint64_t first_ns
@@ -133,6 +134,7 @@ cdef void close_table(FlowTable* table) noexcept
 cdef uint32_t find_flow(const FlowTable* table, const FlowKeyBits* key, uint32_t hash) noexcept nogil
 cdef uint32_t add_flow(FlowTable* table, const FlowKeyBits* key, uint32_t hash) noexcept nogil
 cdef void remove_flow(FlowTable* table, uint32_t number) noexcept nogil
+cdef void reuse_flow(FlowTable* table, uint32_t number) noexcept nogil
 cdef uint32_t add_stream(FlowTable* table) noexcept nogil
 cdef void remove_stream(FlowTable* table, uint32_t number) noexcept nogil
 cdef void put_on_wheel(FlowTable* table, uint32_t number, uint64_t second) noexcept nogil

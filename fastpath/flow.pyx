@@ -82,7 +82,8 @@ cdef bint grow(FlowTable* table) noexcept nogil:
 
 
 cdef uint32_t add_flow(FlowTable* table, const FlowKeyBits* key, uint32_t hash) noexcept nogil:
-    # The caller knows that the key is not there. Returns 0 when the table is full.
+    # The caller knows that the key is not there. Returns 0 when the table is full: records of flows that ended count
+    # until the wheel has met them.
     cdef uint32_t number, at
     cdef Flow* flow
     if table.flow_count == table.max_flows:
@@ -92,9 +93,11 @@ cdef uint32_t add_flow(FlowTable* table, const FlowKeyBits* key, uint32_t hash) 
     if table.free_flow:
         number = table.free_flow
         table.free_flow = table.flows[number].wheel_next
-    else:
+    elif table.fresh_flow <= table.max_flows:
         number = table.fresh_flow
         table.fresh_flow += 1
+    else:
+        return 0
     flow = &table.flows[number]
     memset(flow, 0, sizeof(Flow))
     flow.key = key[0]
@@ -126,9 +129,16 @@ cdef void remove_flow(FlowTable* table, uint32_t number) noexcept nogil:
             table.index[gap] = table.index[at]
             gap = at
     table.index[gap] = 0
-    flow.wheel_next = table.free_flow
-    table.free_flow = number
+    flow.id = 0
+    flow.flags = FLOW_DEAD
     table.flow_count -= 1
+
+
+cdef void reuse_flow(FlowTable* table, uint32_t number) noexcept nogil:
+    # The record is on no list of the wheel any more.
+    table.flows[number].flags = 0
+    table.flows[number].wheel_next = table.free_flow
+    table.free_flow = number
 
 
 cdef uint32_t add_stream(FlowTable* table) noexcept nogil:

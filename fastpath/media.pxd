@@ -24,7 +24,7 @@ from fastpath.rtp cimport (
     static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, MIN_SCORED, judge_clear, judge_packet, judge_rejects, judge_restart, judge_uniform,
+    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, judge_clear, judge_packet, judge_rejects, judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded
 
@@ -33,7 +33,10 @@ cdef enum:
     WATCH_MASK = 31             # of every 32 packets of a settled stream …
     WATCH_BURST = 2             # … so many are scored
     MAX_DOUBTS = 3
+    LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
+    NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
+    SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
     CLOCK_PACKETS = 25          # packets before the clock rate of a dynamic type is told from its timestamps
 
 
@@ -42,7 +45,7 @@ cdef inline Stream* find_stream(Core* c, Flow* f, uint32_t ssrc, bint from_high)
     cdef Stream* s
     if number:
         s = &c.table.streams[number]
-        if s.ssrc == ssrc:
+        if s.ssrc == ssrc and ((s.flags & STREAM_FROM_HIGH) != 0) == from_high:
             return s
     number = f.streams
     while number:
@@ -55,19 +58,26 @@ cdef inline Stream* find_stream(Core* c, Flow* f, uint32_t ssrc, bint from_high)
 
 
 cdef inline Stream* begin_stream(Core* c, Flow* f, const Decoded* d, const RtpHeader* h) noexcept nogil:
-    # Unproved streams of a flow share a few records: the one that was silent longest makes room, so that a flow of
-    # something else cannot fill the table.
-    cdef uint32_t number = f.streams, oldest = 0, unproved = 0, next
+    # Unproved streams of a flow share a few records, so that a flow of something else cannot fill the table: the one
+    # with the fewest steps, then the longest silence, makes room. In a full flow so does a proved one that ended.
+    cdef uint32_t number = f.streams, weakest = 0, ended = 0, unproved = 0, next
     cdef Stream* s
+    cdef Stream* w
     while number:
         s = &c.table.streams[number]
         if not s.flags & STREAM_VALID:
             unproved += 1
-            if oldest == 0 or s.last_ns < c.table.streams[oldest].last_ns:
-                oldest = number
+            w = &c.table.streams[weakest]
+            if weakest == 0 or s.steps < w.steps or (s.steps == w.steps and s.last_ns < w.last_ns):
+                weakest = number
+        elif s.last_ns + c.media_idle_ns < d.ts_ns:
+            ended = number
         number = s.next
-    if unproved >= MAX_PROBATION or (oldest and f.stream_count >= MAX_FLOW_STREAMS):
-        number = oldest
+    if f.stream_count >= MAX_FLOW_STREAMS and not weakest and ended:
+        weakest = ended
+        c.streams_replaced += 1
+    if unproved >= MAX_PROBATION or (weakest and f.stream_count >= MAX_FLOW_STREAMS):
+        number = weakest
         s = &c.table.streams[number]
         next = s.next
         s[0] = c.table.streams[0]       # record 0 is all zero
@@ -152,7 +162,7 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
     s.grade = grade
     s.basis = basis
     s.protection = protection
-    judge_restart(&s.judge)
+    judge_restart(&s.judge, protection != PROTECTION_CLEAR)
     if before == protection:
         return
     if s.decided_packet == 0:
@@ -169,7 +179,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
     if judge_clear(&s.judge):
         settle(c, f, s, PROTECTION_CLEAR, GRADE_NONE,
-               BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= 3 else 0), ts_ns)
+               BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= NULL_CIPHER_RUN else 0), ts_ns)
     elif covered and tagged and s.excess_run >= 2 and judge_rejects(&s.judge, c.tables):
         settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
     elif judge_uniform(&s.judge):
@@ -181,9 +191,12 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif covered and judge_rejects(&s.judge, c.tables):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
-        else:
+        elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM
-    elif s.judge.scored >= MIN_SCORED:
+        elif s.protection == PROTECTION_CLEAR and s.judge.scored >= LOST_CLEAR:
+            settle(c, f, s, PROTECTION_UNDETERMINED, GRADE_NONE, BASIS_LOOKS_UNIFORM, ts_ns)
+            s.flags &= ~STREAM_SETTLED
+    elif s.judge.scored >= MIN_SCORED and s.protection == PROTECTION_UNDETERMINED:
         s.basis = BASIS_INCONCLUSIVE
     if s.protection == PROTECTION_NONE:
         s.protection = PROTECTION_UNDETERMINED
@@ -196,25 +209,25 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, int16_t best_before, uint64_
     if s.protection == PROTECTION_CLEAR:
         against = s.judge.best <= best_before or judge_rejects(&s.judge, c.tables)
         if judge_clear(&s.judge):
-            judge_restart(&s.judge)
+            judge_restart(&s.judge, False)
     else:
         if judge_clear(&s.judge):
             decide(c, f, s, ts_ns)
             return
         against = s.judge.best > best_before and s.judge.best > 0
         if s.judge.scored >= WATCH_EPOCH:
-            judge_restart(&s.judge)
+            judge_restart(&s.judge, True)
     s.doubts = s.doubts + 1 if against else 0
     if s.doubts >= MAX_DOUBTS:
         s.doubts = 0
         s.flags &= ~STREAM_SETTLED
-        judge_restart(&s.judge)
+        judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
 
 
 cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) noexcept nogil:
     # What the payload has beyond its codec's frames. The step before this packet tells how much sound a packet holds.
     cdef int32_t law = frame_octets(h.payload_type, s.step), excess
-    if law < 0 or length == 0:
+    if law < 0 or length == 0 or h.padded:
         s.excess_run = 0
         return
     excess = <int32_t>length - law
@@ -224,26 +237,37 @@ cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) n
     if excess == s.excess and s.excess_run:
         if s.excess_run < 255:
             s.excess_run += 1
+        if s.excess_run >= NULL_CIPHER_RUN and s.protection == PROTECTION_CLEAR and is_tag_length(excess):
+            s.basis |= BASIS_TAG_PRESENT
     else:
         if s.flags & STREAM_SETTLED and s.excess_run >= 3:
             s.flags &= ~STREAM_SETTLED
-            judge_restart(&s.judge)
+            judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
         s.excess = <int16_t>excess
         s.excess_run = 1
 
 
-cdef inline void follow_jitter(Stream* s, uint32_t timestamp, uint64_t ts_ns) noexcept nogil:
+cdef inline int known_tail(const Stream* s) noexcept nogil:
+    if s.excess_run >= 3 and s.excess == 0:
+        return 0
+    if s.excess_run >= 2 and is_tag_length(s.excess):
+        return s.excess
+    return TAIL_UNKNOWN
+
+
+cdef inline void follow_jitter(Stream* s, uint32_t timestamp, uint64_t ts_ns, bint follows) noexcept nogil:
     # RFC 3550 A.8, with the arrival time in timestamp units since the stream began.
-    cdef int32_t transit, difference
+    # After a restart the new base gives a transit time, but no difference.
+    cdef int32_t transit
+    cdef float difference
     cdef uint64_t elapsed_us = (ts_ns - s.first_ns) // 1000
     if ts_ns < s.first_ns:
         return
     transit = <int32_t>(<uint32_t>(elapsed_us * s.clock // 1000000) - (timestamp - s.first_timestamp))
-    difference = transit - s.transit
+    difference = <float>transit - <float>s.transit
     s.transit = transit
-    if difference < 0:
-        difference = -difference
-    s.jitter += (<float>difference - s.jitter) * <float>0.0625
+    if follows:
+        s.jitter += ((difference if difference >= 0 else -difference) - s.jitter) * <float>0.0625
 
 
 cdef inline uint32_t nearest_clock(uint64_t units, uint64_t ns) noexcept nogil:
@@ -281,7 +305,7 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         s.clock = static_clock(h.payload_type)
         s.flags &= ~STREAM_SETTLED
         s.excess_run = 0
-        judge_restart(&s.judge)
+        judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
     s.other_run = 0
     if s.flags & STREAM_VALID or s.steps:
         follow_length(s, h, length)
@@ -290,8 +314,7 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
     captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
     payload = d.payload + h.octets
     before = s.judge.best
-    judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame,
-                 s.excess == 0 and s.excess_run >= 3)
+    judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
     if not s.flags & STREAM_VALID:
         return
     if s.flags & STREAM_SETTLED:
@@ -304,7 +327,7 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
     cdef Stream* s = find_stream(c, f, h.ssrc, d.from_high)
     cdef int16_t ahead
     cdef int32_t moved
-    cdef bint new_frame = True
+    cdef bint new_frame = True, follows = True
     if s == NULL:
         s = begin_stream(c, f, d, h)
         if s == NULL:
@@ -313,11 +336,11 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
         ahead = <int16_t>(h.seq - s.seq)
         if ahead <= 0:
             if ahead > -WINDOW:
-                if s.window >> <uint16_t>-ahead & 1:
+                if s.window >> <uint16_t>(-ahead) & 1:
                     s.duplicates += 1
                     c.duplicates += 1
                     return
-                s.window |= <uint64_t>1 << <uint16_t>-ahead
+                s.window |= <uint64_t>1 << <uint16_t>(-ahead)
                 s.reordered += 1
                 s.packets += 1
                 s.last_ns = d.ts_ns
@@ -338,6 +361,9 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
             s.window = 1
             s.expected += 1
             s.excess_run = 0
+            follows = False
+            # What comes now may have been here before, and octets that were judged must not be judged again.
+            judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
             if not s.flags & STREAM_VALID:
                 s.steps = 0
         else:
@@ -361,7 +387,7 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
     s.dscp = d.tos >> 2
     s.payload_types[h.payload_type >> 6] |= <uint64_t>1 << (h.payload_type & 63)
     if s.clock:
-        follow_jitter(s, h.timestamp, d.ts_ns)
+        follow_jitter(s, h.timestamp, d.ts_ns, follows)
     elif s.packets >= CLOCK_PACKETS and h.payload_type == s.payload_type and d.ts_ns > s.first_ns:
         s.clock = nearest_clock(h.timestamp - s.first_timestamp, d.ts_ns - s.first_ns)
         s.transit = <int32_t>(<uint32_t>((d.ts_ns - s.first_ns) // 1000 * s.clock // 1000000)
@@ -388,7 +414,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         clear = form == RTCP_COMPOUND or r.plain > 1
     elif d.payload_len == n:
         ssrc = be32(p + 4)
-        known = r.have[d.from_high] and r.ssrc[d.from_high] == ssrc
+        known = r.headers[d.from_high] and r.ssrc[d.from_high] == ssrc
         for i in range(SRTCP_PLACES):
             at = srtcp_place[i]
             word = be32(p + n - at) if n >= 8 + at else 0
@@ -401,7 +427,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
                     clear = True
                     r.basis |= BASIS_TAG_PRESENT | BASIS_COMPOUND
             r.word[d.from_high][i] = word
-        r.have[d.from_high] = True
+        r.headers[d.from_high] = min(r.headers[d.from_high] + 1, 255) if known else 1
         r.ssrc[d.from_high] = ssrc
     if clear:
         r.protection = PROTECTION_CLEAR
@@ -410,10 +436,11 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         r.basis |= BASIS_SRTCP_INDEX
         if r.protection != PROTECTION_CLEAR:
             r.protection = PROTECTION_ENCRYPTED
+    elif r.protection == PROTECTION_NONE and (f.app == APP_RTP or r.headers[d.from_high] >= SRTCP_HEADERS):
+        r.protection = PROTECTION_UNDETERMINED
+        r.basis |= BASIS_INCONCLUSIVE
     if r.protection != PROTECTION_NONE:
         set_app(c, f, APP_RTCP, d.ts_ns)
-    elif f.app == APP_RTP:
-        r.protection = PROTECTION_UNDETERMINED
 
 
 cdef inline bint media_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:

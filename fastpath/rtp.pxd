@@ -42,6 +42,7 @@ cdef struct RtpHeader:
     uint16_t profile            # of the header extension; 0 when there is none
     uint8_t payload_type
     uint8_t marker
+    uint8_t padded              # the P bit: padding or, in SRTP, padding that cannot be seen
     uint32_t octets             # header, CSRCs and extension
 
 
@@ -49,7 +50,7 @@ cdef struct RtcpState:
     # Both directions of one flow; index 0: from the key's low end.
     uint32_t word[2][SRTCP_PLACES]
     uint32_t ssrc[2]
-    uint8_t have[2]
+    uint8_t headers[2]          # in a row with this SSRC
     uint8_t protection
     uint32_t basis
     uint32_t packets
@@ -72,6 +73,7 @@ cdef inline bint rtp_parse(const uint8_t* p, uint32_t captured, uint32_t wire, R
         return False
     h.octets = octets
     h.marker = p[1] >> 7
+    h.padded = p[0] & 0x20
     h.payload_type = p[1] & 0x7F
     h.seq = be16(p + 2)
     h.timestamp = be32(p + 4)

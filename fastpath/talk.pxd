@@ -4,7 +4,7 @@ Read first: RFC 7983 section 7, RFC 8489 sections 5 and 6.3, RFC 3489 section 11
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_HELLO, EVENT_SIP, EventHead, EventHello, ring_commit
@@ -18,10 +18,11 @@ from fastpath.sip cimport (
 )
 from fastpath.tcp cimport (
     MAX_HELLO_OCTETS, SIDE_DONE, SIDE_IDLE, SIDE_SIP, SIDE_TLS, Conversation, Side, add_segment, begin_conversation,
-    begin_side, consume, finish_side, next_held,
+    begin_side, consume, finish_side, forget, next_held,
+    skip_gap,
 )
 from fastpath.tls cimport (
-    HELLO_DONE, HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, dtls_probe, dtls_scan, tls_probe, tls_scan,
+    HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, HelloScan, dtls_probe, dtls_scan, tls_probe, tls_scan,
 )
 from fastpath.wire cimport TCP_FIN, TCP_RST, TCP_SYN, Decoded
 
@@ -127,11 +128,11 @@ cdef inline int stun_probe(const uint8_t* p, uint32_t captured, uint32_t n) noex
     method = (kind & 0xF) | ((kind >> 1) & 0x70) | ((kind >> 2) & 0xF80)
     if be32(p + 4) == STUN_COOKIE:
         return APP_TURN if 3 <= method <= 9 and method != 5 else APP_STUN
-    if 20 + <uint32_t>length != n or (kind & 0xFEEF) or method == 0 or method > 2:
+    if 20 + <uint32_t>length != n or kind & ~<uint16_t>0x0113 or method == 0 or method > 2:
         return 0
     while at + 4 <= captured:
         attribute = be16(p + at)
-        if attribute == 0 or 0x0030 < attribute < 0x8000:
+        if attribute == 0 or 0x0FFF < attribute < 0x8000:
             return 0
         at += 4 + ((<uint32_t>be16(p + at + 2) + 3) & ~<uint32_t>3)
     return APP_STUN if at == n or captured < n else 0
@@ -149,7 +150,7 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         zrtp_packet(c, f, d)
     elif 20 <= first <= 63:
         dtls_packet(c, f, d)
-    elif 65 <= first <= 122:
+    elif 64 <= first <= 122:
         if sip_probe(d.payload, d.payload_len):
             sip_message(c, f, d.payload, d.payload_len, d.from_high, d.ts_ns)
         elif first <= 79 and f.app == APP_STUN:
@@ -157,15 +158,24 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
 
 
 cdef inline void read_sip(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
+    cdef const uint8_t* data
     cdef int64_t n
-    while side.octets:
-        n = sip_frame(side.data, side.octets)
-        if n > 0:
-            sip_message(c, f, side.data, <uint32_t>n, from_high, ts_ns)
-            consume(side, <uint32_t>n)
+    while side.octets and side.octets >= side.framed:
+        data = side.data + side.start
+        # Only a line end can end the headers: a message that trickles in costs no more than its octets.
+        if side.searched and not side.framed and memchr(data + side.searched, 10, side.octets - side.searched) == NULL:
+            side.searched = side.octets
+            return
+        n = side.framed if side.framed else sip_frame(data, side.octets, side.searched)
+        if n > side.octets:
+            side.framed = <uint32_t>n
+        elif n > 0:
+            sip_message(c, f, data, <uint32_t>n, from_high, ts_ns)
+            consume(side, &c.memory, <uint32_t>n)
         elif n < 0 or side.octets > SIP_MAX_MESSAGE:
-            consume(side, sip_resync(side.data, side.octets))
+            consume(side, &c.memory, sip_resync(data, side.octets))
         else:
+            side.searched = side.octets
             return
 
 
@@ -173,9 +183,20 @@ cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_
     if side.reads == SIDE_SIP:
         read_sip(c, f, side, from_high, ts_ns)
     elif side.reads == SIDE_TLS:
-        if tls_scan(side.data, side.octets, &f.talk.hello) or side.octets > MAX_HELLO_OCTETS:
+        if tls_scan(side.data + side.start, side.octets, &f.talk.hello) or side.octets > MAX_HELLO_OCTETS:
             finish_side(side, &c.memory)
             say_hello(c, f, False, ts_ns)
+
+
+cdef inline void read_rest(Core* c, Flow* f, bint from_high) noexcept nogil:
+    """Read what a direction of SIP still holds, as no more will come: behind every gap, and a last message that was cut."""
+    cdef Side* side = &f.talk.side[from_high]
+    while side.held:
+        skip_gap(side, &c.memory)
+        while side.held and next_held(side, &c.memory):
+            read_sip(c, f, side, from_high, f.last_ns)
+    if side.octets:
+        sip_message(c, f, side.data + side.start, side.octets, from_high, f.last_ns)
 
 
 cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
@@ -194,6 +215,17 @@ cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept n
     return SIDE_IDLE
 
 
+cdef inline void begin_again(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    # A SYN begins a new connection; one on the ports of an old connection, or sent twice, finds that one's state.
+    f.recent[d.from_high] = 0
+    f.flags &= ~(FLOW_CLOSED | FLOW_FIN_LOW | FLOW_FIN_HIGH)
+    if f.talk != NULL:
+        finish_side(&f.talk.side[d.from_high], &c.memory)
+        f.talk.side[d.from_high].reads = SIDE_IDLE
+        f.talk.hello_said = False
+        memset(&f.talk.hello, 0, sizeof(HelloScan))
+
+
 cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     """Take a TCP segment of a flow."""
     cdef Side* side
@@ -204,7 +236,10 @@ cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         f.flags |= FLOW_FIN_HIGH if d.from_high else FLOW_FIN_LOW
         if f.flags & FLOW_FIN_HIGH and f.flags & FLOW_FIN_LOW:
             f.flags |= FLOW_CLOSED
-    if d.payload_len == 0 or d.tcp_flags & TCP_SYN:
+    if d.tcp_flags & TCP_SYN:
+        begin_again(c, f, d)
+        return
+    if d.payload_len == 0:
         return
     if f.talk == NULL or f.talk.side[d.from_high].reads == SIDE_IDLE:
         reads = probe_segment(c, f, d)
@@ -218,12 +253,12 @@ cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     side = &f.talk.side[d.from_high]
     if side.reads == SIDE_DONE:
         return
-    if add_segment(side, &c.memory, d.tcp_seq, d.payload, d.payload_len):
+    if add_segment(side, &c.memory, d.tcp_seq, d.payload, d.payload_len, d.ts_ns):
         read_side(c, f, side, d.from_high, d.ts_ns)
-        while side.held and next_held(side, &c.memory):
-            read_side(c, f, side, d.from_high, d.ts_ns)
+    while side.held and next_held(side, &c.memory):
+        read_side(c, f, side, d.from_high, d.ts_ns)
     if d.payload_len < d.payload_wire and side.reads == SIDE_SIP:
         # The snap length cut it: what is missing will not come.
         c.memory.lost += d.payload_wire - d.payload_len
-        side.octets = 0
+        forget(side)
         side.next_seq = d.tcp_seq + d.payload_wire

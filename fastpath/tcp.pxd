@@ -14,6 +14,8 @@ cdef enum:
     MAX_HELD_SEGMENTS = 16
     MAX_HELD_OCTETS = 32768
 
+    GAP_NS = 2000000000         # a retransmission comes within RFC 6298's first timeout, or not at all
+
     SIDE_IDLE = 0
     SIDE_SIP = 1
     SIDE_TLS = 2
@@ -27,11 +29,15 @@ cdef struct Segment:
 
 
 cdef struct Side:
-    uint8_t* data               # octets in order that were not consumed yet
-    uint32_t octets
+    uint8_t* data
+    uint32_t start              # octets in order that were not consumed yet begin here …
+    uint32_t octets             # … and are so many
+    uint32_t searched           # of them, known to hold no end of a message's headers
+    uint32_t framed             # length of the first message, 0 until it is known
     uint32_t room
     uint32_t next_seq
     uint32_t held_octets
+    uint64_t gap_ns             # packet time at which the first of them was held
     uint8_t held
     uint8_t reads               # SIDE_…
     Segment segment[MAX_HELD_SEGMENTS]
@@ -48,13 +54,16 @@ cdef struct Memory:
     uint64_t used
     uint64_t limit
     uint64_t lost               # octets that found no room, or that a gap cost
+    uint64_t refused            # conversations that found no room
 
 
 cdef Conversation* begin_conversation(Memory* memory) noexcept nogil
 cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil
 cdef void begin_side(Side* side, uint8_t reads, uint32_t seq) noexcept nogil
-cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets) noexcept nogil
+cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets,
+                      uint64_t ts_ns) noexcept nogil
 cdef bint next_held(Side* side, Memory* memory) noexcept nogil
 cdef void skip_gap(Side* side, Memory* memory) noexcept nogil
-cdef void consume(Side* side, uint32_t octets) noexcept nogil
+cdef void consume(Side* side, Memory* memory, uint32_t octets) noexcept nogil
+cdef void forget(Side* side) noexcept nogil
 cdef void finish_side(Side* side, Memory* memory) noexcept nogil

@@ -11,6 +11,7 @@ cdef enum:
 cdef Conversation* begin_conversation(Memory* memory) noexcept nogil:
     cdef Conversation* talk
     if memory.used + sizeof(Conversation) > memory.limit:
+        memory.refused += 1
         return NULL
     talk = <Conversation*>calloc(1, sizeof(Conversation))
     if talk != NULL:
@@ -18,27 +19,32 @@ cdef Conversation* begin_conversation(Memory* memory) noexcept nogil:
     return talk
 
 
-cdef void drop_held(Side* side, Memory* memory) noexcept nogil:
+cdef void forget(Side* side) noexcept nogil:
+    """Drop what was not consumed."""
+    side.start = 0
+    side.octets = 0
+    side.searched = 0
+    side.framed = 0
+
+
+cdef void finish_side(Side* side, Memory* memory) noexcept nogil:
+    """Nothing more is wanted of this direction."""
     cdef int i
     for i in range(side.held):
         free(side.segment[i].data)
     memory.used -= side.held_octets
     side.held = 0
     side.held_octets = 0
-
-
-cdef void finish_side(Side* side, Memory* memory) noexcept nogil:
-    """Nothing more is wanted of this direction."""
-    drop_held(side, memory)
     free(side.data)
     memory.used -= side.room
     side.data = NULL
-    side.octets = 0
     side.room = 0
     side.reads = SIDE_DONE
+    forget(side)
 
 
 cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil:
+    memory.lost += talk.side[0].held_octets + talk.side[1].held_octets
     finish_side(&talk.side[0], memory)
     finish_side(&talk.side[1], memory)
     memory.used -= sizeof(Conversation)
@@ -56,6 +62,9 @@ cdef bint append(Side* side, Memory* memory, const uint8_t* data, uint32_t octet
     if side.octets + octets > MAX_STREAM_OCTETS:
         memory.lost += octets
         return False
+    if side.start and side.start + side.octets + octets > side.room:
+        memmove(side.data, side.data + side.start, side.octets)
+        side.start = 0
     while room < side.octets + octets:
         room *= 2
     if room != side.room:
@@ -69,7 +78,7 @@ cdef bint append(Side* side, Memory* memory, const uint8_t* data, uint32_t octet
         memory.used += room - side.room
         side.data = wider
         side.room = room
-    memcpy(side.data + side.octets, data, octets)
+    memcpy(side.data + side.start + side.octets, data, octets)
     side.octets += octets
     side.next_seq += octets
     return True
@@ -77,7 +86,8 @@ cdef bint append(Side* side, Memory* memory, const uint8_t* data, uint32_t octet
 
 cdef void hold(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets) noexcept nogil:
     cdef uint8_t* copy
-    if side.held_octets + octets > MAX_HELD_OCTETS or memory.used + octets > memory.limit:
+    if (side.held == MAX_HELD_SEGMENTS or side.held_octets + octets > MAX_HELD_OCTETS
+            or memory.used + octets > memory.limit):
         memory.lost += octets
         return
     copy = <uint8_t*>malloc(octets)
@@ -93,22 +103,29 @@ cdef void hold(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, ui
     memory.used += octets
 
 
-cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets) noexcept nogil:
+cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets,
+                      uint64_t ts_ns) noexcept nogil:
     """Take one segment. Return whether octets were added in order.
 
-    After True call ``next_held`` until it says False. What stays missing is given up when too much waits behind it.
+    After it call ``next_held`` until it says False. What stays missing is given up when too much waits behind it, or for
+    too long.
     """
-    cdef int32_t ahead = <int32_t>(seq - side.next_seq)
-    if ahead > 0:
-        if side.held == MAX_HELD_SEGMENTS or side.held_octets + octets > MAX_HELD_OCTETS:
+    cdef uint32_t behind
+    if <int32_t>(seq - side.next_seq) > 0:
+        if side.held == 0:
+            side.gap_ns = ts_ns
+        elif (side.held == MAX_HELD_SEGMENTS or side.held_octets + octets > MAX_HELD_OCTETS
+                or ts_ns > side.gap_ns + GAP_NS):
             skip_gap(side, memory)
-            ahead = <int32_t>(seq - side.next_seq)
-        if ahead > 0:
+            while next_held(side, memory):
+                pass
+        if <int32_t>(seq - side.next_seq) > 0:
             hold(side, memory, seq, data, octets)
             return False
-    if <uint32_t>-ahead >= octets:
+    behind = side.next_seq - seq
+    if behind >= octets:
         return False                    # all of it was there before
-    return append(side, memory, data + <uint32_t>-ahead, octets - <uint32_t>-ahead)
+    return append(side, memory, data + behind, octets - behind)
 
 
 cdef bint next_held(Side* side, Memory* memory) noexcept nogil:
@@ -143,11 +160,21 @@ cdef void skip_gap(Side* side, Memory* memory) noexcept nogil:
         if <int32_t>(side.segment[i].seq - side.segment[first].seq) < 0:
             first = i
     memory.lost += side.segment[first].seq - side.next_seq
-    side.octets = 0
+    forget(side)
     side.next_seq = side.segment[first].seq
 
 
-cdef void consume(Side* side, uint32_t octets) noexcept nogil:
-    """Drop octets from the front."""
+cdef void consume(Side* side, Memory* memory, uint32_t octets) noexcept nogil:
+    """Drop octets from the front. What a large message needed is given back when it is read."""
     side.octets -= octets
-    memmove(side.data, side.data + octets, side.octets)
+    side.start += octets
+    side.searched = 0
+    side.framed = 0
+    if side.octets:
+        return
+    side.start = 0
+    if side.room > FIRST_ROOM:
+        free(side.data)
+        memory.used -= side.room
+        side.data = NULL
+        side.room = 0

@@ -14,12 +14,16 @@ cdef enum:
     REJECT_BITS = 20            # evidence against a codec
     MAX_GENERIC_BITS = 8        # a stream with more structure than this is not called ciphertext
     MIN_SCORED = 8              # packets behind "encrypted" when nothing but the payload speaks for it
-    MIN_FRAMES = 4              # of which this many began a frame
+    MIN_FRAMES = 4              # of which this many began a frame …
+    MIN_UNFRAMED = 24           # … or so many packets
 
     TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
     TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
 
     CODEC_UNKNOWN = 0xFFFF
+
+    TAIL_UNKNOWN = -1           # how much of a payload is tag and MKI is not known
+    MAX_TAIL = 18               # MKI of 8 and tag of 10 octets
 
 
 cdef struct Table:
@@ -51,7 +55,6 @@ cdef struct Candidate:
     int16_t s                   # evidence for the codec, with restarts
     int16_t r                   # the same without: how well the codec fits in all
     uint8_t table
-    uint8_t seen                # packets that it scored, at most 255
 
 
 cdef struct Judge:
@@ -69,8 +72,7 @@ cdef struct Judge:
     uint8_t next_table          # dynamic types: the next table to try
     uint8_t frames
     uint8_t best_codec          # table of the best codec expert, 0xFF when a generic one leads
-    uint8_t epoch               # how often the test began anew; later epochs weigh less
-    uint8_t payload_type
+    uint16_t epoch              # how often the test began anew; later epochs weigh less
 
 
 cdef class Tables:
@@ -80,8 +82,8 @@ cdef class Tables:
 
 
 cdef void judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       uint8_t payload_type, bint frame_start, bint no_room_for_tag) noexcept nogil
+                       uint8_t payload_type, bint frame_start, int tail) noexcept nogil
 cdef bint judge_clear(const Judge* judge) noexcept nogil
 cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
 cdef bint judge_uniform(const Judge* judge) noexcept nogil
-cdef void judge_restart(Judge* judge) noexcept nogil
+cdef void judge_restart(Judge* judge, bint new_claim) noexcept nogil

@@ -67,13 +67,30 @@ cdef void fill_constants():
 fill_constants()
 
 
+cdef inline int32_t epoch_share(uint16_t epoch) noexcept nogil:
+    # Twice the whole logarithm is less than the share, which costs nothing but a little evidence.
+    cdef int32_t bits = 0
+    if epoch < 256:
+        return share[epoch]
+    if epoch == 0xFFFF:
+        return LOWEST           # the shares are spent: nothing is called clear any more
+    while (epoch + 2) >> bits:
+        bits += 1
+    return -2 * bits * UNIT
+
+
 cdef inline int16_t clamp(int32_t value) noexcept nogil:
     return <int16_t>max(LOWEST, min(32000, value))
 
 
-cdef inline int32_t least_over_mki(const int32_t* prefix, int scored, int length, int32_t total) noexcept nogil:
+cdef struct Score:
+    int32_t least               # over every place that an MKI can have: for the evidence, where the null is what counts
+    int32_t own                 # of the octets that are the codec's in any case: for the codec's fit
+
+
+cdef inline int32_t least_over_mki(const int32_t* prefix, int scored, int length) noexcept nogil:
     # prefix[i]: score of the first i octets. A payload of at least one octet comes before any MKI, so octet 0 counts.
-    cdef int32_t least = total, part
+    cdef int32_t total = prefix[scored], least = total, part
     cdef int low, high, place
     for place in range(3):
         if place == 0:          # MKI, then an 80-bit tag
@@ -91,7 +108,14 @@ cdef inline int32_t least_over_mki(const int32_t* prefix, int scored, int length
     return least
 
 
-cdef int32_t score_octets(const Table* t, const uint8_t* p, int n, int length, bint whole) noexcept nogil:
+cdef inline void sum_up(const Table* t, const int32_t* prefix, int scored, int length, int own, bint whole,
+                        Score* score) noexcept nogil:
+    score.least = (prefix[scored] if whole else least_over_mki(prefix, scored, length)) << t.shift
+    score.own = prefix[min(own, scored)] << t.shift
+
+
+cdef void score_octets(const Table* t, const uint8_t* p, int n, int length, int own, bint whole,
+                       Score* score) noexcept nogil:
     cdef int32_t prefix[MAX_SCORED_OCTETS + 1]
     cdef int32_t total = 0
     cdef uint32_t z1 = 0, z2 = 0, a, context
@@ -125,12 +149,11 @@ cdef int32_t score_octets(const Table* t, const uint8_t* p, int n, int length, b
             prefix[i + 1] = total
             z2 = z1
             z1 = a
-    if not whole:
-        total = least_over_mki(prefix, n, length, total)
-    return total << t.shift
+    sum_up(t, prefix, n, length, own, whole, score)
 
 
-cdef int32_t score_bits(const Table* t, const uint8_t* p, int n, int length, bint whole, bint frame_start) noexcept nogil:
+cdef void score_bits(const Table* t, const uint8_t* p, int n, int length, int own, bint whole, bint frame_start,
+                     Score* score) noexcept nogil:
     cdef int32_t prefix[MAX_SCORED_OCTETS + 1]
     cdef int32_t total = 0
     cdef uint32_t context = 0, mask = (1 << t.context) - 1, bit, octet
@@ -154,9 +177,7 @@ cdef int32_t score_bits(const Table* t, const uint8_t* p, int n, int length, bin
             prefix[(i >> 3) + 1] = total
     octet = (bits + 7) >> 3
     prefix[octet] = total
-    if not whole:
-        total = least_over_mki(prefix, octet, length, total)
-    return total << t.shift
+    sum_up(t, prefix, octet, length, own, whole, score)
 
 
 cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
@@ -165,10 +186,9 @@ cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
     return t.frame_octets == 0 or length % t.frame_octets <= 20
 
 
-cdef void choose_candidates(Judge* j, const TableSet* tables, uint32_t length) noexcept nogil:
+cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length) noexcept nogil:
     # By header alone, which the null does not constrain: the choice costs no validity.
     cdef int i, first, count
-    cdef uint8_t pt = j.payload_type
     if tables.first_static[pt] != 0xFF:
         first = tables.first_static[pt]
         count = tables.static_tables[pt]
@@ -177,7 +197,6 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint32_t length) n
                 j.candidate[i].table = first + i
                 j.candidate[i].s = 0
                 j.candidate[i].r = 0
-                j.candidate[i].seen = 0
             j.candidates = min(count, MAX_CANDIDATES)
         return
     if pt < 35:
@@ -190,7 +209,6 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint32_t length) n
             j.candidate[i].table = j.next_table
             j.candidate[i].s = 0
             j.candidate[i].r = 0
-            j.candidate[i].seen = 0
             j.candidates += 1
         j.next_table += 1
 
@@ -280,36 +298,40 @@ cdef void restart_evidence(Judge* j) noexcept nogil:
 
 
 cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       uint8_t payload_type, bint frame_start, bint no_room_for_tag) noexcept nogil:
+                       uint8_t payload_type, bint frame_start, int tail) noexcept nogil:
     """Add one packet's payload to the evidence.
 
     ``captured`` octets of ``payload`` are there, of ``length`` on the wire. ``frame_start``: its RTP timestamp differs
-    from the previous packet's. ``no_room_for_tag``: its length was shown to be the codec's own, so no MKI is in it.
+    from the previous packet's. ``tail``: how many octets at its end were shown, by the lengths and timestamps of other
+    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown.
     """
-    cdef int n = <int>min(captured, <uint32_t>MAX_SCORED_OCTETS), i
-    cdef bint whole = no_room_for_tag or length <= 4
+    cdef int n = <int>min(captured, <uint32_t>MAX_SCORED_OCTETS), i, own
+    cdef bint whole = tail == 0 or length <= 4
     cdef const Table* t
     cdef Candidate* c
-    cdef int32_t score, value, best = LOWEST
+    cdef Score score
+    cdef int32_t value, best = LOWEST
+    own = <int>length - (MAX_TAIL if tail < 0 else tail)
+    if own < 0:
+        own = 0
+    if tail > 0 and n > own:
+        n = own
     if n == 0:
         return
     if j.scored == 0:
-        j.payload_type = payload_type
         j.best_codec = 0xFF
-    choose_candidates(j, tables, length)
+    choose_candidates(j, tables, payload_type, length)
     i = 0
     while i < j.candidates:
         c = &j.candidate[i]
         t = &tables.table[c.table]
         if fits(t, length):
             if t.kind == 0:
-                score = score_octets(t, payload, n, length, whole)
+                score_octets(t, payload, n, length, own, whole, &score)
             else:
-                score = score_bits(t, payload, n, length, whole, frame_start)
-            c.s = clamp(c.s + score)
-            c.r = clamp(c.r + score)
-            if c.seen < 255:
-                c.seen += 1
+                score_bits(t, payload, n, length, own, whole, frame_start, &score)
+            c.s = clamp(c.s + score.least)
+            c.r = clamp(c.r + score.own)
         if c.s < DROP and c.r < DROP and j.next_table < tables.count and j.next_table:
             j.candidates -= 1
             c[0] = j.candidate[j.candidates]
@@ -330,7 +352,7 @@ cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload,
     if value > best:
         best = value
         j.best_codec = 0xFF
-    j.best = clamp(best + share[j.epoch])
+    j.best = clamp(best + epoch_share(j.epoch))
     if (j.scored & (j.scored - 1)) == 0:
         restart_evidence(j)
 
@@ -353,16 +375,21 @@ cdef bint judge_rejects(const Judge* j, const TableSet* tables) noexcept nogil:
 
 cdef bint judge_uniform(const Judge* j) noexcept nogil:
     """Has the payload no structure that a generic expert would have seen by now?"""
-    return (j.scored >= MIN_SCORED and j.frames >= MIN_FRAMES and generic_best(j) <= MAX_GENERIC_BITS * UNIT
-            and j.best <= MAX_GENERIC_BITS * UNIT)
+    # A large frame's later packets hold its most random part: some packets must have begun one, or there must be many.
+    return (j.scored >= MIN_SCORED and (j.frames >= MIN_FRAMES or j.scored >= MIN_UNFRAMED)
+            and generic_best(j) <= MAX_GENERIC_BITS * UNIT and j.best <= MAX_GENERIC_BITS * UNIT)
 
 
-cdef void judge_restart(Judge* j) noexcept nogil:
-    """Begin a new epoch of the test: it weighs less, so that all epochs together keep the bound. The last one stays."""
-    cdef uint8_t epoch = j.epoch
-    if epoch < 255:
-        memset(j, 0, sizeof(Judge))
-        j.epoch = epoch + 1
+cdef void judge_restart(Judge* j, bint new_claim) noexcept nogil:
+    """Begin the test anew.
+
+    ``new_claim``: it could say "clear" of a stream that is not known to be clear. Such an epoch weighs less than the one
+    before, so that all of them together keep the bound, and the last one claims nothing. A stream that was
+    shown to be clear has spent its share: what follows only keeps the verdict.
+    """
+    cdef uint16_t epoch = j.epoch
+    memset(j, 0, sizeof(Judge))
+    j.epoch = epoch + new_claim if epoch < 0xFFFF else 0xFFFF
 
 
 cdef class Tables:
@@ -438,12 +465,13 @@ cdef class Tables:
         self.codecs = tuple(names)
 
 
-def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_frame=()):
+def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_frame=(), int tail=TAIL_UNKNOWN):
     """Judge a sequence of payloads as one stream, for evaluation and tests.
 
     Returns a list with, after each packet, ``(bits, codec, rejected, uniform)``: the evidence for "clear" in bits, the
     codec that leads ("" for a generic expert), whether every codec is rejected, whether nothing generic was seen.
-    ``same_frame`` holds the indices of packets whose RTP timestamp repeats the one before.
+    ``same_frame`` holds the indices of packets whose RTP timestamp repeats the one before; ``tail`` as in
+    ``judge_packet``.
     """
     cdef Judge judge
     cdef const uint8_t[::1] view
@@ -454,8 +482,8 @@ def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_f
         if len(payload):
             view = payload
             judge_packet(&judge, &tables.set, &view[0], len(payload), len(payload), payload_type,
-                         index not in same_frame, False)
+                         index not in same_frame, tail)
         codec = tables.codecs[tables.set.table[judge.best_codec].codec] if judge.scored and judge.best_codec != 0xFF else ""
-        out.append((judge.best / UNIT, codec, judge_rejects(&judge, &tables.set), judge_uniform(&judge)))
+        out.append((<double>judge.best / UNIT, codec, judge_rejects(&judge, &tables.set), judge_uniform(&judge)))
         index += 1
     return out

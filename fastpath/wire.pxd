@@ -155,7 +155,7 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
     return CLASSIFIED
 
 
-cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, Decoded* d) noexcept nogil:
+cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, uint32_t wire, Decoded* d) noexcept nogil:
     cdef uint32_t header, total
     cdef uint16_t sport = 0, dport = 0
     cdef int reason
@@ -164,8 +164,8 @@ cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, Decoded* d) noe
     header = (p[0] & 15) * 4
     total = be16(p + 2)
     if total == 0:
-        total = captured    # segmentation offload leaves it unset on the sending host
-    if header < 20 or total < header or captured < header:
+        total = wire        # segmentation offload leaves it unset on the sending host
+    if header < 20 or total < header or captured < header or total > wire:
         return MALFORMED_IPV4
     if be16(p + 6) & 0x3FFF:
         return IGNORED_FRAGMENT
@@ -178,7 +178,7 @@ cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, Decoded* d) noe
     return CLASSIFIED
 
 
-cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, Decoded* d) noexcept nogil:
+cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, Decoded* d) noexcept nogil:
     cdef uint32_t total, at = 40
     cdef uint16_t sport = 0, dport = 0
     cdef uint8_t following
@@ -187,7 +187,9 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, Decoded* d) noe
         return MALFORMED_IPV6
     total = 40 + <uint32_t>be16(p + 4)
     if total == 40:
-        total = captured
+        total = wire
+    if total > wire:
+        return MALFORMED_IPV6
     following = p[6]
     d.tos = ((p[0] & 15) << 4) | (p[1] >> 4)
     for n in range(MAX_IPV6_EXTENSIONS):
@@ -208,8 +210,8 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, Decoded* d) noe
     return CLASSIFIED
 
 
-cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint16_t ethertype, uint32_t vlans,
-                                 Decoded* d) noexcept nogil:
+cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint32_t wire, uint16_t ethertype,
+                                 uint32_t vlans, Decoded* d) noexcept nogil:
     # vlans: tags already met, the outer one in the upper 12 of 24 bits.
     cdef uint32_t at = 0, vid
     cdef int tags = 0, reason
@@ -223,9 +225,9 @@ cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint16_t e
         at += 4
         tags += 1
     if ethertype == 0x0800:
-        reason = decode_ipv4(p + at, captured - at, d)
+        reason = decode_ipv4(p + at, captured - at, wire - at, d)
     elif ethertype == 0x86DD:
-        reason = decode_ipv6(p + at, captured - at, d)
+        reason = decode_ipv6(p + at, captured - at, wire - at, d)
     elif ethertype == 0x0806:
         return IGNORED_ARP
     elif ethertype == 0x88CC:
@@ -244,20 +246,20 @@ cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint16_t e
     return reason
 
 
-cdef inline int decode_raw_ip(const uint8_t* p, uint32_t captured, Decoded* d) noexcept nogil:
+cdef inline int decode_raw_ip(const uint8_t* p, uint32_t captured, uint32_t wire, Decoded* d) noexcept nogil:
     if captured == 0:
         return MALFORMED_LINK
     if p[0] >> 4 == 4:
-        return decode_ethertype(p, captured, 0x0800, 0, d)
+        return decode_ethertype(p, captured, wire, 0x0800, 0, d)
     if p[0] >> 4 == 6:
-        return decode_ethertype(p, captured, 0x86DD, 0, d)
+        return decode_ethertype(p, captured, wire, 0x86DD, 0, d)
     return MALFORMED_LINK
 
 
 cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, Decoded* d) noexcept nogil:
     """Fill ``d`` from a captured frame; return CLASSIFIED or the reason. ``d`` is unspecified after a reason."""
     cdef const uint8_t* p = ref.data
-    cdef uint32_t n = ref.caplen, family, vlans = 0
+    cdef uint32_t n = ref.caplen, wire = max(ref.wirelen, ref.caplen), family, vlans = 0
     cdef int reason
     d.ts_ns = ref.ts_ns
     d.wirelen = ref.wirelen
@@ -266,17 +268,17 @@ cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, De
             return MALFORMED_LINK
         if ref.vlan_tpid:
             vlans = ref.vlan_tci & 0x0FFF
-        reason = decode_ethertype(p + 14, n - 14, be16(p + 12), vlans, d)
+        reason = decode_ethertype(p + 14, n - 14, wire - 14, be16(p + 12), vlans, d)
     elif ref.linktype == LINKTYPE_LINUX_SLL:
         if n < 16:
             return MALFORMED_LINK
-        reason = decode_ethertype(p + 16, n - 16, be16(p + 14), 0, d)
+        reason = decode_ethertype(p + 16, n - 16, wire - 16, be16(p + 14), 0, d)
     elif ref.linktype == LINKTYPE_LINUX_SLL2:
         if n < 20:
             return MALFORMED_LINK
-        reason = decode_ethertype(p + 20, n - 20, be16(p), 0, d)
+        reason = decode_ethertype(p + 20, n - 20, wire - 20, be16(p), 0, d)
     elif ref.linktype == LINKTYPE_RAW or ref.linktype == DLT_RAW_BSD or ref.linktype == LINKTYPE_IPV4 or ref.linktype == LINKTYPE_IPV6:
-        reason = decode_raw_ip(p, n, d)
+        reason = decode_raw_ip(p, n, wire, d)
     elif ref.linktype == LINKTYPE_NULL or ref.linktype == LINKTYPE_LOOP:
         # The address family is the capturing machine's own: its byte order and AF_INET6 differ between systems,
         # so the IP version decides.
@@ -285,7 +287,7 @@ cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, De
         family = raw32(p)
         if family == 0 or (family > 0xFF and family & 0x00FFFFFF):
             return IGNORED_LINKTYPE
-        reason = decode_raw_ip(p + 4, n - 4, d)
+        reason = decode_raw_ip(p + 4, n - 4, wire - 4, d)
     else:
         return IGNORED_LINKTYPE
     if reason == CLASSIFIED:

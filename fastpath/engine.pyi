@@ -1,0 +1,29 @@
+from fastpath.block import PacketSource
+from fastpath.records import Record
+from fastpath.verdict import Tables
+
+REASON_NAMES: tuple[str, ...]
+BASIS_NAMES: tuple[str, ...]
+
+def shipped_tables() -> Tables: ...
+def basis_words(bits: int) -> tuple[str, ...]: ...
+
+class Engine:
+    def __init__(
+        self,
+        *,
+        max_flows: int = ...,
+        max_streams: int = ...,
+        event_bytes: int = ...,
+        stream_bytes: int = ...,
+        media_idle_s: float = 30,
+        flow_idle_s: float = 300,
+        secret: bytes | None = None,
+    ) -> None: ...
+    @property
+    def now_ns(self) -> int: ...
+    def process(self, source: PacketSource, budget: int = ...) -> int: ...
+    def advance(self, now_ns: int) -> None: ...
+    def finish(self) -> bool: ...
+    def counters(self) -> dict[str, int]: ...
+    def drain(self) -> list[Record]: ...

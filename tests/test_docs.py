@@ -1,0 +1,156 @@
+"""The documents tell the truth: commands work, links lead somewhere, nothing that exists is left out."""
+
+import dataclasses
+import io
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sensor.cli import _parser, main
+from sensor.config import schema
+from sensor.policy.catalogue import CATALOGUE
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "fastpath").glob("*.md")])
+RUNBOOK_HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+NEEDS_MORE = ("legwatch run", "legwatch interfaces")  # a mirror port, root: the live tests run these
+
+Place = tuple[str, str]
+
+
+def shell_lines() -> Iterator[Place]:
+    """Document and command of every line in a fenced ``sh`` block; other kinds of block are not for typing in."""
+    for path in DOCUMENTS:
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", path.read_text(), re.MULTILINE | re.DOTALL):
+            for line in block.splitlines():
+                yield str(path.relative_to(ROOT)), line.strip()
+
+
+LINES = sorted(set(shell_lines()))
+
+
+def of_program(name: str) -> pytest.MarkDecorator:
+    """The documented lines that call a program."""
+    found = [(path, line) for path, line in LINES if line.removeprefix("sudo ").split()[0] == name]
+    assert found
+    return pytest.mark.parametrize(("path", "line"), found, ids=[f"{path}: {line}" for path, line in found])
+
+
+def test_every_documented_command_is_checked_here() -> None:
+    programs = {line.removeprefix("sudo ").split()[0] for _, line in LINES}
+    assert programs <= {"make", "legwatch", "curl"}
+
+
+@of_program("make")
+def test_documented_target_exists(path: str, line: str) -> None:
+    target = line.removeprefix("sudo ").split()[1]
+    assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE), path
+
+
+@of_program("legwatch")
+def test_documented_command_works(path: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is run where its files are the project's own, else at least understood."""
+    monkeypatch.chdir(ROOT)
+    _, *arguments = takewhile(lambda word: not set(word) <= set("|>&"), shlex.split(line))
+    files = [word for word in arguments if Path(word).suffix]
+    if line.startswith(NEEDS_MORE) or not all(Path(name).exists() for name in files):
+        _parser().parse_args(arguments)
+    else:
+        with redirect_stdout(io.StringIO()):
+            assert main(arguments) in {0, 1}, path
+
+
+def subcommands() -> dict[str, set[str]]:
+    """Every command with its options, longest spelling, as the parser has them."""
+    (choices,) = (action.choices for action in _parser()._actions if isinstance(action.choices, dict))
+    return {
+        name: {max(action.option_strings, key=len) for action in parser._actions if action.option_strings} - {"--help"}
+        for name, parser in choices.items()
+    }
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = (ROOT / "docs" / "COMMANDS.md").read_text()
+    for name, options in subcommands().items():
+        _, found, section = text.partition(f"## legwatch {name}\n")
+        assert found, name
+        section = section.partition("\n## ")[0]
+        assert not [option for option in options if f"`{option}" not in section and f", `{option}" not in section], name
+
+
+def configuration_keys() -> set[str]:
+    """The keys of every part of the configuration."""
+    sections = [part for part in vars(schema).values() if dataclasses.is_dataclass(part) and isinstance(part, type)]
+    return {field.name for part in sections if issubclass(part, schema._Section) for field in dataclasses.fields(part)}
+
+
+def test_every_configuration_key_is_documented() -> None:
+    text = (ROOT / "docs" / "CONFIGURATION.md").read_text()
+    keys = configuration_keys()
+    assert {"segments", "cidrs", "between", "listen"} <= keys
+    assert not [key for key in sorted(keys) if not re.search(rf"`{key}[`:]|## {key}\n", text)]
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_every_finding_has_a_runbook(code: str) -> None:
+    text = (ROOT / "docs" / "runbooks" / f"{code}.md").read_text()
+    assert text.startswith(f"# {code}\n")
+    assert f"Severity: {CATALOGUE[code].severity}." in " ".join(text.split())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "runbooks").glob("*.md")), ids=lambda path: path.stem)
+def test_runbook_has_the_four_headings(path: Path) -> None:
+    assert re.findall(r"^## (.*)$", path.read_text(), re.MULTILINE) == RUNBOOK_HEADINGS
+
+
+def test_every_alert_has_a_runbook() -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "legwatch.rules.yml").read_text())["groups"][0]["rules"]
+    for rule in rules:
+        runbook = rule["annotations"]["runbook"]
+        for code in CATALOGUE if "{{" in runbook else [""]:
+            assert (ROOT / runbook.replace("{{ $labels.code }}", code)).is_file(), rule["alert"]
+
+
+def test_every_alert_uses_metrics_that_are_documented() -> None:
+    rules = (ROOT / "deploy" / "prometheus" / "legwatch.rules.yml").read_text()
+    metrics = (ROOT / "docs" / "METRICS.md").read_text()
+    used = set(re.findall(r"\blegwatch_\w+", rules))
+    assert used
+    assert not [name for name in used if f"`{name}`" not in metrics]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_metrics_that_are_named_exist(path: Path) -> None:
+    """A document may name a family of metrics by the beginning of their names."""
+    known = re.findall(r"^\| `(legwatch_\w+)`", (ROOT / "docs" / "METRICS.md").read_text(), re.MULTILINE)
+    named = set(re.findall(r"\blegwatch_\w+", path.read_text()))
+    assert not [name for name in named if not any(metric.startswith(name) for metric in known)]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
+    assert not [target for target in targets if "://" not in target and not (path.parent / target).exists()]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "docs" / "design" / "002-dependencies.md").read_text().lower()
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    names = [match[1] for line in lines if (match := re.match(r' {4}"([A-Za-z][\w-]*)>=', line))]
+    assert names
+    assert not [name for name in names if f"`{name.lower()}`" not in text]
+
+
+def test_makefile_help_lists_the_targets() -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for target in ("demo", "test", "test-live", "ext", "lint", "bench", "clean"):
+        assert f"make {target} " in done.stdout

@@ -1,0 +1,342 @@
+"""Clear or encrypted, from payloads: what is decided, how soon, and how often it may be wrong (RFC 3711, 7714, 3551)."""
+
+import os
+import random
+import zlib
+from collections.abc import Callable, Iterable
+from importlib import resources
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from deploy.demo.wire import MS
+from fastpath.records import Verdict
+from fastpath.source import BufferSource
+from fastpath.verdict import Tables, judge_payloads
+from tests.packets import (
+    T0,
+    Outcome,
+    Packet,
+    account,
+    ciphertext,
+    ethernet,
+    finish,
+    new_engine,
+    observe,
+    rtp,
+    speech,
+    stream,
+    udp,
+)
+
+BLOB = resources.files("fastpath").joinpath("tables", "tables.bin").read_bytes()
+TABLES = Tables(BLOB)
+DYNAMIC = 111
+TAG = 10  # HMAC-SHA1-80, RFC 3711 section 4.2
+
+
+def clear_and_tagged(count: int, tag: int = TAG) -> list[bytes]:
+    """PCMU under the NULL cipher: authenticated, and readable by all."""
+    rng = random.Random(count)
+    return [payload + rng.randbytes(tag) for payload in speech(count)]
+
+
+# Clear
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pcmu_speech_is_clear_within_5_packets(seed: int) -> None:
+    outcome = observe(stream(speech(50, seed=seed)))
+    ((protection, packet),) = outcome.verdicts
+    assert protection == "clear"
+    assert packet <= 5
+    assert (outcome.stream.codec, outcome.stream.basis, outcome.stream.grade) == ("PCMU", ("payload-structure",), None)
+
+
+@pytest.mark.parametrize(("payload_type", "octet"), [(0, 0xFF), (0, 0x7F), (8, 0xD5), (8, 0x55), (DYNAMIC, 0x00)])
+def test_silence_is_clear_within_5_packets(payload_type: int, octet: int) -> None:
+    outcome = observe(stream([bytes([octet]) * 160] * 50, payload_type=payload_type))
+    assert outcome.verdicts[0][0] == "clear"
+    assert outcome.verdicts[0][1] <= 5
+
+
+def test_clear_verdict_bounds_its_error_by_2_to_minus_40() -> None:
+    (first, clear) = observe(stream(speech(50))).of(Verdict)
+    assert (first.protection, first.previous, first.log10_p, first.packet) == ("undetermined", None, None, 3)
+    assert (clear.protection, clear.previous) == ("clear", "undetermined")
+    assert clear.log10_p is not None
+    assert clear.log10_p <= -12.04
+
+
+def test_clear_is_said_once_and_never_taken_back_in_a_long_stream() -> None:
+    outcome = observe(stream(speech(20_000)))
+    assert (len(outcome.verdicts), outcome.changes, outcome.flow.protection) == (1, [], "clear")
+
+
+@pytest.mark.parametrize("tag", [4, 10, 16])
+def test_null_cipher_is_clear_and_its_tag_is_named(tag: int) -> None:
+    found = observe(stream(clear_and_tagged(100, tag))).stream
+    assert (found.protection, found.basis) == ("clear", ("payload-structure", "tag-present"))
+
+
+# Encrypted
+
+
+@pytest.mark.parametrize("mki", [0, 1, 2, 4, 8])
+@pytest.mark.parametrize("tag", [4, 10, 16])
+@pytest.mark.parametrize("payload_type", [0, 8])
+def test_ciphertext_with_tag_on_a_static_type_is_proved_in_3_packets(payload_type: int, tag: int, mki: int) -> None:
+    outcome = observe(stream(ciphertext(100, 160 + mki + tag), payload_type=payload_type))
+    assert outcome.verdicts == [("encrypted", 3)]
+    assert (outcome.flow.grade, outcome.flow.basis) == ("proved", ("tag-length", "no-codec-fits"))
+    assert outcome.flow.log10_p is None
+
+
+@pytest.mark.parametrize("excess", [0, 3, 7, 9, 11, 40])
+def test_ciphertext_without_tag_on_a_static_type_is_inferred(excess: int) -> None:
+    outcome = observe(stream(ciphertext(100, 160 + excess)))
+    assert [verdict[0] for verdict in outcome.verdicts] == ["encrypted"]
+    assert (outcome.flow.grade, outcome.flow.basis) == ("inferred", ("no-codec-fits",))
+
+
+@pytest.mark.parametrize("octets", [30, 90, 170, 1200])
+def test_ciphertext_on_a_dynamic_type_is_never_encrypted_without_a_handshake(octets: int) -> None:
+    for seed in range(10):
+        outcome = observe(stream(ciphertext(600, octets, seed=seed), payload_type=DYNAMIC))
+        assert outcome.verdicts == []
+        assert (outcome.flow.protection, outcome.flow.grade, outcome.flow.basis) == (
+            "undetermined",
+            None,
+            ("looks-uniform",),
+        )
+
+
+def test_few_packets_are_undetermined() -> None:
+    found = observe(stream(ciphertext(6, 160))).stream
+    assert (found.protection, found.basis, found.decided_packet) == ("undetermined", ("too-few-packets",), 0)
+
+
+# Changes
+
+
+@pytest.mark.parametrize("before", [20, 500, 5000, 20_000])
+@pytest.mark.parametrize("tag", [0, TAG])
+def test_stream_that_turns_clear_changes(before: int, tag: int) -> None:
+    outcome = observe(stream(ciphertext(before, 160 + tag) + speech(400)))
+    assert [verdict[0] for verdict in outcome.verdicts] == ["encrypted", "clear"]
+    assert before < outcome.verdicts[1][1] <= before + 100
+    (change,) = outcome.flow.changes
+    assert (change.before, change.after, change.packet) == ("encrypted", "clear", outcome.verdicts[1][1])
+    assert outcome.flow.protection == "clear"
+
+
+@pytest.mark.parametrize("before", [20, 500, 5000, 20_000])
+@pytest.mark.parametrize("tag", [0, TAG])
+@pytest.mark.parametrize("kind", [speech, lambda count: [b"\xff" * 160] * count], ids=["speech", "silence"])
+def test_stream_that_turns_encrypted_changes(before: int, tag: int, kind: Callable[[int], list[bytes]]) -> None:
+    outcome = observe(stream(kind(before) + ciphertext(400, 160 + tag)))
+    assert [verdict[0] for verdict in outcome.verdicts] == ["clear", "encrypted"]
+    assert before < outcome.verdicts[1][1] <= before + 150
+    assert outcome.changes == [("clear", "encrypted")]
+    assert outcome.flow.protection == "encrypted"
+
+
+def test_stream_that_loses_its_structure_on_a_dynamic_type_is_not_called_clear_any_more() -> None:
+    outcome = observe(stream(speech(100) + ciphertext(600, 160), payload_type=DYNAMIC))
+    assert outcome.changes == [("clear", "undetermined")]
+    assert (outcome.flow.protection, outcome.flow.basis) == ("undetermined", ("looks-uniform",))
+    assert outcome.flow.log10_p is None
+
+
+def test_alternating_halves_change_each_time() -> None:
+    halves = [payload for turn in range(6) for payload in (speech(300, seed=turn) if turn % 2 else ciphertext(300))]
+    assert observe(stream(halves)).changes == [("encrypted", "clear"), ("clear", "encrypted")] * 2 + [("encrypted", "clear")]
+
+
+@pytest.mark.parametrize("payloads", [speech(300), ciphertext(300), clear_and_tagged(300)], ids=["clear", "srtp", "null"])
+def test_duplicates_loss_and_reordering_change_no_verdict(payloads: list[bytes]) -> None:
+    rng = random.Random(5)
+    clean = observe(stream(payloads))
+    packets: list[Packet] = []
+    for packet in stream(payloads):
+        if rng.random() < 0.05 and len(packets) > 10:
+            continue
+        packets.append(packet)
+        if rng.random() < 0.05:
+            packets.append(packet)
+        if rng.random() < 0.05 and len(packets) > 10:
+            packets[-1], packets[-2] = packets[-2], packets[-1]
+    rough = observe(packets)
+    assert (rough.flow.protection, rough.flow.grade, rough.flow.basis) == (
+        clean.flow.protection,
+        clean.flow.grade,
+        clean.flow.basis,
+    )
+    assert rough.changes == []
+
+
+def test_duplicates_are_never_scored() -> None:
+    once = observe(stream(ciphertext(50, 60), payload_type=DYNAMIC))
+    packets = [packet for packet in stream(ciphertext(50, 60), payload_type=DYNAMIC) for _ in range(40)]
+    often = observe(packets)
+    assert often.counters["duplicates"] == 50 * 39
+    assert (often.verdicts, often.flow.basis) == (once.verdicts, once.flow.basis)
+
+
+@pytest.mark.parametrize("length", [70, 200])
+@pytest.mark.parametrize("payload_type", [0, DYNAMIC])
+def test_ciphertext_that_is_played_again_and_again_is_never_clear(length: int, payload_type: int) -> None:
+    for seed in range(8):
+        payloads = ciphertext(length, seed=seed)
+        again = [
+            packet
+            for turn in range(60)
+            for packet in stream(payloads, start_ns=T0 + turn * length * 20 * MS, payload_type=payload_type)
+        ]
+        assert "clear" not in [verdict[0] for verdict in observe(again).verdicts]
+
+
+# The bound: ciphertext with all that RFC 3711 leaves constant in it
+
+
+def keystream(seed: int, octets: int) -> bytes:
+    """AES-128-CTR keystream; the counter block is the seed."""
+    encryptor = Cipher(AES(b"legwatch is test"), CTR(seed.to_bytes(16, "big"))).encryptor()
+    return encryptor.update(bytes(octets))
+
+
+def srtp(seed: int, count: int, octets: int, tag: int, mki: int) -> list[bytes]:
+    """Payloads of one SRTP stream: ciphertext, a constant MKI and a tag, or for AEAD the tag before the MKI."""
+    uniform = keystream(seed << 64, count * (octets + tag))
+    identifier = bytes(mki - 1) + b"\x01" if mki else b""
+    pieces = [uniform[at : at + octets + tag] for at in range(0, len(uniform), octets + tag)]
+    if tag == 16:
+        return [piece + identifier for piece in pieces]
+    return [piece[:octets] + identifier + piece[octets:] for piece in pieces]
+
+
+@pytest.mark.parametrize("mki", [0, 1, 2, 4, 8])
+@pytest.mark.parametrize("tag", [4, 10, 16])
+@pytest.mark.parametrize(("payload_type", "octets"), [(0, 160), (3, 33), (8, 80), (9, 160), (18, 20), (DYNAMIC, 40), (DYNAMIC, 3)])
+def test_srtp_with_any_mki_is_never_clear(payload_type: int, octets: int, tag: int, mki: int) -> None:
+    # 105 combinations of 60 streams each, some of them in the same flows as others
+    engine = new_engine()
+    packets = [
+        packet
+        for number in range(60)
+        for packet in stream(
+            srtp(number * 1009 + mki, 60, octets, tag, mki),
+            ssrc=number,
+            start_ns=T0 + number * 10_000 * MS,
+            payload_type=payload_type,
+        )
+    ]
+    engine.process(BufferSource(packets))
+    counters = engine.counters()
+    assert counters["streams_begun"] == 60
+    assert counters["received"] == sum(account(counters).values())
+    said = [record.protection for record in engine.drain() + finish(engine) if isinstance(record, Verdict)]
+    assert said
+    assert "clear" not in said
+
+
+def highest(payloads: Iterable[bytes], payload_type: int, tail: int = -1) -> float:
+    """The most evidence for "clear" that a stream of payloads ever had, in bits."""
+    return max(bits for bits, *_ in judge_payloads(TABLES, payloads, payload_type, tail=tail))
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "octets", "tag", "mki"),
+    [(0, 160, 10, 0), (8, 160, 4, 4), (9, 160, 10, 1), (18, 20, 10, 2), (3, 33, 4, 8), (DYNAMIC, 80, 16, 4), (DYNAMIC, 24, 10, 0)],
+)
+def test_evidence_under_the_null_obeys_its_bound(payload_type: int, octets: int, tag: int, mki: int) -> None:
+    # Ville: P(sup E >= 2^j) <= 2^-j. Five standard deviations above the bound would be a defect, not chance.
+    streams = 1500
+    most = [
+        highest(srtp(1_000_000 + number, 24, octets, tag, mki), payload_type) for number in range(streams)
+    ]
+    for j in range(1, 12):
+        expected = streams * 2.0**-j
+        assert sum(bits >= j for bits in most) <= expected + 5 * expected**0.5 + 1, j
+
+
+def test_evidence_under_the_null_obeys_its_bound_with_a_known_tail() -> None:
+    streams = 1500
+    for tail in (0, 4, 10):
+        most = [highest(srtp(2_000_000 + number, 24, 160, tail, 0), 0, tail) for number in range(streams)]
+        for j in range(1, 12):
+            expected = streams * 2.0**-j
+            assert sum(bits >= j for bits in most) <= expected + 5 * expected**0.5 + 1, (tail, j)
+
+
+def test_payloads_of_the_operating_systems_randomness_are_never_clear() -> None:
+    for _ in range(300):
+        assert highest((os.urandom(160) for _ in range(30)), 0) < 40
+
+
+# judge_payloads
+
+
+def test_judge_names_codec_and_rejection() -> None:
+    *_, (bits, codec, rejected, uniform) = judge_payloads(TABLES, speech(20), 0)
+    assert bits > 40
+    assert (codec, rejected, uniform) == ("PCMU", False, False)
+    *_, (bits, _, rejected, uniform) = judge_payloads(TABLES, ciphertext(20), 0)
+    assert bits < 8
+    assert (rejected, uniform) == (True, True)
+
+
+@pytest.mark.parametrize("payload_type", [0, 3, 4, 8, 9, 13, 18, 34, 35, 96, 127])
+@pytest.mark.parametrize("octets", [0, 1, 2, 3, 4, 5, 18, 19, 20, 255, 256, 257, 1500])
+def test_judge_takes_payloads_of_any_length(payload_type: int, octets: int) -> None:
+    assert len(judge_payloads(TABLES, ciphertext(20, octets), payload_type)) == 20
+    assert len(judge_payloads(TABLES, [bytes(octets)] * 20, payload_type, same_frame=range(5))) == 20
+
+
+# Damage to the table file
+
+
+def resealed(blob: bytes) -> bytes:
+    """The blob with whatever checksum makes it whole again, as a careless tool would write it."""
+    body = blob[:-4]
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 15, 16, 63, 64, 200, len(BLOB) // 2, len(BLOB) - 1])
+def test_tables_cut_short_are_refused(length: int) -> None:
+    with pytest.raises(ValueError, match="codec tables"):
+        Tables(BLOB[:length])
+
+
+def test_tables_with_any_octet_of_their_description_changed_are_refused() -> None:
+    for at in range(16 + 48 * len(TABLES.codecs)):
+        damaged = bytearray(BLOB)
+        damaged[at] ^= 0x41
+        with pytest.raises(ValueError, match="codec tables"):
+            Tables(bytes(damaged))
+
+
+def test_tables_with_changed_entries_are_refused() -> None:
+    rng = random.Random(2)
+    for _ in range(50):
+        damaged = bytearray(BLOB)
+        damaged[rng.randrange(len(BLOB))] ^= 1 << rng.randrange(8)
+        with pytest.raises(ValueError, match="codec tables"):
+            Tables(bytes(damaged))
+
+
+def test_tables_with_something_behind_them_are_refused() -> None:
+    with pytest.raises(ValueError, match="codec tables"):
+        Tables(BLOB + b"\0")
+
+
+def test_outcome_of_one_stream_is_the_same_whatever_else_is_there() -> None:
+    # A verdict belongs to its SSRC: neighbours in the flow and in the table do not touch it.
+    own = stream(speech(100), ssrc=5)
+    noise = stream(ciphertext(100), ssrc=6, start_ns=T0 + MS)
+    alone: Outcome = observe(own)
+    together = observe(sorted(own + noise))
+    assert [found for found in together.flow.streams if found.ssrc == 5] == list(alone.flow.streams)
+    assert ethernet(udp(rtp(1, b""))) != ethernet(udp(rtp(2, b"")))
