@@ -1,0 +1,68 @@
+# Every command of the project. `make demo` and `make test` each work as the first one after `git clone`.
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test test-live live-packages lint ext bench clean
+
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
+PYTEST := $(VENV_PYTHON) -m pytest
+CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
+LIVE_PACKAGES := baresip-core iproute2 openssl prometheus systemd
+
+# Prints the requirements that pyproject.toml lists under a dotted name, one a line.
+REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \
+	print(*functools.reduce(dict.get, sys.argv[1].split("."), tomllib.load(open("pyproject.toml", "rb"))), sep="\n")'
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
+	@$(VENV)/bin/legwatch scan deploy/demo/clinic.pcap || [ $$? -eq 1 ]
+
+test: $(VENV)/test  ## unit, property, golden and source tests; no root, no server
+	@$(PYTEST) -m "not live" $(ARGS)
+
+test-live: live-packages $(VENV)/test  ## namespaces, live rings, real servers; as root, installs Debian packages
+	@REQUIRE_LIVE=1 $(PYTEST) -m live $(ARGS)
+
+live-packages:
+	@[ "$$(id -u)" -eq 0 ] || { echo "legwatch: make test-live makes network namespaces: run it as root" >&2; exit 1; }
+	@deploy/apt-install.sh $(LIVE_PACKAGES)
+
+lint: $(VENV)/test  ## ruff, mypy, cython-lint, layering and documentation checks
+	@$(PYTEST) tests/test_sourcecode.py tests/test_layering.py tests/test_docs.py
+
+ext: $(VENV)/ext  ## build the Cython core in place
+
+bench: $(VENV)/ext  ## ns/packet against the C floor
+	@$(VENV_PYTHON) -m benchmarks.scan $(ARGS)
+
+clean:  ## remove everything that a build or a test made
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -f fastpath/*.so $(patsubst %.pyx,%.c,$(wildcard fastpath/*.pyx))
+	@find sensor fastpath deploy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@deploy/bootstrap.sh $(VENV)
+
+# Build requirements go into the environment itself, so that a change to the core later compiles only what it touched.
+define INSTALL
+	@echo "Installing legwatch into $(VENV) and compiling its core: about a minute, once."
+	@$(REQUIREMENTS) build-system.requires > $(VENV)/build.txt
+	@$(PIP) install --requirement $(VENV)/build.txt
+	@$(PIP) install --no-build-isolation --editable .
+endef
+define COMPILE
+	@$(VENV_PYTHON) -W ignore -c "from setuptools import setup; setup()" --quiet build_ext --inplace
+endef
+
+$(VENV)/ext: pyproject.toml $(CORE) | $(VENV)/pyvenv.cfg
+	$(if $(filter pyproject.toml,$?),$(INSTALL),$(COMPILE))
+	@touch $@
+
+$(VENV)/test: pyproject.toml | $(VENV)/ext
+	@echo "Installing the test tools."
+	@$(REQUIREMENTS) project.optional-dependencies.test > $(VENV)/test.txt
+	@$(PIP) install --requirement $(VENV)/test.txt
+	@touch $@
