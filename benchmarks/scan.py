@@ -64,7 +64,7 @@ def measure_speed(shape: Shape, runs: int) -> bool:
     start = Figure.of(each.cpu_s for each in starts)
     sensor = Figure.of(NS * (each.cpu_s - start.median) / packets for each in ours)
     bound = Figure.of(NS * each.cpu_s / packets for each in least)
-    ratio, limited = sensor.median / bound.median, shape.name == CALLS_1K
+    ratio, limited = sensor.median / bound.median, shape == shape_of(CALLS_1K, CALLS)
     print(f"{shape.name}: {packets:,} packets, {runs} runs, CPU time")
     print(f"  legwatch scan --json {sensor.median:8.1f} ns/packet (least {sensor.least:.1f})  {_wall(ours)}")
     print(f"  floor in C           {bound.median:8.1f} ns/packet (least {bound.least:.1f})  {_wall(least)}")
@@ -95,7 +95,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5, help="of each program, in turns (default: 5)")
     parser.add_argument("--calls", type=int, default=CALLS, help=f"in calls-1k (default: {CALLS})")
     parser.add_argument(
-        "--only", action="append", choices=ALL, help=f"what to measure; may be repeated (default: {' and '.join(DEFAULT)})"
+        "--only",
+        action="append",
+        choices=ALL,
+        help=f"what to measure; may be repeated (default: {' and '.join(DEFAULT)})",
     )
     arguments = parser.parse_args()
     print("inputs and floor:", "../shared/bench" if shared() else "the project's own")

@@ -50,7 +50,7 @@ def message() -> bytes:
 
 
 def in_engine(capture: Path) -> float:
-    """Return the CPU seconds that the engine needs for one message of a capture. Raises RuntimeError if it reads none."""
+    """Return the CPU seconds that the engine needs for a message of a capture. Raises RuntimeError if it misses one."""
     engine, source = Engine(), PcapFile(str(capture))
     took, status = 0.0, 1
     while status > 0:
@@ -86,7 +86,9 @@ def main() -> int:
         engine, record = zip(*((in_engine(capture), as_record(octets)) for _ in range(arguments.runs)), strict=True)
     print(f"sip: an INVITE of {len(octets)} octets with SDP, {arguments.runs} runs of {MESSAGES:,}, CPU time")
     for name, each in (("engine", Figure.of(engine)), ("record", Figure.of(record))):
-        print(f"  {name}  {each.median * 1e6:6.2f} us (least {each.least * 1e6:.2f}), {1 / each.median:,.0f} messages/s")
+        print(
+            f"  {name}  {each.median * 1e6:6.2f} us (least {each.least * 1e6:.2f}), {1 / each.median:,.0f} messages/s"
+        )
     return 0
 
 

@@ -5,16 +5,17 @@ from libc.stdlib cimport free
 
 from fastpath.core cimport Core, begin_event
 from fastpath.events cimport (
-    EVENT_FLOW, EventChange, EventFlow, EventHead, EventHello, EventStream, MAX_EVENT_STREAMS, ring_commit, ring_used,
+    EVENT_FLOW, MAX_EVENT_STREAMS, EventChange, EventFlow, EventHead, EventHello, EventStream, ring_commit, ring_used,
 )
 from fastpath.flow cimport (
-    FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID, WHEEL_SLOTS,
-    Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
+    FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID,
+    WHEEL_SLOTS, Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
 )
 from fastpath.names cimport (
-    APP_DTLS, APP_OTHER, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER, BASIS_START_LINE,
-    BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS, KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR, PROTECTION_ENCRYPTED,
-    PROTECTION_NONE, PROTECTION_NOT_APPLICABLE, PROTECTION_NOT_OBSERVED, PROTECTION_UNDETERMINED,
+    APP_DTLS, APP_OTHER, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER,
+    BASIS_START_LINE, BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS, KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR,
+    PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_NOT_APPLICABLE, PROTECTION_NOT_OBSERVED,
+    PROTECTION_UNDETERMINED,
 )
 from fastpath.talk cimport fill_hello, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation

@@ -14,11 +14,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastpath.block cimport FILL_END, FILL_ERROR, FILL_TIMEOUT, PacketRef, PacketSource
+from fastpath.block cimport PacketRef, PacketSource
 from fastpath.core cimport Core
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_APP, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventFlow, EventHead,
+    EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventFlow, EventHead,
     EventHello, EventRing, EventStream, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
@@ -62,7 +62,9 @@ STATIC_CODECS = {
     31: "H261", 32: "MPV", 33: "MP2T", 34: "H263",
 }  # RFC 3551 tables 4 and 5
 # Encoding names of tables whose own name is not the registered one in lower case (RFC 4855 and the payload formats).
-ENCODING_NAMES = {"opus": "opus", "speex": "speex", "ilbc": "iLBC", "red": "red", "t140": "t140", "event": "telephone-event"}
+ENCODING_NAMES = {
+    "opus": "opus", "speex": "speex", "ilbc": "iLBC", "red": "red", "t140": "t140", "event": "telephone-event",
+}
 
 
 @lru_cache(maxsize=1)
@@ -151,8 +153,8 @@ cdef class Engine:
         self.core.memory.limit = stream_bytes
         self.core.media_idle_ns = <uint64_t>(media_idle_s * 1e9)
         self.core.flow_idle_ns = <uint64_t>(flow_idle_s * 1e9)
-        self.core.least_idle_ns = min(<uint64_t>CLOSED_IDLE_S * SECOND_NS,
-                                       min(self.core.media_idle_ns, self.core.flow_idle_ns))
+        self.core.least_idle_ns = <uint64_t>CLOSED_IDLE_S * SECOND_NS
+        self.core.least_idle_ns = min(self.core.least_idle_ns, self.core.media_idle_ns, self.core.flow_idle_ns)
         self.core.finish_at = 1
         self.tables = shipped_tables()
         self.core.tables = &self.tables.set
@@ -195,9 +197,10 @@ cdef class Engine:
     def advance(self, uint64_t now_ns):
         """Let packet time move on without a packet, so that idle flows end."""
         with nogil:
-            if self.core.now_ns and now_ns > self.core.now_ns:
-                self.core.now_ns = now_ns
-                serve_wheel(&self.core)
+            if self.core.now_ns == 0:
+                self.core.table.wheel_s = now_ns // SECOND_NS
+            self.core.now_ns = max(now_ns, self.core.now_ns)
+            serve_wheel(&self.core)
 
     def finish(self):
         """End every flow, as the input has ended. Returns True while more remain: drain and call again."""
@@ -296,13 +299,12 @@ cdef class Engine:
         cdef const EventFlow* e = <const EventFlow*>(<const uint8_t*>head + sizeof(EventHead))
         cdef const uint8_t* at = <const uint8_t*>e + sizeof(EventFlow)
         cdef const EventChange* change
-        cdef int i
         streams = []
-        for i in range(e.streams):
+        for _ in range(e.streams):
             streams.append(self.stream_record(<const EventStream*>at))
             at += sizeof(EventStream)
         changes = []
-        for i in range(e.changes):
+        for _ in range(e.changes):
             change = <const EventChange*>at
             changes.append(Change(change.packet, change.ts_ns, change.ssrc, PROTECTION_NAMES[change.before],
                                   PROTECTION_NAMES[change.after]))
@@ -372,7 +374,6 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
     cdef Decoded decoded[BATCH]
     cdef uint32_t guessed[BATCH]
     cdef uint32_t number
-    cdef Flow* f
     cdef int got, i, n = 0, reason = CLASSIFIED
     got = source.fill(refs, BATCH)
     if got <= 0:

@@ -14,8 +14,9 @@ from fastpath.flow cimport (
 )
 from fastpath.names cimport (
     APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM, BASIS_NO_CODEC_FITS,
-    BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW, BASIS_ZRTP, GRADE_INFERRED,
-    GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_UNDETERMINED,
+    BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW, BASIS_ZRTP,
+    GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE,
+    PROTECTION_UNDETERMINED,
 )
 from fastpath.octets cimport be32
 from fastpath.rtp cimport (
@@ -24,14 +25,16 @@ from fastpath.rtp cimport (
     static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, judge_clear, judge_packet, judge_rejects, judge_restart, judge_uniform,
+    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_packet, judge_rejects, judge_restart,
+    judge_uniform,
 )
 from fastpath.wire cimport Decoded
 
 cdef enum:
     OTHER_TYPE_RUN = 8          # packets of a new payload type before the stream is taken to have changed to it
-    WATCH_MASK = 31             # of every 32 packets of a settled stream …
-    WATCH_BURST = 2             # … so many are scored
+    WATCH_SHIFT = 4             # one of 16 packets of a settled stream is looked at
+    WATCH_MASK = (1 << WATCH_SHIFT) - 1
+    SUSPICIOUS_BITS = 8
     MAX_DOUBTS = 3
     LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
@@ -179,7 +182,8 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
     if judge_clear(&s.judge):
         settle(c, f, s, PROTECTION_CLEAR, GRADE_NONE,
-               BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= NULL_CIPHER_RUN else 0), ts_ns)
+               BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= NULL_CIPHER_RUN else 0),
+               ts_ns)
     elif covered and tagged and s.excess_run >= 2 and judge_rejects(&s.judge, c.tables):
         settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
     elif judge_uniform(&s.judge):
@@ -203,25 +207,58 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
         say_verdict(c, f, s, PROTECTION_NONE, ts_ns)
 
 
-cdef inline void watch(Core* c, Flow* f, Stream* s, int16_t best_before, uint64_t ts_ns) noexcept nogil:
-    # A settled stream whose packets speak against its verdict is tested in full again.
+cdef inline int known_tail(const Stream* s) noexcept nogil:
+    if s.excess_run >= 3 and s.excess == 0:
+        return 0
+    if s.excess_run >= 2 and is_tag_length(s.excess):
+        return s.excess
+    return TAIL_UNKNOWN
+
+
+cdef inline void doubt(Stream* s) noexcept nogil:
+    # Back to the full test: the verdict stands until that has another.
+    s.doubts = 0
+    s.flags &= ~STREAM_SETTLED
+    judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+
+
+cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint32_t captured, uint32_t length,
+                       bint new_frame, uint64_t ts_ns) noexcept nogil:
+    """Look at a packet of a settled stream: does it speak against the verdict?
+
+    With a codec's table one glance costs little and decides nothing: it only brings the full test back. Where no table
+    is to be had the test itself goes on.
+    """
+    cdef uint8_t first = c.tables.first_static[s.payload_type]
+    cdef int16_t before = s.judge.best
+    cdef int table, score
     cdef bint against
-    if s.protection == PROTECTION_CLEAR:
-        against = s.judge.best <= best_before or judge_rejects(&s.judge, c.tables)
-        if judge_clear(&s.judge):
-            judge_restart(&s.judge, False)
+    if s.protection == PROTECTION_CLEAR and s.codec != CODEC_UNKNOWN:
+        score = glance(&c.tables.table[s.codec], payload, captured, length, new_frame, known_tail(s))
+        against = score < 0
+    elif s.protection == PROTECTION_ENCRYPTED and first != 0xFF:
+        # By turns with each table of the codec: random octets fit one this well in one of 256 packets.
+        table = first + (s.packets >> WATCH_SHIFT) % c.tables.static_tables[s.payload_type]
+        score = glance(&c.tables.table[table], payload, captured, length, new_frame, known_tail(s))
+        if score >= SUSPICIOUS_BITS * UNIT:
+            doubt(s)
+        return
     else:
-        if judge_clear(&s.judge):
-            decide(c, f, s, ts_ns)
-            return
-        against = s.judge.best > best_before and s.judge.best > 0
-        if s.judge.scored >= WATCH_EPOCH:
-            judge_restart(&s.judge, True)
+        judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+        if s.protection == PROTECTION_CLEAR:
+            against = s.judge.best <= before
+            if judge_clear(&s.judge):
+                judge_restart(&s.judge, False)
+        else:
+            if judge_clear(&s.judge):
+                decide(c, f, s, ts_ns)
+                return
+            against = s.judge.best > before and s.judge.best > 0
+            if s.judge.scored >= WATCH_EPOCH:
+                judge_restart(&s.judge, True)
     s.doubts = s.doubts + 1 if against else 0
     if s.doubts >= MAX_DOUBTS:
-        s.doubts = 0
-        s.flags &= ~STREAM_SETTLED
-        judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+        doubt(s)
 
 
 cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) noexcept nogil:
@@ -241,18 +278,9 @@ cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) n
             s.basis |= BASIS_TAG_PRESENT
     else:
         if s.flags & STREAM_SETTLED and s.excess_run >= 3:
-            s.flags &= ~STREAM_SETTLED
-            judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+            doubt(s)
         s.excess = <int16_t>excess
         s.excess_run = 1
-
-
-cdef inline int known_tail(const Stream* s) noexcept nogil:
-    if s.excess_run >= 3 and s.excess == 0:
-        return 0
-    if s.excess_run >= 2 and is_tag_length(s.excess):
-        return s.excess
-    return TAIL_UNKNOWN
 
 
 cdef inline void follow_jitter(Stream* s, uint32_t timestamp, uint64_t ts_ns, bint follows) noexcept nogil:
@@ -291,11 +319,10 @@ cdef inline uint32_t nearest_clock(uint64_t units, uint64_t ns) noexcept nogil:
     return 0
 
 
-cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpHeader* h, bint new_frame) noexcept nogil:
+cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpHeader* h,
+                       bint new_frame) noexcept nogil:
     cdef const uint8_t* payload
-    cdef uint32_t captured, length
-    cdef int16_t before
-    length = d.payload_wire - h.octets
+    cdef uint32_t captured, length = d.payload_wire - h.octets
     if h.payload_type != s.payload_type:
         # Events and comfort noise come between the codec's packets under types of their own.
         s.other_run += 1
@@ -309,17 +336,15 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
     s.other_run = 0
     if s.flags & STREAM_VALID or s.steps:
         follow_length(s, h, length)
-    if s.flags & STREAM_SETTLED and (s.packets & WATCH_MASK) >= WATCH_BURST:
+    if s.flags & STREAM_SETTLED and s.packets & WATCH_MASK:
         return
     captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
     payload = d.payload + h.octets
-    before = s.judge.best
-    judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
-    if not s.flags & STREAM_VALID:
-        return
     if s.flags & STREAM_SETTLED:
-        watch(c, f, s, before, d.ts_ns)
-    else:
+        watch(c, f, s, payload, captured, length, new_frame, d.ts_ns)
+        return
+    judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+    if s.flags & STREAM_VALID:
         decide(c, f, s, d.ts_ns)
 
 

@@ -38,7 +38,8 @@ cdef enum:
     SRTP_NULL_32 = 6
 
 
-cdef inline bint sip_message(Core* c, Flow* f, const uint8_t* p, uint32_t n, bint from_high, uint64_t ts_ns) noexcept nogil:
+cdef inline bint sip_message(Core* c, Flow* f, const uint8_t* p, uint32_t n, bint from_high,
+                             uint64_t ts_ns) noexcept nogil:
     cdef EventHead* head
     cdef uint32_t size
     cdef int reason = sip_scan(p, n, c.key_secret, &c.scan)
@@ -189,7 +190,7 @@ cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_
 
 
 cdef inline void read_rest(Core* c, Flow* f, bint from_high) noexcept nogil:
-    """Read what a direction of SIP still holds, as no more will come: behind every gap, and a last message that was cut."""
+    """Read what a direction of SIP still holds, as no more will come: behind gaps, and a last message that was cut."""
     cdef Side* side = &f.talk.side[from_high]
     while side.held:
         skip_gap(side, &c.memory)

@@ -107,8 +107,8 @@ cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* d
                       uint64_t ts_ns) noexcept nogil:
     """Take one segment. Return whether octets were added in order.
 
-    After it call ``next_held`` until it says False. What stays missing is given up when too much waits behind it, or for
-    too long.
+    After it call ``next_held`` until it says False. What stays missing is given up when too much waits behind it, or
+    for too long.
     """
     cdef uint32_t behind
     if <int32_t>(seq - side.next_seq) > 0:

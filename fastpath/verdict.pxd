@@ -83,6 +83,8 @@ cdef class Tables:
 
 cdef void judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
                        uint8_t payload_type, bint frame_start, int tail) noexcept nogil
+cdef int glance(const Table* table, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
+                int tail) noexcept nogil
 cdef bint judge_clear(const Judge* judge) noexcept nogil
 cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
 cdef bint judge_uniform(const Judge* judge) noexcept nogil

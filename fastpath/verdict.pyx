@@ -1,9 +1,10 @@
 """Media in clear or ciphertext, from payload bytes alone: a sequential test with a proved bound on one side.
 
-Under encryption the payload and the authentication tag are uniform given their lengths, so for every predictive model Q
-the product of Q(bytes)/2^-bits is a test martingale, and by Ville's inequality the probability that it ever reaches 2^40
-is at most 2^-40, whenever and however often one looks. Experts are codec tables (trained) and generic ones (constant
-octets, runs, biased bit planes); their weights sum to at most one, so the largest weighted one bounds the mixture.
+Under encryption the payload and the authentication tag are uniform given their lengths, so for every predictive model
+Q the product of Q(bytes)/2^-bits is a test martingale, and by Ville's inequality the probability that it ever reaches
+2^40 is at most 2^-40, whenever and however often one looks. Experts are codec tables (trained) and generic ones
+(constant octets, runs, biased bit planes); their weights sum to at most one, so the largest weighted one bounds the
+mixture.
 
 Not uniform in SRTP is the Master Key Identifier (RFC 3711 section 3.1), a constant before or behind the tag. The null
 is therefore composite: where the payload is scored near its end, the score is the least over every place where an MKI
@@ -42,7 +43,9 @@ cdef enum:
     SYMBOL_MISS = -13
 
     PLANE_OCTETS = 64       # of one payload
+    GLANCE_OCTETS = 32
     PLANE_LIMIT = 60000     # the counters stop before they wrap
+    FIRST_DYNAMIC_TYPE = 35     # unassigned types are used like dynamic ones (RFC 3551 section 6, RFC 5761 section 4)
     DROP = -24 * UNIT
     LOWEST = -32000
 
@@ -186,36 +189,65 @@ cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
     return t.frame_octets == 0 or length % t.frame_octets <= 20
 
 
+cdef inline uint32_t dyadic(const Judge* j) noexcept nogil:
+    # Which of the start times 1, 2, 4, … was the last, counted from 1; 0 before the first packet.
+    cdef uint32_t i = 0
+    while j.scored >> i:
+        i += 1
+    return i
+
+
+cdef inline int32_t start_evidence(uint32_t start) noexcept nogil:
+    # Log2 of a start time's weight beside the stream's own beginning, which has one half (START_PRIOR).
+    return share[start] + START_PRIOR if start else 0
+
+
+cdef void add_candidate(Judge* j, uint8_t table, int32_t evidence) noexcept nogil:
+    cdef Candidate* c = &j.candidate[j.candidates]
+    c.table = table
+    c.s = <int16_t>evidence
+    c.r = 0
+    j.candidates += 1
+
+
+cdef bint is_candidate(const Judge* j, uint8_t table) noexcept nogil:
+    cdef int i
+    for i in range(j.candidates):
+        if j.candidate[i].table == table:
+            return True
+    return False
+
+
 cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length) noexcept nogil:
-    # By header alone, which the null does not constrain: the choice costs no validity.
-    cdef int i, first, count
-    if tables.first_static[pt] != 0xFF:
-        first = tables.first_static[pt]
-        count = tables.static_tables[pt]
+    # By header alone, which the null does not constrain: the choice costs no validity. A dynamic type tries its tables
+    # in turn, as places come free, and all of them again from each start time on.
+    cdef int i
+    cdef uint8_t first = tables.first_static[pt]
+    if first != 0xFF:
         if j.candidates == 0:
-            for i in range(min(count, MAX_CANDIDATES)):
-                j.candidate[i].table = first + i
-                j.candidate[i].s = 0
-                j.candidate[i].r = 0
-            j.candidates = min(count, MAX_CANDIDATES)
+            for i in range(min(tables.static_tables[pt], MAX_CANDIDATES)):
+                add_candidate(j, first + i, 0)
         return
-    if pt < 35:
+    if pt < FIRST_DYNAMIC_TYPE:
         return
     if j.next_table == 0:
         j.next_table = tables.first_dynamic
+    i = 0
+    while i < j.candidates and j.next_table < tables.count:
+        if fits(&tables.table[j.candidate[i].table], length):
+            i += 1
+        else:
+            j.candidates -= 1
+            j.candidate[i] = j.candidate[j.candidates]
     while j.candidates < MAX_CANDIDATES and j.next_table < tables.count:
-        if fits(&tables.table[j.next_table], length):
-            i = j.candidates
-            j.candidate[i].table = j.next_table
-            j.candidate[i].s = 0
-            j.candidate[i].r = 0
-            j.candidates += 1
+        if fits(&tables.table[j.next_table], length) and not is_candidate(j, j.next_table):
+            add_candidate(j, j.next_table, start_evidence(dyadic(j)))
         j.next_table += 1
 
 
 cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whole) noexcept nogil:
     cdef int32_t hit[4]
-    cdef int i, free, low, high
+    cdef int i, free
     cdef int32_t sum1 = 0, sum2 = 0, symbols = 0
     cdef uint64_t ones = 0, equals = 0
     cdef uint8_t octet
@@ -281,20 +313,18 @@ cdef int32_t generic_best(const Judge* j) noexcept nogil:
     return max(most, value)
 
 
-cdef void restart_evidence(Judge* j) noexcept nogil:
+cdef void restart_evidence(Judge* j, const TableSet* tables) noexcept nogil:
     # A mixture over start times 1, 2, 4, …: a stream that turns clear later is not held to its past.
-    cdef uint32_t i = 0
-    cdef int32_t floor
+    cdef int32_t floor = start_evidence(dyadic(j))
     cdef int n
-    while (1 << i) < j.scored:
-        i += 1
-    floor = share[i + 1] + START_PRIOR
     for n in range(j.candidates):
         if j.candidate[n].s < floor:
             j.candidate[n].s = floor
     for n in range(GENERICS):
         if j.generic[n] < floor:
             j.generic[n] = floor
+    if j.next_table == tables.count:
+        j.next_table = tables.first_dynamic
 
 
 cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
@@ -354,7 +384,22 @@ cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload,
         j.best_codec = 0xFF
     j.best = clamp(best + epoch_share(j.epoch))
     if (j.scored & (j.scored - 1)) == 0:
-        restart_evidence(j)
+        restart_evidence(j, tables)
+
+
+cdef int glance(const Table* t, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
+                int tail) noexcept nogil:
+    """Return how well one codec fits one payload, in 1/32 bit; 0 when it does not apply. Nothing is remembered."""
+    cdef int n = <int>min(captured, <uint32_t>MAX_SCORED_OCTETS)
+    cdef int own = max(0, <int>length - (MAX_TAIL if tail < 0 else tail))
+    cdef Score score
+    if not fits(t, length) or n == 0:
+        return 0
+    if t.kind == 0:
+        score_octets(t, payload, min(n, GLANCE_OCTETS), length, own, True, &score)
+    else:
+        score_bits(t, payload, n, length, own, True, frame_start, &score)
+    return score.own
 
 
 cdef bint judge_clear(const Judge* j) noexcept nogil:
@@ -365,6 +410,8 @@ cdef bint judge_clear(const Judge* j) noexcept nogil:
 cdef bint judge_rejects(const Judge* j, const TableSet* tables) noexcept nogil:
     """Does every codec that the payload type can mean contradict the payload?"""
     cdef int i, asked = 0
+    if j.next_table and j.next_table < tables.count:
+        return False            # some were not asked yet
     for i in range(j.candidates):
         if tables.table[j.candidate[i].table].flags & TABLE_VETO:
             asked += 1
@@ -383,9 +430,9 @@ cdef bint judge_uniform(const Judge* j) noexcept nogil:
 cdef void judge_restart(Judge* j, bint new_claim) noexcept nogil:
     """Begin the test anew.
 
-    ``new_claim``: it could say "clear" of a stream that is not known to be clear. Such an epoch weighs less than the one
-    before, so that all of them together keep the bound, and the last one claims nothing. A stream that was
-    shown to be clear has spent its share: what follows only keeps the verdict.
+    ``new_claim``: it could say "clear" of a stream that is not known to be clear. Such an epoch weighs less than the
+    one before, so that all of them together keep the bound, and the last one claims nothing. A stream that was shown
+    to be clear has spent its share: what follows only keeps the verdict.
     """
     cdef uint16_t epoch = j.epoch
     memset(j, 0, sizeof(Judge))
@@ -431,6 +478,8 @@ cdef class Tables:
                 states = (<uint64_t>period << context) * 2
             if size != states * (2 if flags & TABLE_BY_FRAME else 1) or offset + size > len(blob) or unit > 5:
                 raise ValueError(f"codec tables: {codec}: sizes do not fit")
+            if (offset < 16 + 48 * count) if i else (offset != 16 + 48 * count):
+                raise ValueError(f"codec tables: {codec}: entries are not where they must be")
             at = offset
             t.entries = <const int8_t*>(base + at)
             t.states = states // 2
@@ -483,7 +532,8 @@ def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_f
             view = payload
             judge_packet(&judge, &tables.set, &view[0], len(payload), len(payload), payload_type,
                          index not in same_frame, tail)
-        codec = tables.codecs[tables.set.table[judge.best_codec].codec] if judge.scored and judge.best_codec != 0xFF else ""
+        leads = judge.scored and judge.best_codec != 0xFF
+        codec = tables.codecs[tables.set.table[judge.best_codec].codec] if leads else ""
         out.append((<double>judge.best / UNIT, codec, judge_rejects(&judge, &tables.set), judge_uniform(&judge)))
         index += 1
     return out

@@ -182,7 +182,7 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, 
     cdef uint32_t total, at = 40
     cdef uint16_t sport = 0, dport = 0
     cdef uint8_t following
-    cdef int reason, n
+    cdef int reason
     if captured < 40 or p[0] >> 4 != 6:
         return MALFORMED_IPV6
     total = 40 + <uint32_t>be16(p + 4)
@@ -192,7 +192,7 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, 
         return MALFORMED_IPV6
     following = p[6]
     d.tos = ((p[0] & 15) << 4) | (p[1] >> 4)
-    for n in range(MAX_IPV6_EXTENSIONS):
+    for _ in range(MAX_IPV6_EXTENSIONS):
         if following == 44:
             return IGNORED_FRAGMENT
         if following != 0 and following != 43 and following != 60 and following != 135:
@@ -277,7 +277,8 @@ cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, De
         if n < 20:
             return MALFORMED_LINK
         reason = decode_ethertype(p + 20, n - 20, wire - 20, be16(p), 0, d)
-    elif ref.linktype == LINKTYPE_RAW or ref.linktype == DLT_RAW_BSD or ref.linktype == LINKTYPE_IPV4 or ref.linktype == LINKTYPE_IPV6:
+    elif (ref.linktype == LINKTYPE_RAW or ref.linktype == DLT_RAW_BSD or ref.linktype == LINKTYPE_IPV4
+            or ref.linktype == LINKTYPE_IPV6):
         reason = decode_raw_ip(p, n, wire, d)
     elif ref.linktype == LINKTYPE_NULL or ref.linktype == LINKTYPE_LOOP:
         # The address family is the capturing machine's own: its byte order and AF_INET6 differ between systems,

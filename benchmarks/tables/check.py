@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from benchmarks.tables.layout import Table
 
 NEVER = 10**9
-STARTS = 8              # places in a stream where a capture is taken to begin
-HORIZON_PACKETS = 300   # what a start must have before it
-CIPHER_PACKETS = 24
-CIPHER_CHUNK = 1000
+STARTS = 8  # places in a stream where a capture is taken to begin
+HORIZON_PACKETS = 300  # what a start must have before it
+CIPHER_PACKETS = 16
+CIPHER_CHUNK = 1700
 
 
 def applicable(tables: Sequence[Table], payload_type: int) -> list[Table]:

@@ -158,10 +158,22 @@ def pack(tables: Sequence[Table]) -> bytes:
     for table in tables:
         descriptors.append(
             _DESCRIPTOR.pack(
-                table.name.encode().ljust(16, b"\0"), table.kind, table.context,
-                _VETO * table.veto | _BY_FRAME * table.by_frame, table.prior, table.payload_type, table.frame_octets,
-                table.min_octets, table.max_octets, table.period_bits, table.cap, table.unit_log2, 0, table.drift,
-                offset, table.entries.size,
+                table.name.encode().ljust(16, b"\0"),
+                table.kind,
+                table.context,
+                _VETO * table.veto | _BY_FRAME * table.by_frame,
+                table.prior,
+                table.payload_type,
+                table.frame_octets,
+                table.min_octets,
+                table.max_octets,
+                table.period_bits,
+                table.cap,
+                table.unit_log2,
+                0,
+                table.drift,
+                offset,
+                table.entries.size,
             ),
         )
         offset += table.entries.size
@@ -185,8 +197,19 @@ def unpack(data: bytes) -> list[Table]:
         shape = (-1, 256) if kind == Kind.OCTET else (-1, 1 << context, 2)
         tables.append(
             Table(
-                name.rstrip(b"\0").decode(), Kind(kind), context, bool(flags & _VETO), bool(flags & _BY_FRAME), prior,
-                payload_type, frame, shortest, longest, period, cap, entries.reshape(shape),
+                name.rstrip(b"\0").decode(),
+                Kind(kind),
+                context,
+                bool(flags & _VETO),
+                bool(flags & _BY_FRAME),
+                prior,
+                payload_type,
+                frame,
+                shortest,
+                longest,
+                period,
+                cap,
+                entries.reshape(shape),
             ),
         )
     return tables

@@ -19,13 +19,37 @@ if TYPE_CHECKING:
 
 # Debian packages that the contents and the encoders come from
 PACKAGES = (
-    "asterisk-core-sounds-en-g722", "asterisk-core-sounds-en-wav", "asterisk-core-sounds-es-g722",
-    "asterisk-core-sounds-es-wav", "asterisk-core-sounds-fr-g722", "asterisk-core-sounds-fr-wav",
-    "asterisk-core-sounds-it-g722", "asterisk-core-sounds-it-wav", "asterisk-core-sounds-ru-g722",
-    "asterisk-core-sounds-ru-wav", "asterisk-moh-opsound-g722", "asterisk-moh-opsound-wav", "asterisk-prompt-es-co",
-    "asterisk-prompt-fr-armelle", "asterisk-prompt-it-menardi-wav", "espeak-ng", "ffmpeg", "festival",
-    "festvox-czech-dita", "festvox-czech-ph", "festvox-italp16k", "festvox-suopuhe-lj", "festvox-us-slt-hts", "flite",
-    "libbcg729-0", "libcodec2-1.0", "libgsm1", "libopencore-amrnb0", "libopus0", "libspeex1", "libvo-amrwbenc0",
+    "asterisk-core-sounds-en-g722",
+    "asterisk-core-sounds-en-wav",
+    "asterisk-core-sounds-es-g722",
+    "asterisk-core-sounds-es-wav",
+    "asterisk-core-sounds-fr-g722",
+    "asterisk-core-sounds-fr-wav",
+    "asterisk-core-sounds-it-g722",
+    "asterisk-core-sounds-it-wav",
+    "asterisk-core-sounds-ru-g722",
+    "asterisk-core-sounds-ru-wav",
+    "asterisk-moh-opsound-g722",
+    "asterisk-moh-opsound-wav",
+    "asterisk-prompt-es-co",
+    "asterisk-prompt-fr-armelle",
+    "asterisk-prompt-it-menardi-wav",
+    "espeak-ng",
+    "ffmpeg",
+    "festival",
+    "festvox-czech-dita",
+    "festvox-czech-ph",
+    "festvox-italp16k",
+    "festvox-suopuhe-lj",
+    "festvox-us-slt-hts",
+    "flite",
+    "libbcg729-0",
+    "libcodec2-1.0",
+    "libgsm1",
+    "libopencore-amrnb0",
+    "libopus0",
+    "libspeex1",
+    "libvo-amrwbenc0",
 )
 WHEELS = ("numpy", "pjsua2-python")
 
@@ -34,7 +58,10 @@ def _versions() -> dict[str, str]:
     versions = {}
     for package in PACKAGES:
         found = subprocess.run(
-            ["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True, check=False,
+            ["dpkg-query", "-W", "-f=${Version}", package],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         versions[package] = found.stdout if found.returncode == 0 else "absent"
     for wheel in WHEELS:
@@ -51,18 +78,20 @@ def manifest(specs: Sequence[Spec], tables: Sequence[Table], packed: bytes) -> b
     entries = []
     for spec, table in zip(specs, tables, strict=True):
         trained = list(sources(spec, "train"))
-        entries.append({
-            "name": spec.name,
-            "payload_type": spec.payload_type,
-            "octets": int(table.entries.size),
-            "drift_bits": table.drift / 32,
-            "prior": table.prior,
-            "veto": table.veto,
-            "aim": spec.aim,
-            "variants": {name: encoders[name] for name in spec.variants},
-            "contents": sorted({stream.content.name for stream in trained}),
-            "streams": len(trained),
-        })
+        entries.append(
+            {
+                "name": spec.name,
+                "payload_type": spec.payload_type,
+                "octets": int(table.entries.size),
+                "drift_bits": table.drift / 32,
+                "prior": table.prior,
+                "veto": table.veto,
+                "aim": spec.aim,
+                "variants": {name: encoders[name] for name in spec.variants},
+                "contents": sorted({stream.content.name for stream in trained}),
+                "streams": len(trained),
+            }
+        )
     document = {
         "tables.bin": {"octets": len(packed), "sha256": hashlib.sha256(packed).hexdigest(), "count": len(tables)},
         "packages": _versions(),

@@ -69,7 +69,11 @@ def by_length(payloads: Sequence[bytes]) -> dict[int, npt.NDArray[np.intp]]:
 
 
 def stream_scores(
-    tables: Sequence[Table], payloads: Sequence[bytes], first: Flags, *, whole: bool = False,
+    tables: Sequence[Table],
+    payloads: Sequence[bytes],
+    first: Flags,
+    *,
+    whole: bool = False,
 ) -> Scores:
     """Return the score of each packet (column) under each table (row), 0 where the table does not apply."""
     scores = np.zeros((len(tables), len(payloads)), np.int64)

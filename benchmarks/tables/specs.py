@@ -11,7 +11,7 @@ from benchmarks.tables.layout import Kind, OctetContext
 if TYPE_CHECKING:
     from benchmarks.media.contents import Kind as ContentKind
 
-Aim = Literal["average", "worst"]
+Aim = Literal["average", "worst", "certain"]
 Symmetry = Literal["none", "mirrored", "signless"]
 _ALL: tuple[ContentKind, ...] = ("speech", "music", "noise", "loud", "tone", "silence", "digits", "text", "film")
 _LOUD: tuple[ContentKind, ...] = ("loud",)
@@ -26,7 +26,8 @@ class Spec:
         variants: names of the media variants it learns from.
         kinds: kinds of the contents it learns from.
         aim: "average" predicts the contents taken together; "worst" has the greatest gain on the content that gains
-            least, which is what carries to contents never seen.
+            least, which is what carries to contents never seen; "certain" predicts only what holds in every stream
+            whatever the content, such as a parity bit.
         rare: gets the smaller weight among the tables of dynamic payload types.
         symmetry: "mirrored": a negated sound is as likely as the sound, and negation flips the first bit of an octet;
             "signless": the first bits are left out altogether, of the symbol and of its context.
@@ -57,12 +58,23 @@ def _sampled(codec: str, payload_type: int, variant: str, *, signed: bool) -> tu
     Where the first bit is the sign, the least favourable sound is best told by its levels alone: what follows which
     sign depends on the spectrum, and that of a modem is none that speech would teach.
     """
+
     def spec(
-        suffix: str, context: OctetContext, symmetry: Symmetry, aim: Aim = "average",
+        suffix: str,
+        context: OctetContext,
+        symmetry: Symmetry,
+        aim: Aim = "average",
         kinds: tuple[ContentKind, ...] = _ALL,
     ) -> Spec:
         return Spec(
-            codec + suffix, payload_type, (variant,), Kind.OCTET, context, min_octets=20, kinds=kinds, aim=aim,
+            codec + suffix,
+            payload_type,
+            (variant,),
+            Kind.OCTET,
+            context,
+            min_octets=20,
+            kinds=kinds,
+            aim=aim,
             symmetry=symmetry,
         )
 
@@ -77,24 +89,41 @@ def _sampled(codec: str, payload_type: int, variant: str, *, signed: bool) -> tu
 
 
 def _framed(
-    codec: str, payload_type: int, octets: int, *variants: str, context: int = 4, frames: int = 1, most: int = 6,
+    codec: str,
+    payload_type: int,
+    octets: int,
+    *variants: str,
+    context: int = 4,
+    frames: int = 1,
+    most: int = 6,
     mode: str = "",
+    last: Aim = "worst",
 ) -> tuple[Spec, ...]:
-    """Return the tables of a codec of fixed frames: speech and music, other sounds, the least favourable sounds.
+    """Return the tables of a codec of fixed frames: speech and music, other sounds, and what carries to any sound.
 
     ``frames`` of a payload are scored, and ``most`` are expected in one.
     """
+
     def spec(purpose: str, aim: Aim, kinds: tuple[ContentKind, ...]) -> Spec:
         return Spec(
-            f"{codec}~{mode}{purpose}".rstrip("~"), payload_type, variants, frame_octets=octets, min_octets=octets,
-            max_octets=most * octets + 20, period_bits=8 * octets, cap=8 * octets * frames, aim=aim, kinds=kinds,
-            context=min(context, 4) if purpose == "noise" else context, rare=True,
+            f"{codec}~{mode}{purpose}".rstrip("~"),
+            payload_type,
+            variants,
+            frame_octets=octets,
+            min_octets=octets,
+            max_octets=most * octets + 20,
+            period_bits=8 * octets,
+            cap=8 * octets * frames,
+            aim=aim,
+            kinds=kinds,
+            context=min(context, 4) if purpose == "noise" else context,
+            rare=True,
         )
 
     return (
         spec("", "average", ("speech", "music")),
         spec("noise", "average", ("noise", "loud", "tone", "silence")),
-        spec("worst", "worst", _ALL),
+        spec(last, last, _ALL),
     )
 
 
@@ -104,19 +133,40 @@ def _packed(codec: str, bits: int, variant: str, payload_type: int = -1, mode: s
 
     def spec(purpose: str, aim: Aim) -> Spec:
         return Spec(
-            f"{codec}~{mode}{purpose}".rstrip("~"), payload_type, (variant,), min_octets=20,
-            context=8 if 8 % bits == 0 else 6, max_octets=400, period_bits=period, cap=240, aim=aim, rare=True,
+            f"{codec}~{mode}{purpose}".rstrip("~"),
+            payload_type,
+            (variant,),
+            min_octets=20,
+            context=8 if 8 % bits == 0 else 6,
+            max_octets=400,
+            period_bits=period,
+            cap=240,
+            aim=aim,
+            rare=True,
         )
 
     return (spec("", "average"), spec("worst", "worst"))
 
 
 def _headed(
-    name: str, *variants: str, min_octets: int, max_octets: int = 1500, cap: int = 96, aim: Aim = "average",
+    name: str,
+    *variants: str,
+    min_octets: int,
+    max_octets: int = 1500,
+    cap: int = 96,
+    aim: Aim = "average",
 ) -> Spec:
     """Return the table of a codec of variable length whose first octets tell most."""
     return Spec(
-        name, -1, variants, context=5, min_octets=min_octets, max_octets=max_octets, period_bits=cap, cap=cap, aim=aim,
+        name,
+        -1,
+        variants,
+        context=5,
+        min_octets=min_octets,
+        max_octets=max_octets,
+        period_bits=cap,
+        cap=cap,
+        aim=aim,
     )
 
 
@@ -135,7 +185,7 @@ STATIC: tuple[Spec, ...] = (
     Spec("cn", 13, ("cn-10",), context=5, min_octets=5, max_octets=31, period_bits=88, cap=88),
     Spec("cn~worst", 13, ("cn-10",), context=5, min_octets=5, max_octets=31, period_bits=88, cap=88, aim="worst"),
     Spec("cn~level", 13, ("cn-0",), min_octets=1, max_octets=4, period_bits=8, cap=8, aim="worst"),
-    *_framed("g729", 18, 10, "g729-20", "g729-10", "g729-annexb", context=8, frames=3, most=12),
+    *_framed("g729", 18, 10, "g729-20", "g729-10", "g729-annexb", context=8, frames=3, most=12, last="certain"),
     Spec("g729~sid", 18, ("g729-annexb",), min_octets=2, max_octets=2, period_bits=16, cap=16),
     _video("jpeg", "jpeg-60", "jpeg-30", payload_type=26, cap=96),
 )

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
     Counts = npt.NDArray[np.float64]
 
-STREAM_PACKETS = 800        # of one stream at most, so that no content outweighs the others
-UNIFORM = 0.02              # part of every distribution that is uniform
-LEAN_VISITS = 40.0          # what a shorter context is worth against a longer one
-ROUNDS = 160                # of the search for the least favourable contents
+STREAM_PACKETS = 800  # of one stream at most, so that no content outweighs the others
+UNIFORM = 0.02  # part of every distribution that is uniform
+LEAN_VISITS = 40.0  # what a shorter context is worth against a longer one
+ROUNDS = 160  # of the search for the least favourable contents
+CERTAIN_VISITS = 8  # of a context in one stream before that has a say
+CERTAIN_STREAMS = 8  # that a context must be met in
+CERTAIN_SHARE = 0.85  # one exception in the fewest visits is allowed for: (8 + 1) / (8 + 2)
 MIN_VETO_DRIFT = -3 * DRIFT_UNIT // 2
 LEAST_TAG_OCTETS = 10
 
@@ -73,8 +76,19 @@ def blank(spec: Spec) -> Table:
     else:
         shape = ((1 + spec.by_frame) * spec.period_bits, 1 << spec.context, 2)
     return Table(
-        spec.name, spec.kind, spec.context, False, spec.by_frame, 0, spec.payload_type, spec.frame_octets,
-        spec.min_octets, spec.max_octets, spec.period_bits, spec.cap, np.zeros(shape, np.int8),
+        spec.name,
+        spec.kind,
+        spec.context,
+        False,
+        spec.by_frame,
+        0,
+        spec.payload_type,
+        spec.frame_octets,
+        spec.min_octets,
+        spec.max_octets,
+        spec.period_bits,
+        spec.cap,
+        np.zeros(shape, np.int8),
     )
 
 
@@ -160,6 +174,24 @@ def least_favourable(spec: Spec, counts: Sequence[Counts], packets: Sequence[int
     return np.asarray(visits * np.tensordot(average / average.sum(), each, 1))
 
 
+def certain(counts: Sequence[Counts]) -> Counts:
+    """Return bit distributions that say only what no stream contradicts; elsewhere both bits are as likely.
+
+    Counts have the shape (positions, contexts, 2). A context must be met in several streams, and its bit must be the
+    same in nearly all visits of each.
+    """
+    each = np.stack(counts)
+    visits = each.sum(axis=-1)
+    met = visits >= CERTAIN_VISITS
+    share = np.where(met[..., None], (each + 1) / (visits[..., None] + 2), 1.0).min(axis=0)
+    sure = (share > CERTAIN_SHARE) & (met.sum(axis=0) >= CERTAIN_STREAMS)[..., None]
+    found = np.full(share.shape, 0.5)
+    likely = np.where(sure, share, 0.0)
+    chosen = sure.any(axis=-1)
+    found[chosen] = np.where(sure, likely, 1 - likely.max(axis=-1, keepdims=True))[chosen]
+    return (1 - UNIFORM) * found + UNIFORM / 2
+
+
 def train(spec: Spec) -> Table:
     """Return the trained table of a specification, prior 0; ValueError if there is nothing to learn from."""
     table = blank(spec)
@@ -168,11 +200,14 @@ def train(spec: Spec) -> Table:
     if not kept:
         raise ValueError(f"{spec.name}: no media of {', '.join(spec.variants)}; run make-media")
     counts = [symmetric(spec, one) for one, _ in kept]
+    quantised = quantise.octets if spec.kind is Kind.OCTET else quantise.bits
+    if spec.aim == "certain":
+        table.entries[:] = quantised(certain(counts), spec.worthwhile)
+        return table
     if spec.aim == "worst":
         total = least_favourable(spec, counts, [packets for _, packets in kept])
     else:
         total = np.sum(counts, axis=0)
-    quantised = quantise.octets if spec.kind is Kind.OCTET else quantise.bits
     table.entries[:] = quantised(probabilities(spec, total), spec.worthwhile)
     return table
 
@@ -190,6 +225,6 @@ def weighted(specs: Sequence[Spec], tables: Sequence[Table]) -> list[Table]:
         if spec.payload_type < 0:
             prior = 8 if spec.rare else 6
         tagged = table.max_octets >= table.min_octets + LEAST_TAG_OCTETS
-        veto = tagged and table.drift <= MIN_VETO_DRIFT
+        veto = tagged and (table.drift <= MIN_VETO_DRIFT or spec.aim == "certain")
         result.append(replace(table, prior=prior, veto=veto))
     return result

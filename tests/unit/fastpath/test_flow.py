@@ -88,7 +88,13 @@ def test_full_table_sheds_and_counts_new_flows_and_serves_the_old_ones() -> None
 
 
 def test_full_table_has_room_again_when_a_flow_ended() -> None:
-    packets = [at(0, host(1)), at(1, host(2)), at(IDLE_S + 3, host(2)), at(IDLE_S + 3.1, host(2)), at(IDLE_S + 4, host(3))]
+    packets = [
+        at(0, host(1)),
+        at(1, host(2)),
+        at(IDLE_S + 3, host(2)),
+        at(IDLE_S + 3.1, host(2)),
+        at(IDLE_S + 4, host(3)),
+    ]
     outcome = observe(packets, max_flows=1, flow_idle_s=IDLE_S, media_idle_s=IDLE_S)
     assert outcome.counters["flows_begun"] == 2
     assert outcome.counters["classified"] + outcome.counters["shed.flow-table-full"] == len(packets)
@@ -315,7 +321,8 @@ def test_removal_keeps_every_other_flow_findable() -> None:
     # Linear probing moves entries up when one is removed; thousands of random lives would lose one if it moved wrongly.
     rng = random.Random(7)
     engine = new_engine(flow_idle_s=3, media_idle_s=3)
-    now, last, begun = 0.0, {}, 0
+    now, begun = 0.0, 0
+    last: dict[int, float] = {}
     for _ in range(300):
         batch = []
         for _ in range(32):

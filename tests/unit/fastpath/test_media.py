@@ -11,7 +11,22 @@ import pytest
 
 from deploy.demo.wire import MS, SECOND
 from fastpath.records import AppSeen, Verdict
-from tests.packets import PCMU_STEP, T0, A, B, End, Outcome, Packet, ciphertext, ethernet, observe, rtp, speech, stream, udp
+from tests.packets import (
+    PCMU_STEP,
+    T0,
+    A,
+    B,
+    End,
+    Outcome,
+    Packet,
+    ciphertext,
+    ethernet,
+    observe,
+    rtp,
+    speech,
+    stream,
+    udp,
+)
 
 SILENCE = b"\xff" * 160
 SSRC = 0xDECAFBAD
@@ -71,7 +86,9 @@ def test_stream_with_leaping_timestamps_is_not_valid() -> None:
 
 def test_stream_with_version_other_than_2_is_not_media() -> None:
     for version in (0, 1, 3):
-        packets = [bytes([version << 6 | packet[0] & 0x3F]) + packet[1:] for packet in (rtp(n, SILENCE) for n in range(9))]
+        packets = [
+            bytes([version << 6 | packet[0] & 0x3F]) + packet[1:] for packet in (rtp(n, SILENCE) for n in range(9))
+        ]
         assert observe(datagrams(*packets)).flow.app != "rtp"
 
 
@@ -82,7 +99,9 @@ def test_payload_types_that_are_rtcp_packet_types_are_not_media(payload_type: in
         assert observe(datagrams(*packets)).counters["streams_begun"] == (not 72 <= payload_type <= 79)
 
 
-@pytest.mark.parametrize(("csrcs", "extension"), [(0, None), (3, None), (15, None), (0, b""), (2, bytes(32)), (15, bytes(4))])
+@pytest.mark.parametrize(
+    ("csrcs", "extension"), [(0, None), (3, None), (15, None), (0, b""), (2, bytes(32)), (15, bytes(4))]
+)
 def test_csrcs_and_extension_are_not_payload(csrcs: int, extension: bytes | None) -> None:
     packets = [rtp(n, SILENCE, csrcs=range(csrcs), extension=extension) for n in range(20)]
     found = observe(datagrams(*packets)).stream
@@ -129,7 +148,8 @@ def test_streams_that_begin_together_are_all_found(count: int) -> None:
 def test_streams_on_probation_do_not_push_out_proved_ones() -> None:
     proved = stream(speech(100), ssrc=1)
     noise: list[Packet] = [
-        (T0 + 100 * MS + index * MS, ethernet(udp(rtp(index, SILENCE, ssrc=1000 + index * 7919)))) for index in range(2000)
+        (T0 + 100 * MS + index * MS, ethernet(udp(rtp(index, SILENCE, ssrc=1000 + index * 7919))))
+        for index in range(2000)
     ]
     outcome = observe(sorted(proved + noise))
     assert [(found.ssrc, found.packets) for found in outcome.flow.streams] == [(1, 100)]
@@ -194,7 +214,9 @@ def test_numbers_give_packets_lost_duplicates_and_reordered(
 
 @pytest.mark.parametrize("restart", [40_000, 10_000, 150, 65_535])
 def test_restart_goes_on_without_loss_after_two_numbers_in_sequence(restart: int) -> None:
-    numbers = [*range(500, 600), *range(restart, restart + 50)] if restart != 150 else [*range(500, 600), *range(150, 200)]
+    numbers = (
+        [*range(500, 600), *range(restart, restart + 50)] if restart != 150 else [*range(500, 600), *range(150, 200)]
+    )
     found = sequence(*numbers).stream
     assert (found.packets, found.lost, found.duplicates) == (149, 0, 0)
 
@@ -261,14 +283,18 @@ def test_jitter_of_a_dynamic_type_uses_the_clock_that_its_timestamps_show(clock:
     rng = random.Random(clock)
     arrivals = [T0 + 20 * MS * n + rng.randrange(8 * MS) for n in range(1000)]
     packets: list[Packet] = [
-        (arrived, ethernet(udp(rtp(n, SILENCE, timestamp=n * step, payload_type=111)))) for n, arrived in enumerate(arrivals)
+        (arrived, ethernet(udp(rtp(n, SILENCE, timestamp=n * step, payload_type=111))))
+        for n, arrived in enumerate(arrivals)
     ]
     expected = reference(arrivals, [n * step for n in range(1000)], clock)
     assert observe(packets).stream.jitter_ms == pytest.approx(expected, abs=0.1)
 
 
 def test_jitter_is_not_upset_by_a_restart_with_other_timestamps() -> None:
-    payloads = [*(rtp(n, SILENCE) for n in range(100)), *(rtp(40_000 + n, SILENCE, timestamp=2**31 + n * 160) for n in range(100))]
+    payloads = [
+        *(rtp(n, SILENCE) for n in range(100)),
+        *(rtp(40_000 + n, SILENCE, timestamp=2**31 + n * 160) for n in range(100)),
+    ]
     assert observe(datagrams(*payloads)).stream.jitter_ms == pytest.approx(0, abs=2)
 
 
@@ -303,14 +329,15 @@ def srtcp(index: int, place: str, *, encrypted: bool = True, seed: int = 1) -> b
     return body + word + identifier + rng.randbytes(10 if shape == "80" else 4)
 
 
-@pytest.mark.parametrize("compound", [report(201), report(blocks=3), COMPOUND, COMPOUND + GOODBYE, report(201) + GOODBYE])
+@pytest.mark.parametrize(
+    "compound", [report(201), report(blocks=3), COMPOUND, COMPOUND + GOODBYE, report(201) + GOODBYE]
+)
 def test_compound_rtcp_is_clear_at_its_first_packet(compound: bytes) -> None:
     flow = observe(datagrams(compound)).flow
     assert (flow.app, flow.protection, flow.basis) == ("rtcp", "clear", ("rtcp-compound",))
 
 
 PLACES = ["80", "32", "gcm", *(f"{shape}+mki{octets}" for shape in ("80", "32", "gcm") for octets in (1, 2, 4, 8))]
-KNOWN_PLACES = [place for place in PLACES if place not in ("gcm+mki1",)]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -341,7 +368,12 @@ def test_random_behind_an_rtcp_header_is_never_proved() -> None:
 
 def test_rtcp_on_the_port_of_its_media_is_said_to_be_multiplexed() -> None:
     flow = observe(sorted(stream(speech(30)) + datagrams(COMPOUND, start_ns=T0 + 105 * MS))).flow
-    assert (flow.app, flow.rtcp_mux, flow.rtcp_protection, flow.rtcp_basis) == ("rtp", True, "clear", ("rtcp-compound",))
+    assert (flow.app, flow.rtcp_mux, flow.rtcp_protection, flow.rtcp_basis) == (
+        "rtp",
+        True,
+        "clear",
+        ("rtcp-compound",),
+    )
 
 
 def test_media_without_rtcp_says_that_none_was_observed() -> None:
@@ -353,7 +385,11 @@ def test_srtcp_index_proves_media_that_looks_uniform() -> None:
     media = stream(ciphertext(100, 90), payload_type=111)
     control = datagrams(*(srtcp(1 + index, "80") for index in range(3)), start_ns=T0 + 5 * MS)
     outcome = observe(sorted(media + control))
-    assert (outcome.flow.protection, outcome.flow.grade, outcome.flow.basis) == ("encrypted", "proved", ("srtcp-index",))
+    assert (outcome.flow.protection, outcome.flow.grade, outcome.flow.basis) == (
+        "encrypted",
+        "proved",
+        ("srtcp-index",),
+    )
     assert outcome.flow.rtcp_protection == "encrypted"
 
 
@@ -447,7 +483,9 @@ def dtls(profile: int) -> list[Packet]:
     offer = struct.pack(">HH", 7, 1)
     finished = dtls_record(22, bytes(40), epoch=1)
     client = datagrams(dtls_hello(1, offer), finished, gap_ns=4 * MS)
-    server = datagrams(dtls_hello(2, struct.pack(">H", profile)), finished, src=B, dst=A, start_ns=T0 + MS, gap_ns=4 * MS)
+    server = datagrams(
+        dtls_hello(2, struct.pack(">H", profile)), finished, src=B, dst=A, start_ns=T0 + MS, gap_ns=4 * MS
+    )
     return sorted(client + server)
 
 

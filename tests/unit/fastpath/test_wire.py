@@ -189,8 +189,12 @@ def test_tcp_ethernet_padding_is_not_payload() -> None:
 def test_udp_length_shorter_than_the_packet_limits_the_payload() -> None:
     packets: list[Packet] = []
     for i in range(20):
-        datagram = dpkt.udp.UDP(sport=A.port, dport=B.port, ulen=8 + 12 + 160, data=rtp(i, b"\xff" * 160) + b"\xa5" * 10)
-        packets.append((T0 + i, frame(IPV4, PLAIN[:2] + struct.pack(">H", 20 + len(datagram)) + PLAIN[4:20] + bytes(datagram))))
+        datagram = dpkt.udp.UDP(
+            sport=A.port, dport=B.port, ulen=8 + 12 + 160, data=rtp(i, b"\xff" * 160) + b"\xa5" * 10
+        )
+        packets.append(
+            (T0 + i, frame(IPV4, PLAIN[:2] + struct.pack(">H", 20 + len(datagram)) + PLAIN[4:20] + bytes(datagram)))
+        )
     assert heard(b"\xff" * 160, packets)
 
 
@@ -212,9 +216,7 @@ def test_ipv4_total_length_zero_means_what_was_captured() -> None:
 
 
 def test_frame_cut_behind_the_ports_keeps_flow_and_claimed_length() -> None:
-    packets: list[Packet] = [
-        (T0 + i, ethernet(udp(rtp(i, p)))[:54], 214) for i, p in enumerate(speech(20))
-    ]
+    packets: list[Packet] = [(T0 + i, ethernet(udp(rtp(i, p)))[:54], 214) for i, p in enumerate(speech(20))]
     outcome = observe(packets)
     assert (outcome.flow.app, outcome.flow.octets, outcome.stream.packets) == ("rtp", 20 * 214, 20)
     assert (outcome.stream.protection, outcome.stream.basis) == ("undetermined", ("too-few-packets",))
@@ -323,7 +325,10 @@ def test_every_reason_is_a_counter_from_the_start() -> None:
     named = {
         *("classified", "shed.flow-table-full"),
         *(f"ignored.{kind}" for kind in ("arp", "llc", "lldp", "macsec", "mpls", "pppoe", "ethertype", "linktype")),
-        *(f"ignored.{kind}" for kind in ("ip-fragment", "icmp", "igmp", "sctp", "esp", "gre", "ip-in-ip", "ip-protocol")),
+        *(
+            f"ignored.{kind}"
+            for kind in ("ip-fragment", "icmp", "igmp", "sctp", "esp", "gre", "ip-in-ip", "ip-protocol")
+        ),
         *(f"malformed.{layer}" for layer in ("link", "vlan", "ipv4", "ipv6", "udp", "tcp")),
     }
     counters = observe([]).counters
