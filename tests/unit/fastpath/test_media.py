@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from deploy.demo.wire import MS, SECOND
-from fastpath.records import AppSeen, Verdict
+from fastpath.records import AppSeen, FlowEnded, Verdict
 from tests.packets import (
     PCMU_STEP,
     T0,
@@ -35,6 +35,11 @@ SSRC = 0xDECAFBAD
 def datagrams(*payloads: bytes, src: End = A, dst: End = B, gap_ns: int = 20 * MS, start_ns: int = T0) -> list[Packet]:
     """UDP payloads in frames, 20 ms apart."""
     return [(start_ns + gap_ns * index, ethernet(udp(payload, src, dst))) for index, payload in enumerate(payloads)]
+
+
+def next_port(end: End) -> End:
+    """Where RTCP goes when it has a port of its own (RFC 3550 section 11)."""
+    return End(end.ip, end.port + 1)
 
 
 def sequence(*numbers: int, payload: bytes = SILENCE) -> Outcome:
@@ -374,6 +379,20 @@ def test_rtcp_on_the_port_of_its_media_is_said_to_be_multiplexed() -> None:
         "clear",
         ("rtcp-compound",),
     )
+
+
+@pytest.mark.parametrize("media_first", [True, False])
+def test_rtcp_on_the_next_ports_is_said_of_its_media(*, media_first: bool) -> None:
+    control = datagrams(COMPOUND, start_ns=T0 + (105 if media_first else -5) * MS, src=next_port(A), dst=next_port(B))
+    outcome = observe(sorted(stream(speech(30)) + control))
+    flow = next(flow for flow in outcome.of(FlowEnded) if flow.app == "rtp")
+    assert (flow.rtcp_mux, flow.rtcp_protection, flow.rtcp_basis) == (False, "clear", ("rtcp-compound",))
+
+
+def test_rtcp_of_other_ports_is_not_said_of_the_media() -> None:
+    control = datagrams(COMPOUND, start_ns=T0 + 105 * MS, src=next_port(next_port(A)), dst=next_port(B))
+    outcome = observe(sorted(stream(speech(30)) + control))
+    assert next(flow for flow in outcome.of(FlowEnded) if flow.app == "rtp").rtcp_protection == "not-observed"
 
 
 def test_media_without_rtcp_says_that_none_was_observed() -> None:
