@@ -9,8 +9,9 @@ from fastpath.events cimport (
 )
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID,
-    WHEEL_SLOTS, Flow, Stream, find_flow, put_on_wheel, remove_flow, remove_stream, reuse_flow,
+    WHEEL_SLOTS, Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
 )
+from fastpath.media cimport companion
 from fastpath.names cimport (
     APP_DTLS, APP_OTHER, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER,
     BASIS_START_LINE, BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS, KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR,
@@ -21,7 +22,6 @@ from fastpath.rtp cimport RtcpState
 from fastpath.talk cimport fill_hello, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation
 from fastpath.tls cimport SEEN_SERVER_HELLO, cipher_is_null
-from fastpath.wire cimport FlowKeyBits, hash_key
 
 cdef enum:
     SECOND_NS = 1000000000
@@ -131,15 +131,6 @@ cdef inline void judge_other(EventFlow* e, Flow* f) noexcept nogil:
         e.protection = f.rtcp.protection
         e.basis = f.rtcp.basis
         e.grade = GRADE_PROVED if f.rtcp.protection == PROTECTION_ENCRYPTED else GRADE_NONE
-
-
-cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
-    # RTCP on a port of its own is that of the media plus one, at both ends (RFC 3550 section 11).
-    cdef FlowKeyBits key = f.key
-    cdef uint32_t number
-    key.ports += 0x00010001
-    number = find_flow(&c.table, &key, <uint32_t>(hash_key(&key, &c.flow_secret) >> 32))
-    return c.table.flows[number].rtcp if number else NULL
 
 
 cdef inline void say_flow(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:

@@ -10,7 +10,7 @@ from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_FROM_HIGH, STREAM_SAID,
-    STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
+    STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
 )
 from fastpath.names cimport (
     APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM, BASIS_NO_CODEC_FITS,
@@ -28,7 +28,7 @@ from fastpath.verdict cimport (
     CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_packet, judge_rejects, judge_restart,
     judge_uniform,
 )
-from fastpath.wire cimport Decoded
+from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
 
 cdef enum:
     OTHER_TYPE_RUN = 8          # packets of a new payload type before the stream is taken to have changed to it
@@ -176,10 +176,20 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
     say_verdict(c, f, s, before if s.flags & STREAM_SAID else PROTECTION_NONE, ts_ns)
 
 
+cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
+    # RTCP on a port of its own is that of the media plus one, at both ends (RFC 3550 section 11).
+    cdef FlowKeyBits key = f.key
+    cdef uint32_t number
+    key.ports += 0x00010001
+    number = find_flow(&c.table, &key, <uint32_t>(hash_key(&key, &c.flow_secret) >> 32))
+    return c.table.flows[number].rtcp if number else NULL
+
+
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
     # The order is the strength of the evidence. A stream that is not proved to be RTP gets no verdict.
     cdef bint tagged = is_tag_length(s.excess)
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
+    cdef RtcpState* rtcp
     if judge_clear(&s.judge):
         settle(c, f, s, PROTECTION_CLEAR, GRADE_NONE,
                BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= NULL_CIPHER_RUN else 0),
@@ -187,11 +197,12 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
     elif covered and tagged and s.excess_run >= 2 and judge_rejects(&s.judge, c.tables):
         settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
     elif judge_uniform(&s.judge):
+        rtcp = f.rtcp if f.rtcp != NULL else companion(c, f)
         if f.flags & FLOW_DTLS_DONE:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_DTLS, ts_ns)
         elif f.flags & FLOW_ZRTP_DONE:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_ZRTP, ts_ns)
-        elif f.rtcp != NULL and f.rtcp.protection == PROTECTION_ENCRYPTED:
+        elif rtcp != NULL and rtcp.protection == PROTECTION_ENCRYPTED:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif covered and judge_rejects(&s.judge, c.tables):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
@@ -434,9 +445,12 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         f.rtcp = r
     r.packets += 1
     if form > RTCP_HEADER:
+        # A packet that is no report proves little by itself: some senders open a path with one before SRTCP begins.
         r.plain += 1
-        r.basis |= BASIS_COMPOUND
-        clear = form == RTCP_COMPOUND or r.plain > 1
+        r.reports += form == RTCP_COMPOUND
+        clear = r.reports > 0 or (r.plain > 1 and r.protection != PROTECTION_ENCRYPTED)
+        if clear:
+            r.basis |= BASIS_COMPOUND
     elif d.payload_len == n:
         ssrc = be32(p + 4)
         known = r.headers[d.from_high] and r.ssrc[d.from_high] == ssrc
@@ -457,10 +471,9 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
     if clear:
         r.protection = PROTECTION_CLEAR
     elif proved:
-        r.proved += 1
-        r.basis |= BASIS_SRTCP_INDEX
-        if r.protection != PROTECTION_CLEAR:
+        if r.reports == 0:
             r.protection = PROTECTION_ENCRYPTED
+            r.basis = BASIS_SRTCP_INDEX
     elif r.protection == PROTECTION_NONE and (f.app == APP_RTP or r.headers[d.from_high] >= SRTCP_HEADERS):
         r.protection = PROTECTION_UNDETERMINED
         r.basis |= BASIS_INCONCLUSIVE

@@ -54,8 +54,8 @@ cdef struct RtcpState:
     uint8_t protection
     uint32_t basis
     uint32_t packets
-    uint32_t plain
-    uint32_t proved
+    uint32_t plain              # that tile their datagram …
+    uint32_t reports            # … and begin with a report
 
 
 cdef inline bint rtp_parse(const uint8_t* p, uint32_t captured, uint32_t wire, RtpHeader* h) noexcept nogil:

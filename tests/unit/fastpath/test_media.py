@@ -412,6 +412,22 @@ def test_srtcp_index_proves_media_that_looks_uniform() -> None:
     assert outcome.flow.rtcp_protection == "encrypted"
 
 
+def test_srtcp_index_on_the_next_ports_proves_media_that_looks_uniform() -> None:
+    media = stream(ciphertext(100, 90), payload_type=111)
+    reports = (srtcp(1 + index, "80") for index in range(3))
+    control = datagrams(*reports, start_ns=T0 + 5 * MS, src=next_port(A), dst=next_port(B))
+    flow = next(flow for flow in observe(sorted(media + control)).of(FlowEnded) if flow.app == "rtp")
+    assert (flow.protection, flow.grade, flow.basis) == ("encrypted", "proved", ("srtcp-index",))
+
+
+def test_plain_packet_that_opens_a_path_does_not_make_srtcp_clear() -> None:
+    """Some senders send one APP packet each way before SRTCP begins; it is no report."""
+    opening = struct.pack(">BBHI4sI", 0x80, 204, 3, 7, b"open", 0)
+    packets = datagrams(opening) + datagrams(opening, src=B, dst=A, start_ns=T0 + MS)
+    packets += datagrams(*(srtcp(1 + index, "80") for index in range(3)), start_ns=T0 + SECOND)
+    assert observe(packets).flow.protection == "encrypted"
+
+
 # What else shares a media port
 
 
