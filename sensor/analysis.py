@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
+JUMP_NS = 3600 * NS  # a step of time that one record alone does not prove: its packet's stamp may be broken
 MAX_TLS_HOSTS = 1 << 16
 SIPS_PORT = 5061  # RFC 3261 section 18.2.1
 
@@ -66,6 +67,7 @@ class Analysis:
         self._sip_tls: set[int] = set()  # its flows
         self._waiting: deque[LegState] = deque()  # legs in grace, the first to leave it first
         self._now_ns = 0
+        self._record_ns = 0  # time of the latest record
         self._sweep_ns = 0
         self._received = 0
         self._received_ns: int | None = None
@@ -83,13 +85,19 @@ class Analysis:
 
     def feed(self, record: Record) -> None:
         """Take one record of the core, in order."""
-        if record.ts_ns > self._now_ns:
+        before_ns, self._record_ns = self._record_ns, record.ts_ns
+        if self._now_ns < record.ts_ns < max(self._now_ns, before_ns) + JUMP_NS:
             self.advance(record.ts_ns)
         self._take[type(record)](record)
 
     def advance(self, now_ns: int) -> None:
-        """Move packet time on; call between batches, live at least once a second."""
-        if now_ns <= self._now_ns:
+        """Move packet time on; call between batches, live at least once a second.
+
+        A little back is packets out of order, and nothing; far back is a clock that was set.
+        """
+        if self._now_ns - now_ns >= JUMP_NS:
+            self._set_back(now_ns)
+        if now_ns < self._now_ns:
             return
         self._now_ns = now_ns
         while self._waiting and self._waiting[0].waits_until_ns <= now_ns:
@@ -115,7 +123,11 @@ class Analysis:
         self._policy = policy
         self._segments = Segments(policy, self._interface)
         self._paths.reload(self._segments, policy)
-        for leg in self._legs:
+        # The grace may be another one, too.
+        for leg in self._waiting:
+            leg.waits_until_ns = 0
+        self._waiting.clear()
+        for leg in sorted(self._legs, key=lambda leg: leg.clear_since_ns):
             self._judge(leg, self._now_ns)
 
     def close(self) -> None:
@@ -133,6 +145,17 @@ class Analysis:
             "signalling_pairs_refused": self._paths.refused,
             "findings_refused": self.book.overflow,
         }
+
+    def _set_back(self, now_ns: int) -> None:
+        """Start again from an earlier time: no grace and no silence lasts until the old one comes again."""
+        while self._waiting:
+            leg = self._waiting.popleft()
+            ends_ns, leg.waits_until_ns = leg.waits_until_ns, 0
+            self._judge(leg, ends_ns)
+        self._now_ns = self._sweep_ns = now_ns
+        self._lost_ns = min(self._lost_ns, now_ns)
+        if self._received_ns is not None:
+            self._received_ns = min(self._received_ns, now_ns)
 
     def _sip(self, msg: SipMessage) -> None:
         hosts = self._paths.take(msg)

@@ -182,6 +182,8 @@ class LegState:
         offerer, answerer = self.offerer, self.answerer
         if self.key is None:
             a, b = offerer and offerer[0], answerer and answerer[0]
+            if not (a or b):
+                return self.hop
             # Of an end that was not seen, the best guess is the host that it signals from.
             return a or self._other_hop(b), b or self._other_hop(a)
         a, b = self.key.a, self.key.b
@@ -324,13 +326,18 @@ class Legs:
 
     def _find(self, key: FlowKey) -> LegState | None:
         """Return the leg at either end of a flow; where they differ, the one that has both, else the later one."""
-        a_end, b_end = (key.a, key.a_port), (key.b, key.b_port)
-        a, b = self._by_end.get(a_end), self._by_end.get(b_end)
+        a_end, b_end = _ends(key)
+        a, b = self._in_progress(a_end), self._in_progress(b_end)
         if a is None or b is None or a is b:
             return a or b
         if b_end in a.ends:
             return a
         return b if a_end in b.ends or b.last_ns >= a.last_ns else a
+
+    def _in_progress(self, end: End) -> LegState | None:
+        """Return the leg that was agreed at an end, unless its call is over: its port may be anyone's by now."""
+        leg = self._by_end.get(end)
+        return leg if leg is not None and leg.dialogs > 0 else None
 
     def _join(self, flow: MediaFlow, leg: LegState) -> None:
         flow.leg = leg
@@ -385,7 +392,10 @@ class Legs:
             self._judge(leg, ts_ns)
 
     def _leave(self, leg: LegState, line: Line) -> bool:
-        """Let go of the media on addresses or ports that a new agreement leaves; say whether there was any."""
+        """Let go of the media on addresses or ports that a new agreement leaves, take back what it returns to.
+
+        Say whether there was any.
+        """
         stay = (line.offerer, line.answerer)
         # On hold with no address, or seen on one side only, nothing is known to have moved.
         if None in stay:
@@ -396,7 +406,10 @@ class Legs:
             leg.last_state = leg.observed()
         for flow in gone:
             flow.left = leg.signalled
-        return bool(gone)
+        back = [flow for flow in leg.flows if flow.left is not None and set(_ends(flow.key)) == set(stay)]
+        for flow in back:
+            flow.left = None
+        return bool(gone or back)
 
     def _register(self, leg: LegState, end: End) -> None:
         """Let an address and port lead to a leg, and bring it the media that is there already."""
@@ -407,8 +420,9 @@ class Legs:
                 del self._by_end[leg.ends[0]]
             leg.ends = [*leg.ends[1 - MAX_ENDS :], end]
             if before is not None and before.dialogs <= 0:
-                # The call before is over, its ports are used again before its flow went idle.
-                for flow in [flow for flow in before.flows if end in _ends(flow.key)]:
+                # The call before is over, its ports are used again before its flow went idle. Where it named the
+                # other end too, the flow is this call's only if this call names it as well.
+                for flow in [flow for flow in before.flows if _is_between(flow, end, leg.ends, before.ends)]:
                     self._move(flow, leg, ts_ns=leg.last_ns)
         stray = self._strays.get(end)
         if stray is not None:
@@ -429,8 +443,9 @@ class Legs:
         if old.call_id:
             flow.streams.clear()  # they were the other call's
         else:
-            leg.clear, leg.clear_since_ns = old.clear, ts_ns
-            leg.encrypted_seen = old.encrypted_seen
+            if old.clear is not None:
+                leg.clear, leg.clear_since_ns = old.clear, ts_ns
+            leg.encrypted_seen |= old.encrypted_seen
             leg.first_ns = min(leg.first_ns, old.first_ns)
             old.flow_ids.clear()
         self._judge(leg, ts_ns)
@@ -480,6 +495,13 @@ def _context(signalled: Signalled, key_exchange: KeyExchange) -> FlowContext:
 
 def _ends(key: FlowKey) -> tuple[End, End]:
     return (key.a, key.a_port), (key.b, key.b_port)
+
+
+def _is_between(flow: MediaFlow, end: End, now: list[End], before: list[End]) -> bool:
+    """Say whether a flow has an end, and its other one is agreed now or was not agreed before."""
+    a, b = _ends(flow.key)
+    other = b if a == end else a
+    return end in (a, b) and (other in now or other not in before)
 
 
 def _protection(text: str) -> Protection:

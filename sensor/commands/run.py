@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 import sys
 import threading
@@ -226,11 +225,6 @@ def _differ(section: str, one: Config, other: Config) -> bool:
 
 
 def _server(listen: Address, registry: CollectorRegistry, daemon: _Daemon) -> Server:
-    if not ipaddress.ip_address(listen.host).is_loopback:
-        raise OperatorError(
-            f"{listen}: metrics have no authentication, so they are served on a loopback address only; "
-            "let a reverse proxy carry them further"
-        )
     try:
         return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready)
     except OSError as error:

@@ -27,6 +27,7 @@ Location = tuple[str | int, ...]
 MAX_NAME = 64
 MAX_PORT = 0xFFFF
 MAX_SECONDS = 86_400
+MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
 OUTSIDE = "outside"  # the name of everything that no segment holds
 
 
@@ -92,7 +93,8 @@ LOOPBACK = Address("127.0.0.1", 9767)
 
 
 def parse_address(value: object) -> Address:
-    """Return the address that "127.0.0.1:9767" or "[::1]:9767" means; ValueError when it means none."""
+    """Return the address that "127.0.0.1:9767" or "[::1]:9767" means; ValueError when it means none, or no loopback."""
+    msg = "must be an address and a port, such as 127.0.0.1:9767 or [::1]:9767"
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     try:
         ip = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
@@ -102,17 +104,18 @@ def parse_address(value: object) -> Address:
             and int(port) <= MAX_PORT
             and isinstance(ip, IPv6Address) == host.startswith("[")
         ):
-            return Address(str(ip), int(port))
+            if ip.is_loopback:
+                return Address(str(ip), int(port))
+            msg = "must be a loopback address: metrics have no authentication; let a proxy carry them"
     except ValueError:
         pass
-    msg = "must be an address and a port, such as 127.0.0.1:9767 or [::1]:9767"
     raise ValueError(msg)
 
 
-def _seconds(low: int) -> Parsed:
+def _seconds(low: int, high: int = MAX_SECONDS) -> Parsed:
     def parse(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= MAX_SECONDS:
-            raise ValueError(f"must be a number of seconds from {low} to {MAX_SECONDS}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"must be a number of seconds from {low} to {high}")
         return float(value)
 
     return Parsed(parse)
@@ -144,6 +147,7 @@ def _severities(value: object) -> dict[str, Severity]:
 Name = Annotated[str, Parsed(_name)]
 Network = Annotated[IPv4Network | IPv6Network, Parsed(_network)]
 Seconds = Annotated[float, _seconds(1)]
+IdleSeconds = Annotated[float, _seconds(1, MAX_IDLE_SECONDS)]
 TableSize = Annotated[int, _whole(16, 1 << 24)]
 
 
@@ -210,7 +214,7 @@ class Policy(_Section):
     segments: tuple[Segment, ...] = (PRIVATE,)
     pairs: tuple[Pair, ...] = ()
     grace: Annotated[float, _seconds(0)] = 2.0  # how long clear media may run while keys are on their way
-    media_idle: Seconds = 30.0  # media silent for longer has ended
+    media_idle: IdleSeconds = 30.0  # media silent for longer has ended
     no_traffic_after: Seconds = 60.0
     resolve_after: Seconds = 300.0  # clear signalling, exposed keys and loss are over after this long without more
     severities: Annotated[Mapping[str, Severity], Parsed(_severities)] = field(default_factory=dict)
@@ -250,7 +254,7 @@ class Capture(_Section):
     filter: str = ""  # BPF, as tcpdump writes it
     promiscuous: bool = True
     ring_mib: Annotated[int, _whole(1, 4096)] = 64
-    flow_idle: Seconds = 300.0  # any other flow silent for longer has ended
+    flow_idle: IdleSeconds = 300.0  # any other flow silent for longer has ended
 
 
 @dataclass(frozen=True, slots=True)

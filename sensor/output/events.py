@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import select
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
@@ -26,6 +28,7 @@ _METHODS: dict[Severity, str] = {
 def configure(out: TextIO) -> FilteringBoundLogger:
     """Return the logger of one run: JSON lines, or coloured text where ``out`` is a terminal."""
     shared: list[Processor] = [
+        _Room(out),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
@@ -41,6 +44,26 @@ def configure(out: TextIO) -> FilteringBoundLogger:
         cache_logger_on_first_use=True,
     )
     return logger
+
+
+class _Room:
+    """Refuses an event that ``out`` has no room for: who does not read its log must not hold the sensor up.
+
+    A pipe that can be written to takes PIPE_BUF octets at once (pipe(7)), more than an event has.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._poll: select.poll | None = select.poll()
+        try:
+            self._poll.register(out.fileno(), select.POLLOUT)
+        except io.UnsupportedOperation:  # in memory
+            self._poll = None
+
+    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        """Pass the event on, or raise BlockingIOError."""
+        if self._poll is not None and not self._poll.poll(0):
+            raise BlockingIOError
+        return event
 
 
 def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:

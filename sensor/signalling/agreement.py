@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.model import Signalled
@@ -13,6 +15,8 @@ MAX_LINES = 16  # m-lines of one SDP that are followed
 
 End = tuple[str, int]  # address and port
 
+# IANA's media types of an m-line (RFC 8866 section 8.2.2). Another token could be anything, a telephone number too.
+_MEDIA = frozenset(("audio", "video", "text", "application", "message", "image"))
 _UNSPECIFIED = ("", "0.0.0.0", "::")  # noqa: S104  (RFC 3264 section 8.4: no address, on hold as RFC 2543 wrote it)
 
 
@@ -23,7 +27,7 @@ class Line(NamedTuple):
     signalled: Signalled
     accepted: bool  # an answer was seen
     sdes: bool  # either side carried a=crypto
-    offerer: End | None  # None: not seen, or on hold with no address
+    offerer: End | None  # None: not seen, on hold with no address, or a host name
     answerer: End | None
 
 
@@ -45,11 +49,24 @@ def _line(offer: SdpMedia | None, answer: SdpMedia | None, *, accepted: bool) ->
     if last is None or last.port == 0 or (offer is not None and offer.port == 0) or "RTP/" not in last.profile:
         return None
     sdes = bool(last.cryptos or (offer is not None and offer.cryptos))
-    return Line(last.media, _signalled(offer or last, last), accepted, sdes, _end(offer), _end(answer))
+    media = last.media if last.media in _MEDIA else "other"
+    return Line(media, _signalled(offer or last, last), accepted, sdes, _end(offer), _end(answer))
 
 
 def _end(side: SdpMedia | None) -> End | None:
-    return None if side is None or side.address in _UNSPECIFIED else (side.address, side.port)
+    if side is None or side.address in _UNSPECIFIED or not _is_address(side.address):
+        return None
+    return side.address, side.port
+
+
+@lru_cache(maxsize=4096)
+def _is_address(text: str) -> bool:
+    """Say whether it is an address; a host name is found in no packet, and may hold a user's name or number."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone (RFC 4007 section 11) is any text
 
 
 def _signalled(offer: SdpMedia, answer: SdpMedia) -> Signalled:

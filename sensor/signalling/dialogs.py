@@ -80,6 +80,8 @@ class Dialog:
 
     def answered(self, msg: SipMessage) -> bool:
         """Take a response's SDP; say whether it changed the lines."""
+        if self.offer_by == msg.from_tag and msg.cseq < self.offer_cseq:
+            return False  # an earlier answer, repeated (RFC 3261 section 13.3.1.4)
         if self.offer_cseq != msg.cseq or self.offer_by != msg.from_tag:
             self.pending(msg, _UNSEEN)
         if self.offer_place == _IN_REQUEST:

@@ -84,7 +84,8 @@ class Paths:
         before_ns = now_ns - int(self._policy.resolve_after * NS)
         for path in list(self._by_hosts.values()):
             for exposure in (path.keys, path.messages):
-                if exposure.open and exposure.last_ns < before_ns:
+                # Later than now: the clock was set back since, and nothing has been seen again.
+                if exposure.open and not before_ns <= exposure.last_ns <= now_ns:
                     exposure.open = False
                     self._book.hold(exposure, (), exposure.last_ns)
             if not path.messages.open:

@@ -247,6 +247,40 @@ def test_policy_reloaded_judges_what_is_open_again() -> None:
     assert made.book.counts()["media-clear", "critical"] == 1
 
 
+def test_policy_reloaded_with_a_shorter_grace_ends_the_longer_one() -> None:
+    made, heard = analysis(*SRTP_CALL, seen("rtp"), verdict("clear"), policy=Policy(grace=600))
+    made.reload(Policy())
+    made.advance(T0 + 4 * S)
+    assert media(heard) == [("opened", "media-clear"), ("opened", "media-clear-despite-srtp")]
+
+
+def test_time_of_one_broken_record_moves_nothing() -> None:
+    made, heard = analysis(*CALL, seen("rtp"), verdict("clear"), sip("BYE", call_id="x", ts_ns=T0 + 10**9 * S))
+    made.feed(sip("OPTIONS", ts_ns=T0 + 2 * S))
+    made.advance(T0 + 400 * S)
+    assert heard.said[-1] == ("resolved", "signalling-clear")
+
+
+def test_gap_in_a_capture_is_passed_by_its_second_record() -> None:
+    made, heard = analysis(CALL[0])
+    for second in (7200, 7201):
+        made.feed(sip("BYE", call_id="x", flow=9, source=PROXY, ts_ns=T0 + second * S))
+    assert heard.said == [
+        ("opened", "signalling-clear"),
+        ("opened", "signalling-clear"),
+        ("resolved", "signalling-clear"),
+    ]
+
+
+def test_clock_set_back_ends_grace_and_what_is_not_seen_again() -> None:
+    made, heard = analysis(*SRTP_CALL, seen("rtp"), verdict("clear"))
+    made.advance(T0 + S)
+    made.advance(T0 - 7200 * S)
+    assert media(heard) == [("opened", "media-clear"), ("opened", "media-clear-despite-srtp")]
+    made.advance(T0 - 7200 * S + SWEEP_NS)
+    assert {("resolved", "signalling-clear"), ("resolved", "sdes-key-exposed")} <= set(heard.said)
+
+
 def test_tables_are_told_with_what_they_turned_away() -> None:
     made = Analysis(Policy(), [Heard()], limits=Limits(dialogues=16, findings=16))
     for i in range(40):

@@ -193,6 +193,20 @@ class TestScan:
         )
         assert done.stdout.splitlines()[-1] == "[]"
 
+    @pytest.mark.parametrize("form", [["--json"], []])
+    def test_disk_full_is_one_line_and_2(self, form: list[str]) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*LEGWATCH, "scan", *form, CLINIC], cwd=ROOT, check=False, stdout=full, stderr=subprocess.PIPE
+            )
+        assert (done.returncode, done.stderr) == (2, b"standard output: No space left on device\n")
+
+    def test_output_closed_leaves_the_exit_status(self) -> None:
+        done = subprocess.run(
+            ["sh", "-c", '"$@" >&-', "sh", *LEGWATCH, "scan", CLINIC], cwd=ROOT, check=False, stderr=subprocess.PIPE
+        )
+        assert (done.returncode, done.stderr) == (1, b"")
+
 
 class TestCheckConfig:
     """``legwatch check-config``."""

@@ -92,7 +92,11 @@ ONE_FAULT = {
     "seconds-text": ("policy: {grace: 2s}\n", "1:17: policy.grace: must be a number of seconds from 0 to 86400"),
     "seconds-not-a-number": (
         "policy: {media_idle: .nan}\n",
-        "1:22: policy.media_idle: must be a number of seconds from 1 to 86400",
+        "1:22: policy.media_idle: must be a number of seconds from 1 to 500",
+    ),
+    "idle-beyond-the-engine": (
+        "capture: {flow_idle: 501}\n",
+        "1:22: capture.flow_idle: must be a number of seconds from 1 to 500",
     ),
     "severity-of-nothing": (
         "policy: {severities: {media-claer: high}}\n",
@@ -112,6 +116,10 @@ ONE_FAULT = {
     "table-too-small": (
         "limits: {flows: 1}\n",
         "1:17: limits.flows: must be a whole number from 16 to 16777216",
+    ),
+    "listen-everywhere": (
+        "metrics: {listen: '0.0.0.0:9767'}\n",
+        "1:19: metrics.listen: must be a loopback address: metrics have no authentication; let a proxy carry them",
     ),
     "listen-name": (
         "metrics: {listen: 'localhost:9767'}\n",
@@ -208,7 +216,7 @@ def test_any_bytes_give_a_configuration_or_faults_with_their_place(raw: bytes | 
     assert all(fault.startswith("f:") for fault in faults)
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:9767", "[::1]:1", "0.0.0.0:65535"])
+@pytest.mark.parametrize("text", ["127.0.0.1:9767", "[::1]:1", "127.9.0.1:65535"])
 def test_address_reads_back_as_written(text: str) -> None:
     assert str(parse_address(text)) == text
 

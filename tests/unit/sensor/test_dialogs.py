@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fastpath.records import SdpMedia, SipMessage
-from sensor.signalling.agreement import MAX_LINES, End, lines
+from sensor.signalling.agreement import MAX_LINES, End, Line, lines
 from sensor.signalling.dialogs import AGREED, ENDED, IDLE_NS, MAX_PER_CALL, Dialog, Dialogs
 from tests.unit.sensor.traffic import ALICE, BOB, CAROL, MS, PROXY, RELAY, T0, Sdp, dtls, line, sdes, sdp, sip
 
@@ -159,6 +159,13 @@ def test_reinvite_refused_leaves_the_agreement() -> None:
         INVITE, OK, ACK, sip("INVITE", sdes(ALICE, 17000), cseq=2), sip("488 INVITE", cseq=2, source=BOB, target=ALICE)
     )
     assert (dialog.state, promises(dialog)) == (AGREED, [CLEAR])
+
+
+def test_answer_of_before_repeated_within_a_reinvite_changes_nothing() -> None:
+    moved = sdp(ALICE, 17000)
+    again = sip("200 INVITE", ANSWER, cseq=2, source=BOB, target=ALICE)
+    (dialog,) = play(INVITE, OK, sip("INVITE", moved, cseq=2), OK, again)
+    assert promises(dialog) == [Promise("clear", True, (ALICE, 17000), B)]
 
 
 def test_glare_of_two_reinvites_leaves_the_agreement() -> None:
@@ -333,6 +340,20 @@ def test_agreement_is_what_both_sides_carry(offer: SdpMedia, answer: SdpMedia | 
     (agreed,) = lines((offer,), None if answer is None else (answer,), accepted=answer is not None)
     assert agreed is not None
     assert agreed.signalled == expected
+
+
+@pytest.mark.parametrize(
+    "host", ["15550001111.example.com", "fe80::1%15550001111", "010.0.0.1", "10.0.0.1\0", "\udcff"]
+)
+def test_host_that_is_no_address_is_no_end(host: str) -> None:
+    """It is found in no packet, and may hold a user's name or number."""
+    assert lines((line(host, 16384),), (line(*B),), accepted=True) == (Line("audio", "clear", True, False, None, B),)
+
+
+def test_media_type_that_nobody_registered_is_not_repeated() -> None:
+    (agreed,) = lines((line(*A, media="15550001111"),), None, accepted=False)
+    assert agreed is not None
+    assert agreed.media == "other"
 
 
 def test_lines_beyond_the_cap_are_not_followed() -> None:

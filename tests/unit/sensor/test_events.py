@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from typing import Any
 
 import pytest
@@ -90,6 +91,15 @@ def test_event_that_cannot_be_written_is_counted_and_not_raised() -> None:
     events.say("capture_started")
     events.finding_changed(finding(), "opened")
     assert events.failed == 2
+
+
+def test_reader_that_does_not_read_holds_nobody_up() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer, "w") as out:
+        events = Events(configure(out))
+        for _ in range(1000):
+            events.finding_changed(finding(), "opened")
+    assert 0 < events.failed < 1000
 
 
 def test_two_runs_in_one_process_do_not_share_a_logger() -> None:

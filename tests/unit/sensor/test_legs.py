@@ -173,6 +173,12 @@ def test_answer_alone_takes_the_signalling_host_for_the_end_not_seen(joined: Joi
     assert leg.hosts() == (ALICE, BOB)
 
 
+def test_answer_with_no_address_on_either_side_takes_the_signalling_hosts(joined: Joined) -> None:
+    answer = sip("200 INVITE", sdp("0.0.0.0", 9), source=BOB, target=ALICE)
+    joined.feed(sip("INVITE", sdp("0.0.0.0", 9), tags=("alice", "")), answer)
+    assert joined.leg().hosts() == (ALICE, BOB)
+
+
 def test_leg_ends_when_both_its_media_and_its_dialogue_have(joined: Joined) -> None:
     joined.feed(INVITE, OK, seen("rtp"), BYE)
     assert joined.over == []
@@ -242,6 +248,47 @@ def test_next_call_on_the_same_ports_takes_their_media_over(joined: Joined) -> N
     )
     assert [(leg.call_id, leg.observed()) for leg in joined.over] == [("call-1", "clear")]
     assert (joined.leg().call_id, joined.leg().observed()) == ("call-2", "encrypted")
+
+
+def test_next_call_to_the_same_port_leaves_the_media_of_the_call_before_alone(joined: Joined) -> None:
+    """A server with one media port for all: the caller's port tells the calls apart."""
+    joined.feed(INVITE, OK, seen("rtp"), verdict("clear"), BYE)
+    joined.feed(
+        sip("INVITE", sdp(CAROL, 20000), tags=("carol", ""), call_id="call-2", source=CAROL),
+        sip("200 INVITE", sdp(*B), tags=("carol", "bob"), call_id="call-2", source=BOB, target=CAROL),
+        ended("clear"),
+    )
+    assert [(leg.call_id, leg.flow_ids, leg.observed()) for leg in joined.over] == [("call-1", [7], "clear")]
+    assert (joined.leg().call_id, joined.leg().flow_ids, joined.leg().observed()) == ("call-2", [], "not-observed")
+
+
+def test_media_at_the_port_of_a_call_that_is_over_is_not_that_call_s(joined: Joined) -> None:
+    """The next call signals by TLS, and the port is used again before the flow of the one before went idle."""
+    joined.feed(INVITE, OK, seen("rtp"), BYE, seen("rtp", media_key(ALICE, 16384, CAROL, 20000), flow=8))
+    assert sorted((leg.call_id, *leg.flow_ids) for leg in joined.legs) == [("", 8), ("call-1", 7)]
+
+
+def test_reinvite_back_to_the_ports_it_left_takes_their_media_back(joined: Joined) -> None:
+    """Music from another port, then the same two phones again: their streams go on without a new verdict."""
+    joined.feed(INVITE, OK, seen("rtp"), verdict("clear"))
+    for cseq, port in ((2, 17002), (3, B[1])):
+        joined.feed(
+            sip("INVITE", sdp(*A), cseq=cseq), sip("200 INVITE", sdp(BOB, port), cseq=cseq, source=BOB, target=ALICE)
+        )
+    leg = joined.leg()
+    assert (leg.live(), joined.judged[-1]) == ("clear", (leg, "clear"))
+
+
+def test_media_adopted_late_does_not_hide_the_clear_media_of_its_leg(joined: Joined) -> None:
+    """RTP from other ports than it is sent to: two flows, and the answer comes after both."""
+    joined.feed(
+        INVITE,
+        seen("rtp", media_key(BOB, 30000, *A)),
+        verdict("clear", media_key(BOB, 30000, *A)),
+        seen("rtp", media_key(ALICE, 30002, *B), flow=8),
+        OK,
+    )
+    assert (joined.leg().flow_ids, joined.leg().is_clear()) == ([7, 8], True)
 
 
 def test_alternatives_on_one_port_are_open_until_answered(joined: Joined) -> None:
