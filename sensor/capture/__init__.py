@@ -4,6 +4,14 @@ from sensor.capture.errors import CaptureError
 from sensor.capture.files import open_capture
 from sensor.capture.filters import compile_filter
 from sensor.capture.interfaces import Interface, list_interfaces
-from sensor.capture.live import open_ring
+from sensor.capture.live import live_filter, open_ring
 
-__all__ = ["CaptureError", "Interface", "compile_filter", "list_interfaces", "open_capture", "open_ring"]
+__all__ = [
+    "CaptureError",
+    "Interface",
+    "compile_filter",
+    "list_interfaces",
+    "live_filter",
+    "open_capture",
+    "open_ring",
+]

@@ -11,6 +11,7 @@ from fastpath.ring import RingSource
 from sensor.capture.errors import CaptureError
 from sensor.capture.filters import compile_filter
 from sensor.capture.interfaces import linktype_of_interface
+from sensor.capture.linktypes import LINKTYPE_ETHERNET
 
 
 class RingSettings(Protocol):
@@ -29,20 +30,26 @@ class RingSettings(Protocol):
         """Return the size of the ring in MiB."""
 
 
+def live_filter(text: str, linktype: int = LINKTYPE_ETHERNET) -> bytes:
+    """Return a filter as ``compile_filter`` does, if it can work on an interface. Raises CaptureError."""
+    if re.search(r"\bvlan\b", text):
+        why = "'vlan' cannot match: the kernel takes the tag off before the filter sees a packet; leave it out"
+        raise CaptureError(f"filter {text!r}: {why}")
+    return compile_filter(text, linktype)
+
+
 def open_ring(interface: str, settings: RingSettings, *, descriptor: int = -1) -> RingSource:
     """Return the live packets of an interface, on the packet socket ``descriptor`` if there is one.
 
     Raises:
         CaptureError: no such interface, no permission, a filter that is none, or what the kernel refused.
     """
-    if re.search(r"\bvlan\b", settings.filter):
-        why = "'vlan' cannot match: the kernel takes the tag off before the filter sees a packet; leave it out"
-        raise CaptureError(f"filter {settings.filter!r}: {why}")
+    bpf = live_filter(settings.filter, linktype_of_interface(interface))
     try:
         return RingSource(
             interface,
             descriptor=descriptor,
-            bpf=compile_filter(settings.filter, linktype_of_interface(interface)),
+            bpf=bpf,
             promiscuous=settings.promiscuous,
             blocks=settings.ring_mib,
             block_size=1 << 20,

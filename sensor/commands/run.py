@@ -122,7 +122,7 @@ class _Daemon:
             self._watch()
         finally:
             self._stop()
-        if self._capture.status != _ERROR:
+        if self._stopping and self._capture.status != _ERROR:
             return 0
         self._events.say("capture_failed", level="error", error=self._ring.error)
         return EXIT_CAPTURE_FAILED

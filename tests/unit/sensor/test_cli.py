@@ -230,6 +230,15 @@ class TestCheckConfig:
         assert [line.startswith(f"{path}:") for line in err.splitlines()] == [True, True]
         assert f"{path}:2:3: policy.grase: " in err
 
+    @pytest.mark.parametrize("text", ["udp prt 5060", "vlan 20"])
+    def test_filter_that_would_fail_at_the_start_is_one_line_and_2(
+        self, text: str, tmp_path: Path, capsys: Capture
+    ) -> None:
+        path = tmp_path / "legwatch.yaml"
+        path.write_text(f"capture: {{filter: {text}}}\n")
+        assert main(["check-config", str(path)]) == 2
+        assert_one_line(capsys, "capture.filter")
+
     @pytest.mark.parametrize(
         "command", [["check-config"], ["scan", "x.pcap", "--config"], ["run", "-i", "lo", "--config"]]
     )
