@@ -34,6 +34,7 @@ cdef enum:
     STREAM_FROM_HIGH = 2
     STREAM_SETTLED = 4          # decided; only watched from here on
     STREAM_SAID = 8             # its first Verdict record went out
+    STREAM_CRYPTEX = 16         # its header extensions are encrypted (RFC 9335)
 
 
 cdef struct Change:

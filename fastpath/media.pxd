@@ -9,24 +9,24 @@ from libc.stdlib cimport calloc
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.flow cimport (
-    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_FROM_HIGH, STREAM_SAID,
-    STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
+    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
+    STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
 )
 from fastpath.names cimport (
-    APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM, BASIS_NO_CODEC_FITS,
-    BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW, BASIS_ZRTP,
-    GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE,
+    APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_CRYPTEX, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM,
+    BASIS_NO_CODEC_FITS, BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW,
+    BASIS_ZRTP, GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE,
     PROTECTION_UNDETERMINED,
 )
 from fastpath.octets cimport be32
 from fastpath.rtp cimport (
-    MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER, RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES,
-    VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_tag_length, rtcp_parse, rtp_parse, srtcp_place,
-    static_clock, tiles_until,
+    CRYPTEX_ONE_BYTE, CRYPTEX_TWO_BYTE, MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER,
+    RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_tag_length,
+    rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_packet, judge_rejects, judge_restart,
-    judge_uniform,
+    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_infers, judge_packet, judge_rejects,
+    judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded
 
@@ -35,7 +35,8 @@ cdef enum:
     WATCH_SHIFT = 4             # one of 16 packets of a settled stream is looked at
     WATCH_MASK = (1 << WATCH_SHIFT) - 1
     SUSPICIOUS_BITS = 8
-    MAX_DOUBTS = 3
+    MAX_DOUBTS = 3              # looks in a row that speak against "clear" …
+    MAX_RISES = 2               # … and against "encrypted", before the full test is back
     LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
@@ -193,7 +194,10 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_ZRTP, ts_ns)
         elif f.rtcp != NULL and f.rtcp.protection == PROTECTION_ENCRYPTED:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
-        elif covered and judge_rejects(&s.judge, c.tables):
+        elif s.flags & STREAM_CRYPTEX:
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
+        elif (judge_rejects(&s.judge, c.tables) if covered
+                else judge_infers(&s.judge, s.protection == PROTECTION_ENCRYPTED)):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM
@@ -253,11 +257,11 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
             if judge_clear(&s.judge):
                 decide(c, f, s, ts_ns)
                 return
-            against = s.judge.best > before and s.judge.best > 0
+            against = s.judge.best >= before + UNIT
             if s.judge.scored >= WATCH_EPOCH:
                 judge_restart(&s.judge, True)
     s.doubts = s.doubts + 1 if against else 0
-    if s.doubts >= MAX_DOUBTS:
+    if s.doubts >= (MAX_DOUBTS if s.protection == PROTECTION_CLEAR else MAX_RISES):
         doubt(s)
 
 
@@ -407,6 +411,8 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                     s.steps = 0
         s.seq = h.seq
         s.timestamp = h.timestamp
+    if h.profile == CRYPTEX_ONE_BYTE or h.profile == CRYPTEX_TWO_BYTE:
+        s.flags |= STREAM_CRYPTEX
     s.packets += 1
     s.last_ns = d.ts_ns
     s.dscp = d.tos >> 2

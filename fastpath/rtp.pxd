@@ -24,6 +24,9 @@ cdef enum:
     RTCP_TILES = 1              # a plain packet, but not one that RFC 3550 lets stand first
     RTCP_COMPOUND = 2           # a plain compound packet that begins with a report
 
+    CRYPTEX_ONE_BYTE = 0xC0DE   # RFC 9335 section 5.1
+    CRYPTEX_TWO_BYTE = 0xC2DE
+
     SRTCP_PLACES = 12
     SRTCP_MAX_STEP = 4
 

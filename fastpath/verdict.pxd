@@ -9,6 +9,9 @@ cdef enum:
     MAX_CANDIDATES = 10
     GENERICS = 9                # experts for codecs that no table knows; the bit planes come on top
     MAX_SCORED_OCTETS = 256     # of one payload
+    TABLES_REJECTED = 0xFF      # Judge.next_table: no table is left; the candidates' room counts bit positions
+    POSITION_OCTETS = 4
+    POSITION_BITS = 26          # of the first octets of a payload
 
     CLEAR_BITS = 40             # evidence for "clear": at most 2^-40 under encryption
     REJECT_BITS = 20            # evidence against a codec
@@ -16,6 +19,13 @@ cdef enum:
     MIN_SCORED = 8              # packets behind "encrypted" when nothing but the payload speaks for it
     MIN_FRAMES = 4              # of which this many began a frame …
     MIN_UNFRAMED = 24           # … or so many packets
+    # Behind "encrypted" where the payload type says nothing of the codec: packets and, that no MKI could cover, octets
+    INFER_SCORED = 40
+    INFER_OCTETS = 1800
+    INFER_LATE = 200            # so many packets of few octets will do …
+    INFER_LATE_OCTETS = 1000
+    INFER_AGAIN = 24            # … and so many of a stream that was called encrypted before
+    INFER_FRAMES = 8
 
     TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
     TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
@@ -57,9 +67,19 @@ cdef struct Candidate:
     uint8_t table
 
 
+cdef struct Positions:
+    uint16_t ones[POSITION_BITS]
+    uint16_t seen[POSITION_OCTETS]
+
+
+cdef union Room:
+    Candidate candidate[MAX_CANDIDATES]
+    Positions positions         # once every table was rejected
+
+
 cdef struct Judge:
     # 128 octets a stream. Cleared to zero it is ready for a stream's first packet.
-    Candidate candidate[MAX_CANDIDATES]
+    Room room
     int16_t generic[GENERICS]
     uint16_t plane[8]           # ones in each bit plane
     uint16_t equal[8]           # equal neighbours in each bit plane
@@ -88,4 +108,5 @@ cdef int glance(const Table* table, const uint8_t* payload, uint32_t captured, u
 cdef bint judge_clear(const Judge* judge) noexcept nogil
 cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
 cdef bint judge_uniform(const Judge* judge) noexcept nogil
+cdef bint judge_infers(const Judge* judge, bint again) noexcept nogil
 cdef void judge_restart(Judge* judge, bint new_claim) noexcept nogil
