@@ -19,6 +19,7 @@ help:  ## say what there is
 
 demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 	@$(VENV)/bin/legwatch scan deploy/demo/clinic.pcap || [ $$? -eq 1 ]
+	@echo; echo "What each call really was: deploy/demo/README.md. A capture of your own: $(VENV)/bin/legwatch scan FILE"
 
 test: $(VENV)/test  ## unit, property, golden and source tests; no root, no server
 	@$(PYTEST) -m "not live" $(ARGS)

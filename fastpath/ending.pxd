@@ -11,12 +11,14 @@ from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID,
     WHEEL_SLOTS, Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
 )
+from fastpath.media cimport companion
 from fastpath.names cimport (
     APP_DTLS, APP_OTHER, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER,
     BASIS_START_LINE, BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS, KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR,
     PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_NOT_APPLICABLE, PROTECTION_NOT_OBSERVED,
     PROTECTION_UNDETERMINED,
 )
+from fastpath.rtp cimport RtcpState
 from fastpath.talk cimport fill_hello, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation
 from fastpath.tls cimport SEEN_SERVER_HELLO, cipher_is_null
@@ -25,11 +27,14 @@ cdef enum:
     SECOND_NS = 1000000000
     CLOSED_IDLE_S = 5               # a closed TCP flow waits so long for stragglers
     TIME_JUMP_S = 3600
+    RTCP_IDLE_S = 15                # reports come seconds apart; those of a stream's last ones outlive it
 
 
 cdef inline uint64_t idle_time(const Core* c, const Flow* f) noexcept nogil:
-    if f.app >= APP_RTCP:
+    if f.app == APP_RTP:
         return c.media_idle_ns
+    if f.app == APP_RTCP:
+        return c.media_idle_ns + <uint64_t>RTCP_IDLE_S * SECOND_NS
     if f.flags & FLOW_CLOSED:
         return <uint64_t>CLOSED_IDLE_S * SECOND_NS
     # A flow of nothing that is followed goes first, so that a flood of them makes no call wait for room.
@@ -135,6 +140,7 @@ cdef inline void say_flow(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
     cdef EventFlow* e
     cdef EventStream* es
     cdef EventChange* ec
+    cdef RtcpState* rtcp
     cdef bint hello = f.talk != NULL and f.talk.hello.seen & SEEN_SERVER_HELLO
     while number:
         if c.table.streams[number].flags & STREAM_VALID:
@@ -165,10 +171,11 @@ cdef inline void say_flow(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
     e.rtcp_protection = PROTECTION_NOT_OBSERVED
     if f.app == APP_RTP:
         judge_flow(e, c, f)
-        if f.rtcp != NULL:
-            e.rtcp_mux = True
-            e.rtcp_basis = f.rtcp.basis
-            e.rtcp_protection = f.rtcp.protection if f.rtcp.protection else PROTECTION_UNDETERMINED
+        e.rtcp_mux = f.rtcp != NULL
+        rtcp = f.rtcp if f.rtcp != NULL else companion(c, f)
+        if rtcp != NULL:
+            e.rtcp_basis = rtcp.basis
+            e.rtcp_protection = rtcp.protection if rtcp.protection else PROTECTION_UNDETERMINED
     else:
         judge_other(e, f)
     at = <uint8_t*>e + sizeof(EventFlow)

@@ -25,6 +25,7 @@ from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, add_flow, close_table, find_flow, guess_flow, open_table, put_on_wheel, reuse_flow,
 )
 from fastpath.media cimport media_packet
+from fastpath.names cimport APP_RTP
 from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport sip_unpack
@@ -211,16 +212,20 @@ cdef class Engine:
         # Flows end outside the wheel's order now, and their records leave its lists.
         memset(c.table.wheel, 0, sizeof(c.table.wheel))
         with nogil:
-            while c.finish_at < c.table.fresh_flow and ring_used(&c.ring) <= c.ring.capacity // 2:
+            while c.finish_round < 2 and ring_used(&c.ring) <= c.ring.capacity // 2:
+                if c.finish_at == c.table.fresh_flow:
+                    c.finish_at = 1
+                    c.finish_round += 1
+                    continue
                 f = &c.table.flows[c.finish_at]
-                if f.id:
+                if f.id and (f.app == APP_RTP or c.finish_round):
                     end_flow(c, c.finish_at, f.last_ns)
                 if f.flags & FLOW_DEAD:
                     reuse_flow(&c.table, c.finish_at)
                 c.finish_at += 1
-        if c.finish_at < c.table.fresh_flow:
+        if c.finish_round < 2:
             return True
-        c.finish_at = 1
+        c.finish_round = 0
         return False
 
     def counters(self):

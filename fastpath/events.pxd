@@ -19,8 +19,6 @@ cdef enum:
     EVENT_FLOW = 5
 
     MAX_EVENT_STREAMS = 64
-    MAX_EVENT_CHANGES = 64
-    MAX_SIP_EVENT = 16384
 
 
 cdef struct EventHead:
@@ -120,7 +118,7 @@ cdef inline uint64_t ring_used(EventRing* ring) noexcept nogil:
 
 
 cdef inline EventHead* ring_reserve(EventRing* ring, uint32_t size) noexcept nogil:
-    """Return room for ``size`` octets, EventHead included and zeroed, or NULL when there is none."""
+    """Return room for ``size`` octets, EventHead included, or NULL when there is none."""
     cdef uint64_t at, left, need
     cdef EventHead* pad
     cdef EventHead* head

@@ -9,8 +9,8 @@ from libc.stdlib cimport calloc
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.flow cimport (
-    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
-    STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
+    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_ASKED, STREAM_CRYPTEX,
+    STREAM_FROM_HIGH, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
 )
 from fastpath.names cimport (
     APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_CRYPTEX, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM,
@@ -21,14 +21,14 @@ from fastpath.names cimport (
 from fastpath.octets cimport be32
 from fastpath.rtp cimport (
     CRYPTEX_ONE_BYTE, CRYPTEX_TWO_BYTE, MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER,
-    RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_tag_length,
-    rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
+    RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_sample_length,
+    is_tag_length, rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
     CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_infers, judge_packet, judge_rejects,
     judge_restart, judge_uniform,
 )
-from fastpath.wire cimport Decoded
+from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
 
 cdef enum:
     OTHER_TYPE_RUN = 8          # packets of a new payload type before the stream is taken to have changed to it
@@ -37,6 +37,8 @@ cdef enum:
     SUSPICIOUS_BITS = 8
     MAX_DOUBTS = 3              # looks in a row that speak against "clear" …
     MAX_RISES = 2               # … and against "encrypted", before the full test is back
+    RISING_BITS = 2
+    CONSTANT_RUN = 8            # packets of one length before a change of it is a sign
     LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
@@ -177,10 +179,31 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
     say_verdict(c, f, s, before if s.flags & STREAM_SAID else PROTECTION_NONE, ts_ns)
 
 
+cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
+    # RTCP on a port of its own is that of the media plus one, at both ends (RFC 3550 section 11).
+    cdef FlowKeyBits key = f.key
+    cdef uint32_t number
+    key.ports += 0x00010001
+    number = find_flow(&c.table, &key, <uint32_t>(hash_key(&key, &c.flow_secret) >> 32))
+    return c.table.flows[number].rtcp if number else NULL
+
+
+cdef inline bint infers(Stream* s) noexcept nogil:
+    # The tables are asked twice: a codec's odd beginning, a noise say, must not speak for all that follows.
+    if is_sample_length(s.octets, s.step) or not judge_infers(&s.judge, (s.flags & STREAM_ASKED) != 0):
+        return False
+    if s.flags & STREAM_ASKED:
+        return True
+    s.flags |= STREAM_ASKED
+    judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+    return False
+
+
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
     # The order is the strength of the evidence. A stream that is not proved to be RTP gets no verdict.
     cdef bint tagged = is_tag_length(s.excess)
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
+    cdef RtcpState* rtcp
     if judge_clear(&s.judge):
         settle(c, f, s, PROTECTION_CLEAR, GRADE_NONE,
                BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= NULL_CIPHER_RUN else 0),
@@ -188,16 +211,16 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
     elif covered and tagged and s.excess_run >= 2 and judge_rejects(&s.judge, c.tables):
         settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
     elif judge_uniform(&s.judge):
+        rtcp = f.rtcp if f.rtcp != NULL else companion(c, f)
         if f.flags & FLOW_DTLS_DONE:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_DTLS, ts_ns)
         elif f.flags & FLOW_ZRTP_DONE:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_ZRTP, ts_ns)
-        elif f.rtcp != NULL and f.rtcp.protection == PROTECTION_ENCRYPTED:
+        elif rtcp != NULL and rtcp.protection == PROTECTION_ENCRYPTED:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif s.flags & STREAM_CRYPTEX:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
-        elif (judge_rejects(&s.judge, c.tables) if covered
-                else judge_infers(&s.judge, s.protection == PROTECTION_ENCRYPTED)):
+        elif judge_rejects(&s.judge, c.tables) if covered else infers(s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM
@@ -212,6 +235,8 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
 
 
 cdef inline int known_tail(const Stream* s) noexcept nogil:
+    if frame_octets(s.payload_type, s.step) < 0:
+        return TAIL_UNKNOWN
     if s.excess_run >= 3 and s.excess == 0:
         return 0
     if s.excess_run >= 2 and is_tag_length(s.excess):
@@ -248,7 +273,7 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
             doubt(s)
         return
     else:
-        judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+        score = judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
         if s.protection == PROTECTION_CLEAR:
             against = s.judge.best <= before
             if judge_clear(&s.judge):
@@ -257,7 +282,7 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
             if judge_clear(&s.judge):
                 decide(c, f, s, ts_ns)
                 return
-            against = s.judge.best >= before + UNIT
+            against = score >= RISING_BITS * UNIT or s.judge.best >= before + UNIT
             if s.judge.scored >= WATCH_EPOCH:
                 judge_restart(&s.judge, True)
     s.doubts = s.doubts + 1 if against else 0
@@ -265,11 +290,27 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
         doubt(s)
 
 
+cdef inline void follow_constant(Stream* s, uint32_t length) noexcept nogil:
+    # No law is known, but a constant length that grows or shrinks by a tag's is a stream that changes its protection.
+    if length == s.octets:
+        if s.excess_run < 255:
+            s.excess_run += 1
+        return
+    if (s.flags & STREAM_SETTLED and s.excess_run >= CONSTANT_RUN
+            and (is_tag_length(<int32_t>(s.octets - length)) or is_tag_length(<int32_t>(length - s.octets)))):
+        doubt(s)
+    s.octets = length
+    s.excess_run = 1
+
+
 cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) noexcept nogil:
     # What the payload has beyond its codec's frames. The step before this packet tells how much sound a packet holds.
     cdef int32_t law = frame_octets(h.payload_type, s.step), excess
-    if law < 0 or length == 0 or h.padded:
+    if length == 0 or h.padded:
         s.excess_run = 0
+        return
+    if law < 0:
+        follow_constant(s, length)
         return
     excess = <int32_t>length - law
     if excess < -1000 or excess > 1000:
@@ -440,9 +481,12 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         f.rtcp = r
     r.packets += 1
     if form > RTCP_HEADER:
+        # A packet that is no report proves little by itself: some senders open a path with one before SRTCP begins.
         r.plain += 1
-        r.basis |= BASIS_COMPOUND
-        clear = form == RTCP_COMPOUND or r.plain > 1
+        r.reports += form == RTCP_COMPOUND
+        clear = r.reports > 0 or (r.plain > 1 and r.protection != PROTECTION_ENCRYPTED)
+        if clear:
+            r.basis |= BASIS_COMPOUND
     elif d.payload_len == n:
         ssrc = be32(p + 4)
         known = r.headers[d.from_high] and r.ssrc[d.from_high] == ssrc
@@ -463,10 +507,9 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
     if clear:
         r.protection = PROTECTION_CLEAR
     elif proved:
-        r.proved += 1
-        r.basis |= BASIS_SRTCP_INDEX
-        if r.protection != PROTECTION_CLEAR:
+        if r.reports == 0:
             r.protection = PROTECTION_ENCRYPTED
+            r.basis = BASIS_SRTCP_INDEX
     elif r.protection == PROTECTION_NONE and (f.app == APP_RTP or r.headers[d.from_high] >= SRTCP_HEADERS):
         r.protection = PROTECTION_UNDETERMINED
         r.basis |= BASIS_INCONCLUSIVE

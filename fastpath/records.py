@@ -167,8 +167,8 @@ class FlowEnded:
     decided_packet: int  # 0: never
     decided_ns: int
     key_exchange: str  # what the packets show: "dtls", "zrtp" or "" (signalling may add)
-    rtcp_mux: bool
-    rtcp_protection: str  # "clear", "encrypted", "undetermined" or "not-observed"
+    rtcp_mux: bool  # RTCP shares the 5-tuple
+    rtcp_protection: str  # there, or else on the next ports; "clear", "encrypted", "undetermined" or "not-observed"
     rtcp_basis: tuple[str, ...]
     streams: tuple[StreamStats, ...]
     changes: tuple[Change, ...]

@@ -19,13 +19,11 @@ cdef enum:
     MIN_SCORED = 8              # packets behind "encrypted" when nothing but the payload speaks for it
     MIN_FRAMES = 4              # of which this many began a frame …
     MIN_UNFRAMED = 24           # … or so many packets
-    # Behind "encrypted" where the payload type says nothing of the codec: packets and, that no MKI could cover, octets
-    INFER_SCORED = 40
-    INFER_OCTETS = 1800
-    INFER_LATE = 200            # so many packets of few octets will do …
-    INFER_LATE_OCTETS = 1000
-    INFER_AGAIN = 24            # … and so many of a stream that was called encrypted before
-    INFER_FRAMES = 8
+    # Behind "encrypted" where the payload type says nothing of the codec: one that no table knows shows itself by then.
+    INFER_SCORED = 180          # packets …
+    INFER_OCTETS = 1000         # … octets that no MKI could cover …
+    INFER_FRAMES = 8            # … and packets that began a frame
+    INFER_AGAIN = 50            # packets when the tables are asked a second time, of other sounds perhaps
 
     TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
     TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
@@ -34,6 +32,7 @@ cdef enum:
 
     TAIL_UNKNOWN = -1           # how much of a payload is tag and MKI is not known
     MAX_TAIL = 18               # MKI of 8 and tag of 10 octets
+    MAX_FRAME_TAIL = 24         # MKI of 8 and tag of 16 octets
 
 
 cdef struct Table:
@@ -101,8 +100,8 @@ cdef class Tables:
     cdef readonly tuple codecs
 
 
-cdef void judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       uint8_t payload_type, bint frame_start, int tail) noexcept nogil
+cdef int32_t judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured,
+                          uint32_t length, uint8_t payload_type, bint frame_start, int tail) noexcept nogil
 cdef int glance(const Table* table, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
                 int tail) noexcept nogil
 cdef bint judge_clear(const Judge* judge) noexcept nogil

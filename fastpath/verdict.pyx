@@ -191,7 +191,7 @@ cdef void score_bits(const Table* t, const uint8_t* p, int n, int length, int ow
 cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
     if length < t.min_octets or length > t.max_octets:
         return False
-    return t.frame_octets == 0 or length % t.frame_octets <= 20
+    return t.frame_octets == 0 or length % t.frame_octets <= MAX_FRAME_TAIL
 
 
 cdef inline uint32_t dyadic(const Judge* j) noexcept nogil:
@@ -373,27 +373,28 @@ cdef bint rejects_tables(const Judge* j, const TableSet* tables) noexcept nogil:
     return True
 
 
-cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       uint8_t payload_type, bint frame_start, int tail) noexcept nogil:
+cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured,
+                          uint32_t length, uint8_t payload_type, bint frame_start, int tail) noexcept nogil:
     """Add one packet's payload to the evidence.
 
     ``captured`` octets of ``payload`` are there, of ``length`` on the wire. ``frame_start``: its RTP timestamp differs
     from the previous packet's. ``tail``: how many octets at its end were shown, by the lengths and timestamps of other
-    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown.
+    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown. Returns how well
+    the best of the tables fits this one packet, in 1/32 bit.
     """
     cdef int n = <int>min(captured, <uint32_t>MAX_SCORED_OCTETS), i, own
     cdef bint whole = tail == 0 or length <= 4
     cdef const Table* t
     cdef Candidate* c
     cdef Score score
-    cdef int32_t value, best = LOWEST
+    cdef int32_t value, best = LOWEST, fit = LOWEST
     own = <int>length - (MAX_TAIL if tail < 0 else tail)
     if own < 0:
         own = 0
     if tail > 0 and n > own:
         n = own
     if n == 0:
-        return
+        return fit
     if j.scored == 0:
         j.best_codec = 0xFF
     choose_candidates(j, tables, payload_type, length)
@@ -408,6 +409,7 @@ cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload,
                 score_bits(t, payload, n, length, own, whole, frame_start, &score)
             c.s = clamp(c.s + score.least)
             c.r = clamp(c.r + score.own)
+            fit = max(fit, score.own)
         if c.s < DROP and c.r < DROP and j.next_table < tables.count and j.next_table:
             j.candidates -= 1
             c[0] = j.room.candidate[j.candidates]
@@ -435,6 +437,7 @@ cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload,
         j.next_table = TABLES_REJECTED
     if (j.scored & (j.scored - 1)) == 0:
         restart_evidence(j, tables)
+    return fit
 
 
 cdef int glance(const Table* t, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
@@ -481,16 +484,13 @@ cdef bint judge_infers(const Judge* j, bint again) noexcept nogil:
     """Is all that a dynamic type's payload showed enough to call it encrypted, with nothing else to go by?
 
     Every table was rejected long ago; what a codec that no table knows would have shown by now, it did not show.
-    ``again``: the stream was called encrypted before.
+    ``again``: it was so in an earlier epoch already.
     """
     if j.next_table != TABLES_REJECTED:
         return False
     if again:
         return j.scored >= INFER_AGAIN
-    if j.frames < INFER_FRAMES:
-        return False
-    return ((j.scored >= INFER_SCORED and j.plane_octets >= INFER_OCTETS)
-            or (j.scored >= INFER_LATE and j.plane_octets >= INFER_LATE_OCTETS))
+    return j.scored >= INFER_SCORED and j.plane_octets >= INFER_OCTETS and j.frames >= INFER_FRAMES
 
 
 cdef void judge_restart(Judge* j, bint new_claim) noexcept nogil:

@@ -18,7 +18,8 @@ from sensor.config import schema
 from sensor.policy.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "fastpath").glob("*.md")])
+FOLDERS = ("docs", "fastpath", "benchmarks", "deploy")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 RUNBOOK_HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 NEEDS_MORE = ("legwatch run", "legwatch interfaces")  # a mirror port, root: the live tests run these
 
@@ -65,6 +66,28 @@ def test_documented_command_works(path: str, line: str, monkeypatch: pytest.Monk
     else:
         with redirect_stdout(io.StringIO()):
             assert main(arguments) in {0, 1}, path
+
+
+def test_output_in_the_readme_is_what_the_demo_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["scan", str(ROOT / "deploy" / "demo" / "clinic.pcap")]) == 1
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    (shown,) = re.findall(r"```console\n(Call legs.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    at = 0
+    for line in shown.splitlines():
+        if line != "[…]":
+            assert line in printed[at:]
+            at = printed.index(line, at) + 1
+
+
+def test_architecture_names_every_part() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    core = {path.stem for path in (ROOT / "fastpath").glob("*.p[yx][xd]")} | {"records"}
+    sensor = {path.name for path in (ROOT / "sensor").iterdir() if not path.name.startswith(("_", "py.typed"))}
+    assert not [name for name in sorted(core) if not re.search(rf"[`/]{name}\.p(yx|xd|y)`", text)]
+    assert not [name for name in sorted(sensor) if f"`sensor/{name}" not in text]
 
 
 def subcommands() -> dict[str, set[str]]:

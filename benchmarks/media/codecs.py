@@ -54,7 +54,12 @@ def sound(content: Content, rate: int) -> Samples:
 
 
 def _audio(
-    name: str, payload_type: int, rate: int, step: int, frames: Callable[[Samples], Iterable[bytes]], encoder: str,
+    name: str,
+    payload_type: int,
+    rate: int,
+    step: int,
+    frames: Callable[[Samples], Iterable[bytes]],
+    encoder: str,
 ) -> Variant:
     """Return a variant whose payloads come at a fixed pace; its codec is the name up to the last hyphen."""
 
@@ -108,7 +113,9 @@ def _codec2(mode: int, count: int) -> Callable[[Samples], list[bytes]]:
 
 
 def _red(
-    primary: Callable[[Samples], list[bytes]], payload_type: int, step: int,
+    primary: Callable[[Samples], list[bytes]],
+    payload_type: int,
+    step: int,
 ) -> Callable[[Samples], Iterable[bytes]]:
     return lambda samples: payloads.redundant(primary(samples), payload_type, step, 1)
 
@@ -214,20 +221,28 @@ NEGOTIATED: Sequence[Variant] = (
 
 VIDEO: Sequence[Variant] = (
     _film(
-        "h264-x264", "x264enc tune=zerolatency speed-preset=veryfast bitrate=800 key-int-max=50",
-        "rtph264pay mtu=1200 config-interval=-1", "gstreamer1.0-plugins-ugly",
+        "h264-x264",
+        "x264enc tune=zerolatency speed-preset=veryfast bitrate=800 key-int-max=50",
+        "rtph264pay mtu=1200 config-interval=-1",
+        "gstreamer1.0-plugins-ugly",
     ),
     _film(
-        "h264-x264zero", "x264enc tune=zerolatency speed-preset=veryfast bitrate=400 sliced-threads=false",
-        "rtph264pay mtu=1200 aggregate-mode=zero-latency", "gstreamer1.0-plugins-ugly",
+        "h264-x264zero",
+        "x264enc tune=zerolatency speed-preset=veryfast bitrate=400 sliced-threads=false",
+        "rtph264pay mtu=1200 aggregate-mode=zero-latency",
+        "gstreamer1.0-plugins-ugly",
     ),
     _film(
-        "h264-openh264", "openh264enc bitrate=600000 gop-size=50", "rtph264pay mtu=1200 aggregate-mode=zero-latency",
+        "h264-openh264",
+        "openh264enc bitrate=600000 gop-size=50",
+        "rtph264pay mtu=1200 aggregate-mode=zero-latency",
         "gstreamer1.0-plugins-bad",
     ),
     _film(
-        "h265-x265", "x265enc tune=zerolatency speed-preset=ultrafast bitrate=600 key-int-max=50",
-        "rtph265pay mtu=1200 config-interval=-1", "gstreamer1.0-plugins-bad",
+        "h265-x265",
+        "x265enc tune=zerolatency speed-preset=ultrafast bitrate=600 key-int-max=50",
+        "rtph265pay mtu=1200 config-interval=-1",
+        "gstreamer1.0-plugins-bad",
     ),
     _film("vp8-15bit", f"vp8enc {_VPX}", "rtpvp8pay mtu=1200 picture-id-mode=2", "gstreamer1.0-plugins-good"),
     _film("vp8-plain", f"vp8enc {_VPX}", "rtpvp8pay mtu=1200 picture-id-mode=0", "gstreamer1.0-plugins-good"),

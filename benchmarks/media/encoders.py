@@ -125,7 +125,13 @@ class OpusMode:
 
 
 _OPUS_SET = {
-    "bitrate": 4002, "vbr": 4006, "bandwidth": 4008, "complexity": 4010, "fec": 4012, "loss": 4014, "dtx": 4016,
+    "bitrate": 4002,
+    "vbr": 4006,
+    "bandwidth": 4008,
+    "complexity": 4010,
+    "fec": 4012,
+    "loss": 4014,
+    "dtx": 4016,
 }
 _OPUS_NEED_NOT_BE_SENT = 2  # octets, with DTX
 
@@ -137,8 +143,13 @@ def opus(samples: Samples, mode: OpusMode) -> list[bytes]:
     failed = c_int()
     state = c_void_p(library.opus_encoder_create(48000, mode.channels, mode.application, byref(failed)))
     settings = {
-        "bitrate": mode.bitrate, "bandwidth": mode.bandwidth, "vbr": mode.vbr, "complexity": 5, "fec": mode.fec,
-        "loss": 15 * mode.fec, "dtx": mode.dtx,
+        "bitrate": mode.bitrate,
+        "bandwidth": mode.bandwidth,
+        "vbr": mode.vbr,
+        "complexity": 5,
+        "fec": mode.fec,
+        "loss": 15 * mode.fec,
+        "dtx": mode.dtx,
     }
     for name, value in settings.items():
         library.opus_encoder_ctl(state, c_int(_OPUS_SET[name]), c_int(value))
@@ -169,8 +180,15 @@ def codec2(samples: Samples, mode: int) -> list[bytes]:
 
 class _SpeexBits(ctypes.Structure):
     _fields_ = (
-        ("chars", c_char_p), ("nb_bits", c_int), ("char_ptr", c_int), ("bit_ptr", c_int), ("owner", c_int),
-        ("overflow", c_int), ("buf_size", c_int), ("reserved1", c_int), ("reserved2", c_void_p),
+        ("chars", c_char_p),
+        ("nb_bits", c_int),
+        ("char_ptr", c_int),
+        ("bit_ptr", c_int),
+        ("owner", c_int),
+        ("overflow", c_int),
+        ("buf_size", c_int),
+        ("reserved1", c_int),
+        ("reserved2", c_void_p),
     )
 
 

@@ -27,7 +27,18 @@ def run(*command: str, given: bytes = b"") -> bytes:
 def decode(rate: int, *source: str, given: bytes = b"") -> npt.NDArray[np.int16]:
     """Decode a sound by ffmpeg, with these input arguments, to mono samples at a rate."""
     output = run(
-        "ffmpeg", "-v", "error", *source, "-f", "s16le", "-ac", "1", "-ar", str(rate), "pipe:1", given=given,
+        "ffmpeg",
+        "-v",
+        "error",
+        *source,
+        "-f",
+        "s16le",
+        "-ac",
+        "1",
+        "-ar",
+        str(rate),
+        "pipe:1",
+        given=given,
     )
     return np.frombuffer(output, "<i2")
 
@@ -35,6 +46,18 @@ def decode(rate: int, *source: str, given: bytes = b"") -> npt.NDArray[np.int16]
 def encode(samples: npt.NDArray[np.int16], rate: int, *target: str) -> bytes:
     """Encode mono samples by ffmpeg with these output arguments."""
     return run(
-        "ffmpeg", "-v", "error", "-f", "s16le", "-ac", "1", "-ar", str(rate), "-i", "pipe:0", *target, "pipe:1",
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "s16le",
+        "-ac",
+        "1",
+        "-ar",
+        str(rate),
+        "-i",
+        "pipe:0",
+        *target,
+        "pipe:1",
         given=samples.astype("<i2").tobytes(),
     )

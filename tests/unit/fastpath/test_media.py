@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from deploy.demo.wire import MS, SECOND
-from fastpath.records import AppSeen, Verdict
+from fastpath.records import AppSeen, FlowEnded, Verdict
 from tests.packets import (
     PCMU_STEP,
     T0,
@@ -35,6 +35,11 @@ SSRC = 0xDECAFBAD
 def datagrams(*payloads: bytes, src: End = A, dst: End = B, gap_ns: int = 20 * MS, start_ns: int = T0) -> list[Packet]:
     """UDP payloads in frames, 20 ms apart."""
     return [(start_ns + gap_ns * index, ethernet(udp(payload, src, dst))) for index, payload in enumerate(payloads)]
+
+
+def next_port(end: End) -> End:
+    """Where RTCP goes when it has a port of its own (RFC 3550 section 11)."""
+    return End(end.ip, end.port + 1)
 
 
 def sequence(*numbers: int, payload: bytes = SILENCE) -> Outcome:
@@ -376,6 +381,20 @@ def test_rtcp_on_the_port_of_its_media_is_said_to_be_multiplexed() -> None:
     )
 
 
+@pytest.mark.parametrize("media_first", [True, False])
+def test_rtcp_on_the_next_ports_is_said_of_its_media(*, media_first: bool) -> None:
+    control = datagrams(COMPOUND, start_ns=T0 + (105 if media_first else -5) * MS, src=next_port(A), dst=next_port(B))
+    outcome = observe(sorted(stream(speech(30)) + control))
+    flow = next(flow for flow in outcome.of(FlowEnded) if flow.app == "rtp")
+    assert (flow.rtcp_mux, flow.rtcp_protection, flow.rtcp_basis) == (False, "clear", ("rtcp-compound",))
+
+
+def test_rtcp_of_other_ports_is_not_said_of_the_media() -> None:
+    control = datagrams(COMPOUND, start_ns=T0 + 105 * MS, src=next_port(next_port(A)), dst=next_port(B))
+    outcome = observe(sorted(stream(speech(30)) + control))
+    assert next(flow for flow in outcome.of(FlowEnded) if flow.app == "rtp").rtcp_protection == "not-observed"
+
+
 def test_media_without_rtcp_says_that_none_was_observed() -> None:
     flow = observe(stream(speech(30))).flow
     assert (flow.rtcp_mux, flow.rtcp_protection, flow.rtcp_basis) == (False, "not-observed", ())
@@ -391,6 +410,22 @@ def test_srtcp_index_proves_media_that_looks_uniform() -> None:
         ("srtcp-index",),
     )
     assert outcome.flow.rtcp_protection == "encrypted"
+
+
+def test_srtcp_index_on_the_next_ports_proves_media_that_looks_uniform() -> None:
+    media = stream(ciphertext(100, 90), payload_type=111)
+    reports = (srtcp(1 + index, "80") for index in range(3))
+    control = datagrams(*reports, start_ns=T0 + 5 * MS, src=next_port(A), dst=next_port(B))
+    flow = next(flow for flow in observe(sorted(media + control)).of(FlowEnded) if flow.app == "rtp")
+    assert (flow.protection, flow.grade, flow.basis) == ("encrypted", "proved", ("srtcp-index",))
+
+
+def test_plain_packet_that_opens_a_path_does_not_make_srtcp_clear() -> None:
+    """Some senders send one APP packet each way before SRTCP begins; it is no report."""
+    opening = struct.pack(">BBHI4sI", 0x80, 204, 3, 7, b"open", 0)
+    packets = datagrams(opening) + datagrams(opening, src=B, dst=A, start_ns=T0 + MS)
+    packets += datagrams(*(srtcp(1 + index, "80") for index in range(3)), start_ns=T0 + SECOND)
+    assert observe(packets).flow.protection == "encrypted"
 
 
 # What else shares a media port
