@@ -19,6 +19,7 @@ class Engine:
         media_idle_s: float = 30,
         flow_idle_s: float = 300,
         secret: bytes | None = None,
+        tables: Tables | None = None,
     ) -> None: ...
     @property
     def now_ns(self) -> int: ...

@@ -55,7 +55,7 @@ GRADE_NAMES = (None, "inferred", "proved")
 KEY_EXCHANGE_NAMES = ("", "dtls", "zrtp")
 BASIS_NAMES = (
     "payload-structure", "tag-present", "dtls", "zrtp", "srtcp-index", "tag-length", "no-codec-fits", "rtcp-compound",
-    "handshake", "null-cipher", "sip-start-line", "looks-uniform", "inconclusive", "too-few-packets",
+    "handshake", "null-cipher", "sip-start-line", "looks-uniform", "inconclusive", "too-few-packets", "cryptex",
 )
 STATIC_CODECS = {
     0: "PCMU", 3: "GSM", 4: "G723", 5: "DVI4", 6: "DVI4", 7: "LPC", 8: "PCMA", 9: "G722", 10: "L16", 11: "L16",
@@ -127,6 +127,7 @@ cdef class Engine:
         media_idle_s: silence that ends a flow of media, in seconds of packet time; at most 500.
         flow_idle_s: silence that ends any other flow; at most 500.
         secret: 48 octets for the keyed hashes and digests; random when None. For tests only.
+        tables: codec tables to judge with; those of the package when None.
     Raises:
         MemoryError: the tables do not fit into the address space.
         ValueError: an argument is out of range, or the shipped codec tables are damaged.
@@ -136,7 +137,8 @@ cdef class Engine:
     cdef Tables tables
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
-                  uint64_t stream_bytes=1 << 26, double media_idle_s=30, double flow_idle_s=300, bytes secret=None):
+                  uint64_t stream_bytes=1 << 26, double media_idle_s=30, double flow_idle_s=300, bytes secret=None,
+                  Tables tables=None):
         if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
             raise ValueError("event_bytes: a power of two of at least 131072 is needed")
         if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
@@ -157,7 +159,7 @@ cdef class Engine:
         self.core.least_idle_ns = <uint64_t>CLOSED_IDLE_S * SECOND_NS
         self.core.least_idle_ns = min(self.core.least_idle_ns, self.core.media_idle_ns, self.core.flow_idle_ns)
         self.core.finish_at = 1
-        self.tables = shipped_tables()
+        self.tables = shipped_tables() if tables is None else tables
         self.core.tables = &self.tables.set
         memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
         memcpy(self.core.key_secret, <const uint8_t*>secret + 32, 16)

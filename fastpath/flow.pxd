@@ -34,6 +34,8 @@ cdef enum:
     STREAM_FROM_HIGH = 2
     STREAM_SETTLED = 4          # decided; only watched from here on
     STREAM_SAID = 8             # its first Verdict record went out
+    STREAM_CRYPTEX = 16         # its header extensions are encrypted (RFC 9335)
+    STREAM_ASKED = 32           # every table was rejected once, and nothing else was seen
 
 
 cdef struct Change:
@@ -106,7 +108,7 @@ cdef struct Stream:
     uint16_t codec
     uint8_t grade
     uint8_t has_resync
-    uint32_t padding
+    uint32_t octets             # of the last payload, where no law says how many it must have
     # third and fourth line
     Judge judge
 

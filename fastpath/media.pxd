@@ -9,24 +9,24 @@ from libc.stdlib cimport calloc
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.flow cimport (
-    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_FROM_HIGH, STREAM_SAID,
-    STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
+    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_ASKED, STREAM_CRYPTEX,
+    STREAM_FROM_HIGH, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
 )
 from fastpath.names cimport (
-    APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM, BASIS_NO_CODEC_FITS,
-    BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW, BASIS_ZRTP,
-    GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE,
+    APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_CRYPTEX, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM,
+    BASIS_NO_CODEC_FITS, BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW,
+    BASIS_ZRTP, GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE,
     PROTECTION_UNDETERMINED,
 )
 from fastpath.octets cimport be32
 from fastpath.rtp cimport (
-    MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER, RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES,
-    VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_tag_length, rtcp_parse, rtp_parse, srtcp_place,
-    static_clock, tiles_until,
+    CRYPTEX_ONE_BYTE, CRYPTEX_TWO_BYTE, MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER,
+    RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_sample_length,
+    is_tag_length, rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_packet, judge_rejects, judge_restart,
-    judge_uniform,
+    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_infers, judge_packet, judge_rejects,
+    judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
 
@@ -35,7 +35,10 @@ cdef enum:
     WATCH_SHIFT = 4             # one of 16 packets of a settled stream is looked at
     WATCH_MASK = (1 << WATCH_SHIFT) - 1
     SUSPICIOUS_BITS = 8
-    MAX_DOUBTS = 3
+    MAX_DOUBTS = 3              # looks in a row that speak against "clear" …
+    MAX_RISES = 2               # … and against "encrypted", before the full test is back
+    RISING_BITS = 2
+    CONSTANT_RUN = 8            # packets of one length before a change of it is a sign
     LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
@@ -185,6 +188,17 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
     return c.table.flows[number].rtcp if number else NULL
 
 
+cdef inline bint infers(Stream* s) noexcept nogil:
+    # The tables are asked twice: a codec's odd beginning, a noise say, must not speak for all that follows.
+    if is_sample_length(s.octets, s.step) or not judge_infers(&s.judge, (s.flags & STREAM_ASKED) != 0):
+        return False
+    if s.flags & STREAM_ASKED:
+        return True
+    s.flags |= STREAM_ASKED
+    judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+    return False
+
+
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
     # The order is the strength of the evidence. A stream that is not proved to be RTP gets no verdict.
     cdef bint tagged = is_tag_length(s.excess)
@@ -204,7 +218,9 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_ZRTP, ts_ns)
         elif rtcp != NULL and rtcp.protection == PROTECTION_ENCRYPTED:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
-        elif covered and judge_rejects(&s.judge, c.tables):
+        elif s.flags & STREAM_CRYPTEX:
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
+        elif judge_rejects(&s.judge, c.tables) if covered else infers(s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM
@@ -219,6 +235,8 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
 
 
 cdef inline int known_tail(const Stream* s) noexcept nogil:
+    if frame_octets(s.payload_type, s.step) < 0:
+        return TAIL_UNKNOWN
     if s.excess_run >= 3 and s.excess == 0:
         return 0
     if s.excess_run >= 2 and is_tag_length(s.excess):
@@ -255,7 +273,7 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
             doubt(s)
         return
     else:
-        judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+        score = judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
         if s.protection == PROTECTION_CLEAR:
             against = s.judge.best <= before
             if judge_clear(&s.judge):
@@ -264,19 +282,35 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
             if judge_clear(&s.judge):
                 decide(c, f, s, ts_ns)
                 return
-            against = s.judge.best > before and s.judge.best > 0
+            against = score >= RISING_BITS * UNIT or s.judge.best >= before + UNIT
             if s.judge.scored >= WATCH_EPOCH:
                 judge_restart(&s.judge, True)
     s.doubts = s.doubts + 1 if against else 0
-    if s.doubts >= MAX_DOUBTS:
+    if s.doubts >= (MAX_DOUBTS if s.protection == PROTECTION_CLEAR else MAX_RISES):
         doubt(s)
+
+
+cdef inline void follow_constant(Stream* s, uint32_t length) noexcept nogil:
+    # No law is known, but a constant length that grows or shrinks by a tag's is a stream that changes its protection.
+    if length == s.octets:
+        if s.excess_run < 255:
+            s.excess_run += 1
+        return
+    if (s.flags & STREAM_SETTLED and s.excess_run >= CONSTANT_RUN
+            and (is_tag_length(<int32_t>(s.octets - length)) or is_tag_length(<int32_t>(length - s.octets)))):
+        doubt(s)
+    s.octets = length
+    s.excess_run = 1
 
 
 cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) noexcept nogil:
     # What the payload has beyond its codec's frames. The step before this packet tells how much sound a packet holds.
     cdef int32_t law = frame_octets(h.payload_type, s.step), excess
-    if law < 0 or length == 0 or h.padded:
+    if length == 0 or h.padded:
         s.excess_run = 0
+        return
+    if law < 0:
+        follow_constant(s, length)
         return
     excess = <int32_t>length - law
     if excess < -1000 or excess > 1000:
@@ -418,6 +452,8 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                     s.steps = 0
         s.seq = h.seq
         s.timestamp = h.timestamp
+    if h.profile == CRYPTEX_ONE_BYTE or h.profile == CRYPTEX_TWO_BYTE:
+        s.flags |= STREAM_CRYPTEX
     s.packets += 1
     s.last_ns = d.ts_ns
     s.dscp = d.tos >> 2

@@ -47,3 +47,4 @@ cdef enum:
     BASIS_LOOKS_UNIFORM = 1 << 11
     BASIS_INCONCLUSIVE = 1 << 12     # structure that is too weak for either verdict
     BASIS_TOO_FEW = 1 << 13
+    BASIS_CRYPTEX = 1 << 14

@@ -24,6 +24,9 @@ cdef enum:
     RTCP_TILES = 1              # a plain packet, but not one that RFC 3550 lets stand first
     RTCP_COMPOUND = 2           # a plain compound packet that begins with a report
 
+    CRYPTEX_ONE_BYTE = 0xC0DE   # RFC 9335 section 5.1
+    CRYPTEX_TWO_BYTE = 0xC2DE
+
     SRTCP_PLACES = 12
     SRTCP_MAX_STEP = 4
 
@@ -144,6 +147,18 @@ cdef inline int32_t frame_octets(uint8_t payload_type, uint32_t step) noexcept n
     if payload_type == 15:
         return <int32_t>(step // 20 * 5) if step % 20 == 0 else -1
     return -1
+
+
+cdef inline bint is_sample_length(uint32_t octets, uint32_t step) noexcept nogil:
+    """Are these the octets of ``step`` samples of a few bits each, with nothing behind them?
+
+    White noise in such a codec is as random as ciphertext: only the length tells them apart.
+    """
+    cdef uint32_t bits = octets * 8
+    if step == 0 or bits % step:
+        return False
+    bits //= step
+    return 2 <= bits <= 5 or bits == 8 or bits == 16 or bits == 24 or bits == 32
 
 
 cdef inline uint32_t static_clock(uint8_t payload_type) noexcept nogil:

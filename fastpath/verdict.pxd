@@ -9,6 +9,9 @@ cdef enum:
     MAX_CANDIDATES = 10
     GENERICS = 9                # experts for codecs that no table knows; the bit planes come on top
     MAX_SCORED_OCTETS = 256     # of one payload
+    TABLES_REJECTED = 0xFF      # Judge.next_table: no table is left; the candidates' room counts bit positions
+    POSITION_OCTETS = 4
+    POSITION_BITS = 26          # of the first octets of a payload
 
     CLEAR_BITS = 40             # evidence for "clear": at most 2^-40 under encryption
     REJECT_BITS = 20            # evidence against a codec
@@ -16,6 +19,11 @@ cdef enum:
     MIN_SCORED = 8              # packets behind "encrypted" when nothing but the payload speaks for it
     MIN_FRAMES = 4              # of which this many began a frame …
     MIN_UNFRAMED = 24           # … or so many packets
+    # Behind "encrypted" where the payload type says nothing of the codec: one that no table knows shows itself by then.
+    INFER_SCORED = 180          # packets …
+    INFER_OCTETS = 1000         # … octets that no MKI could cover …
+    INFER_FRAMES = 8            # … and packets that began a frame
+    INFER_AGAIN = 50            # packets when the tables are asked a second time, of other sounds perhaps
 
     TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
     TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
@@ -24,6 +32,7 @@ cdef enum:
 
     TAIL_UNKNOWN = -1           # how much of a payload is tag and MKI is not known
     MAX_TAIL = 18               # MKI of 8 and tag of 10 octets
+    MAX_FRAME_TAIL = 24         # MKI of 8 and tag of 16 octets
 
 
 cdef struct Table:
@@ -57,9 +66,19 @@ cdef struct Candidate:
     uint8_t table
 
 
+cdef struct Positions:
+    uint16_t ones[POSITION_BITS]
+    uint16_t seen[POSITION_OCTETS]
+
+
+cdef union Room:
+    Candidate candidate[MAX_CANDIDATES]
+    Positions positions         # once every table was rejected
+
+
 cdef struct Judge:
     # 128 octets a stream. Cleared to zero it is ready for a stream's first packet.
-    Candidate candidate[MAX_CANDIDATES]
+    Room room
     int16_t generic[GENERICS]
     uint16_t plane[8]           # ones in each bit plane
     uint16_t equal[8]           # equal neighbours in each bit plane
@@ -81,11 +100,12 @@ cdef class Tables:
     cdef readonly tuple codecs
 
 
-cdef void judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       uint8_t payload_type, bint frame_start, int tail) noexcept nogil
+cdef int32_t judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured,
+                          uint32_t length, uint8_t payload_type, bint frame_start, int tail) noexcept nogil
 cdef int glance(const Table* table, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
                 int tail) noexcept nogil
 cdef bint judge_clear(const Judge* judge) noexcept nogil
 cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
 cdef bint judge_uniform(const Judge* judge) noexcept nogil
+cdef bint judge_infers(const Judge* judge, bint again) noexcept nogil
 cdef void judge_restart(Judge* judge, bint new_claim) noexcept nogil

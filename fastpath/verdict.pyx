@@ -28,9 +28,10 @@ cdef enum:
     RUN_2 = 7               # … or the one before that
     SYMBOLS = 8             # the silence and padding octets of the common codecs
 
-    GENERIC_PRIOR = 5 * UNIT    # GENERICS + 2 experts of 2^-5 each stay below one half; the codec tables have the other
+    GENERIC_PRIOR = 5 * UNIT    # GENERICS + 3 experts of 2^-5 each stay below one half; the codec tables have the other
     START_PRIOR = UNIT          # half of the weight starts with the stream, the rest at restarts
     PLANE_PRIOR = 3 * UNIT      # eight planes share one expert's weight
+    POSITION_PRIOR = 5 * UNIT   # and so do the bit positions
 
     # log2 of 128 and of 127/255, floored: a constant octet with probability one half
     HIT = 7 * UNIT
@@ -89,6 +90,10 @@ cdef inline int16_t clamp(int32_t value) noexcept nogil:
 cdef struct Score:
     int32_t least               # over every place that an MKI can have: for the evidence, where the null is what counts
     int32_t own                 # of the octets that are the codec's in any case: for the codec's fit
+
+
+cdef inline void add(int16_t* sum, int32_t score) noexcept nogil:
+    sum[0] = clamp(sum[0] + score)
 
 
 cdef inline int32_t least_over_mki(const int32_t* prefix, int scored, int length) noexcept nogil:
@@ -186,7 +191,7 @@ cdef void score_bits(const Table* t, const uint8_t* p, int n, int length, int ow
 cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
     if length < t.min_octets or length > t.max_octets:
         return False
-    return t.frame_octets == 0 or length % t.frame_octets <= 20
+    return t.frame_octets == 0 or length % t.frame_octets <= MAX_FRAME_TAIL
 
 
 cdef inline uint32_t dyadic(const Judge* j) noexcept nogil:
@@ -203,7 +208,7 @@ cdef inline int32_t start_evidence(uint32_t start) noexcept nogil:
 
 
 cdef void add_candidate(Judge* j, uint8_t table, int32_t evidence) noexcept nogil:
-    cdef Candidate* c = &j.candidate[j.candidates]
+    cdef Candidate* c = &j.room.candidate[j.candidates]
     c.table = table
     c.s = <int16_t>evidence
     c.r = 0
@@ -213,7 +218,7 @@ cdef void add_candidate(Judge* j, uint8_t table, int32_t evidence) noexcept nogi
 cdef bint is_candidate(const Judge* j, uint8_t table) noexcept nogil:
     cdef int i
     for i in range(j.candidates):
-        if j.candidate[i].table == table:
+        if j.room.candidate[i].table == table:
             return True
     return False
 
@@ -228,31 +233,26 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
             for i in range(min(tables.static_tables[pt], MAX_CANDIDATES)):
                 add_candidate(j, first + i, 0)
         return
-    if pt < FIRST_DYNAMIC_TYPE:
+    if pt < FIRST_DYNAMIC_TYPE or j.next_table == TABLES_REJECTED:
         return
     if j.next_table == 0:
         j.next_table = tables.first_dynamic
     i = 0
     while i < j.candidates and j.next_table < tables.count:
-        if fits(&tables.table[j.candidate[i].table], length):
+        if fits(&tables.table[j.room.candidate[i].table], length):
             i += 1
         else:
             j.candidates -= 1
-            j.candidate[i] = j.candidate[j.candidates]
+            j.room.candidate[i] = j.room.candidate[j.candidates]
     while j.candidates < MAX_CANDIDATES and j.next_table < tables.count:
         if fits(&tables.table[j.next_table], length) and not is_candidate(j, j.next_table):
             add_candidate(j, j.next_table, start_evidence(dyadic(j)))
         j.next_table += 1
 
 
-cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whole) noexcept nogil:
+cdef void score_sticky(Judge* j, const uint8_t* p, int n, int free) noexcept nogil:
     cdef int32_t hit[4]
-    cdef int i, free
-    cdef int32_t sum1 = 0, sum2 = 0, symbols = 0
-    cdef uint64_t ones = 0, equals = 0
-    cdef uint8_t octet
-    # Octets that no MKI can cover: all of them where there is no room for a tag.
-    free = n if whole else max(1, min(n, length - 18))
+    cdef int i
     if j.scored:
         for i in range(4):
             hit[i] = 0
@@ -260,11 +260,35 @@ cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whol
                 hit[i] = HIT if p[i] == j.previous[i] else MISS
                 if i >= free:
                     hit[i] = min(hit[i], 0)
-            j.generic[STICKY + i] = clamp(j.generic[STICKY + i] + hit[i])
-        j.generic[STICKY_PAIR] = clamp(j.generic[STICKY_PAIR] + hit[0] + hit[1])
-        j.generic[STICKY_QUAD] = clamp(j.generic[STICKY_QUAD] + hit[0] + hit[1] + hit[2] + hit[3])
+            add(&j.generic[STICKY + i], hit[i])
+        add(&j.generic[STICKY_PAIR], hit[0] + hit[1])
+        add(&j.generic[STICKY_QUAD], hit[0] + hit[1] + hit[2] + hit[3])
     memset(j.previous, 0, 4)
     memcpy(j.previous, p, min(n, 4))
+
+
+cdef void count_positions(Positions* positions, const uint8_t* p, int octets) noexcept nogil:
+    cdef int i
+    for i in range(octets):
+        if positions.seen[i] < PLANE_LIMIT:
+            positions.seen[i] += 1
+    for i in range(min(8 * octets, POSITION_BITS)):
+        if positions.seen[i >> 3] < PLANE_LIMIT:
+            positions.ones[i] += (p[i >> 3] >> (7 - (i & 7))) & 1
+
+
+cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whole, bint frame_start) noexcept nogil:
+    cdef int i, free
+    cdef int32_t sum1 = 0, sum2 = 0, symbols = 0
+    cdef uint64_t ones = 0, equals = 0
+    cdef uint8_t octet
+    # Octets that no MKI can cover: all of them where there is no room for a tag.
+    free = n if whole else max(1, min(n, length - 18))
+    # Only how a frame begins is compared, where packets of one frame follow each other: what they continue is random.
+    if frame_start or j.frames < 2:
+        score_sticky(j, p, n, free)
+    if j.next_table == TABLES_REJECTED:
+        count_positions(&j.room.positions, p, min(free, POSITION_OCTETS))
     if free > PLANE_OCTETS:
         free = PLANE_OCTETS
     for i in range(free):
@@ -276,9 +300,9 @@ cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whol
             equals += spread[<uint8_t>~(octet ^ p[i - 1])]
         if i >= 2:
             sum2 += RUN_HIT if octet == p[i - 2] else RUN_MISS
-    j.generic[RUN_1] = clamp(j.generic[RUN_1] + sum1)
-    j.generic[RUN_2] = clamp(j.generic[RUN_2] + sum2)
-    j.generic[SYMBOLS] = clamp(j.generic[SYMBOLS] + symbols)
+    add(&j.generic[RUN_1], sum1)
+    add(&j.generic[RUN_2], sum2)
+    add(&j.generic[SYMBOLS], symbols)
     if j.plane_octets < PLANE_LIMIT:
         for i in range(8):
             j.plane[i] += (ones >> (8 * i)) & 0xFF
@@ -287,30 +311,40 @@ cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whol
         j.equal_octets += free - 1 if free else 0
 
 
-cdef int32_t biased(const uint16_t* counts, uint16_t total) noexcept nogil:
+cdef inline int32_t bias(uint16_t ones, uint16_t total) noexcept nogil:
     # Krichevsky-Trofimov mixture over the bias, bounded below: 2.885 (c - n/2)^2 / n - log2(n)/2 - 1 bits.
-    cdef int32_t most = LOWEST, value
-    cdef int64_t twice
-    cdef int i
+    cdef int64_t twice = 2 * <int64_t>ones - total
     if total == 0:
         return LOWEST
+    # 23 / 32 bit = 0.719 < 2.885 / 4, so that rounding stays on the safe side
+    return <int32_t>(twice * twice * 23 // total) - half_log2[total] - UNIT
+
+
+cdef int32_t plane_bias(const uint16_t* counts, uint16_t total) noexcept nogil:
+    cdef int32_t most = LOWEST
+    cdef int i
     for i in range(8):
-        twice = 2 * <int64_t>counts[i] - total
-        # 23 / 32 bit = 0.719 < 2.885 / 4, so that rounding stays on the safe side
-        value = <int32_t>(twice * twice * 23 // total) - half_log2[total] - UNIT
-        if value > most:
-            most = value
-    return most
+        most = max(most, bias(counts[i], total))
+    return most - PLANE_PRIOR
+
+
+cdef int32_t position_bias(const Positions* positions) noexcept nogil:
+    cdef int32_t most = LOWEST
+    cdef int i
+    for i in range(POSITION_BITS):
+        most = max(most, bias(positions.ones[i], positions.seen[i >> 3]))
+    return most - POSITION_PRIOR
 
 
 cdef int32_t generic_best(const Judge* j) noexcept nogil:
-    cdef int32_t most = LOWEST, value
+    cdef int32_t most = LOWEST
     cdef int i
     for i in range(GENERICS):
-        if j.generic[i] > most:
-            most = j.generic[i]
-    value = max(biased(j.plane, j.plane_octets), biased(j.equal, j.equal_octets)) - PLANE_PRIOR
-    return max(most, value)
+        most = max(most, <int32_t>j.generic[i])
+    most = max(most, plane_bias(j.plane, j.plane_octets), plane_bias(j.equal, j.equal_octets))
+    if j.next_table == TABLES_REJECTED:
+        most = max(most, position_bias(&j.room.positions))
+    return most
 
 
 cdef void restart_evidence(Judge* j, const TableSet* tables) noexcept nogil:
@@ -318,8 +352,8 @@ cdef void restart_evidence(Judge* j, const TableSet* tables) noexcept nogil:
     cdef int32_t floor = start_evidence(dyadic(j))
     cdef int n
     for n in range(j.candidates):
-        if j.candidate[n].s < floor:
-            j.candidate[n].s = floor
+        if j.room.candidate[n].s < floor:
+            j.room.candidate[n].s = floor
     for n in range(GENERICS):
         if j.generic[n] < floor:
             j.generic[n] = floor
@@ -327,33 +361,46 @@ cdef void restart_evidence(Judge* j, const TableSet* tables) noexcept nogil:
         j.next_table = tables.first_dynamic
 
 
-cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       uint8_t payload_type, bint frame_start, int tail) noexcept nogil:
+cdef bint rejects_tables(const Judge* j, const TableSet* tables) noexcept nogil:
+    # Dynamic types: every table had its turn, and those that are left contradict the payload.
+    cdef int i
+    if j.next_table != tables.count or j.scored < MIN_SCORED:
+        return False
+    for i in range(j.candidates):
+        if j.room.candidate[i].r > -REJECT_BITS * UNIT and (
+                tables.table[j.room.candidate[i].table].flags & TABLE_VETO):
+            return False
+    return True
+
+
+cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured,
+                          uint32_t length, uint8_t payload_type, bint frame_start, int tail) noexcept nogil:
     """Add one packet's payload to the evidence.
 
     ``captured`` octets of ``payload`` are there, of ``length`` on the wire. ``frame_start``: its RTP timestamp differs
     from the previous packet's. ``tail``: how many octets at its end were shown, by the lengths and timestamps of other
-    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown.
+    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown. Returns how well
+    the best of the tables fits this one packet, in 1/32 bit.
     """
     cdef int n = <int>min(captured, <uint32_t>MAX_SCORED_OCTETS), i, own
     cdef bint whole = tail == 0 or length <= 4
     cdef const Table* t
     cdef Candidate* c
     cdef Score score
-    cdef int32_t value, best = LOWEST
+    cdef int32_t value, best = LOWEST, fit = LOWEST
     own = <int>length - (MAX_TAIL if tail < 0 else tail)
     if own < 0:
         own = 0
     if tail > 0 and n > own:
         n = own
     if n == 0:
-        return
+        return fit
     if j.scored == 0:
         j.best_codec = 0xFF
     choose_candidates(j, tables, payload_type, length)
     i = 0
     while i < j.candidates:
-        c = &j.candidate[i]
+        c = &j.room.candidate[i]
         t = &tables.table[c.table]
         if fits(t, length):
             if t.kind == 0:
@@ -362,18 +409,19 @@ cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload,
                 score_bits(t, payload, n, length, own, whole, frame_start, &score)
             c.s = clamp(c.s + score.least)
             c.r = clamp(c.r + score.own)
+            fit = max(fit, score.own)
         if c.s < DROP and c.r < DROP and j.next_table < tables.count and j.next_table:
             j.candidates -= 1
-            c[0] = j.candidate[j.candidates]
+            c[0] = j.room.candidate[j.candidates]
             continue
         i += 1
-    score_generic(j, payload, n, length, whole)
+    score_generic(j, payload, n, length, whole, frame_start)
     if j.scored < 0xFFFF:
         j.scored += 1
     if frame_start and j.frames < 255:
         j.frames += 1
     for i in range(j.candidates):
-        c = &j.candidate[i]
+        c = &j.room.candidate[i]
         value = c.s - tables.table[c.table].prior - START_PRIOR
         if value > best:
             best = value
@@ -383,8 +431,13 @@ cdef void judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload,
         best = value
         j.best_codec = 0xFF
     j.best = clamp(best + epoch_share(j.epoch))
+    if rejects_tables(j, tables):
+        memset(&j.room, 0, sizeof(Room))
+        j.candidates = 0
+        j.next_table = TABLES_REJECTED
     if (j.scored & (j.scored - 1)) == 0:
         restart_evidence(j, tables)
+    return fit
 
 
 cdef int glance(const Table* t, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
@@ -410,12 +463,12 @@ cdef bint judge_clear(const Judge* j) noexcept nogil:
 cdef bint judge_rejects(const Judge* j, const TableSet* tables) noexcept nogil:
     """Does every codec that the payload type can mean contradict the payload?"""
     cdef int i, asked = 0
-    if j.next_table and j.next_table < tables.count:
-        return False            # some were not asked yet
+    if j.next_table:
+        return j.next_table == TABLES_REJECTED
     for i in range(j.candidates):
-        if tables.table[j.candidate[i].table].flags & TABLE_VETO:
+        if tables.table[j.room.candidate[i].table].flags & TABLE_VETO:
             asked += 1
-            if j.candidate[i].r > -REJECT_BITS * UNIT:
+            if j.room.candidate[i].r > -REJECT_BITS * UNIT:
                 return False
     return asked > 0
 
@@ -425,6 +478,19 @@ cdef bint judge_uniform(const Judge* j) noexcept nogil:
     # A large frame's later packets hold its most random part: some packets must have begun one, or there must be many.
     return (j.scored >= MIN_SCORED and (j.frames >= MIN_FRAMES or j.scored >= MIN_UNFRAMED)
             and generic_best(j) <= MAX_GENERIC_BITS * UNIT and j.best <= MAX_GENERIC_BITS * UNIT)
+
+
+cdef bint judge_infers(const Judge* j, bint again) noexcept nogil:
+    """Is all that a dynamic type's payload showed enough to call it encrypted, with nothing else to go by?
+
+    Every table was rejected long ago; what a codec that no table knows would have shown by now, it did not show.
+    ``again``: it was so in an earlier epoch already.
+    """
+    if j.next_table != TABLES_REJECTED:
+        return False
+    if again:
+        return j.scored >= INFER_AGAIN
+    return j.scored >= INFER_SCORED and j.plane_octets >= INFER_OCTETS and j.frames >= INFER_FRAMES
 
 
 cdef void judge_restart(Judge* j, bint new_claim) noexcept nogil:

@@ -106,15 +106,28 @@ def test_ciphertext_without_tag_on_a_static_type_is_inferred(excess: int) -> Non
 
 
 @pytest.mark.parametrize("octets", [30, 90, 170, 1200])
-def test_ciphertext_on_a_dynamic_type_is_never_encrypted_without_a_handshake(octets: int) -> None:
+def test_ciphertext_on_a_dynamic_type_is_inferred_after_two_hundred_packets(octets: int) -> None:
     for seed in range(10):
         outcome = observe(stream(ciphertext(600, octets, seed=seed), payload_type=DYNAMIC))
-        assert outcome.verdicts == []
-        assert (outcome.flow.protection, outcome.flow.grade, outcome.flow.basis) == (
-            "undetermined",
-            None,
-            ("looks-uniform",),
-        )
+        assert [(kind, packet >= 200) for kind, packet in outcome.verdicts] == [("encrypted", True)]
+        assert (outcome.flow.grade, outcome.flow.basis) == ("inferred", ("no-codec-fits",))
+
+
+def test_ciphertext_on_a_dynamic_type_is_undetermined_before() -> None:
+    found = observe(stream(ciphertext(190, 90), payload_type=DYNAMIC)).stream
+    assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
+
+
+def test_random_octets_of_a_sample_length_stay_undetermined() -> None:
+    """White noise in G.711 or L16 is as random as ciphertext: 160 octets for 160 timestamp units may be either."""
+    found = observe(stream(ciphertext(600, 160), payload_type=DYNAMIC)).stream
+    assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
+
+
+def test_few_octets_a_packet_stay_undetermined() -> None:
+    """SRTP of comfort noise: with the tag and an MKI off, one octet is left."""
+    found = observe(stream(ciphertext(600, 15), payload_type=DYNAMIC)).stream
+    assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
 
 
 def test_few_packets_are_undetermined() -> None:
