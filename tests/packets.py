@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import dpkt
 
@@ -222,7 +222,7 @@ def account(counters: dict[str, int]) -> dict[str, int]:
     }
 
 
-def new_engine(**options: int) -> Engine:
+def new_engine(**options: Any) -> Engine:
     """Return an engine with the fixed secret."""
     return Engine(secret=SECRET, **options)
 
@@ -237,7 +237,7 @@ def finish(engine: Engine) -> list[Record]:
     return records
 
 
-def observe(packets: Iterable[Packet], *, budget: int = 1 << 20, **options: int) -> Outcome:
+def observe(packets: Iterable[Packet], *, budget: int = 1 << 20, **options: Any) -> Outcome:
     """Run an engine over packets to their end. The packet account must add up, and no octet may stay in reassembly."""
     engine = new_engine(**options)
     source = BufferSource(packets)
