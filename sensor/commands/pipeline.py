@@ -11,7 +11,6 @@ from sensor.config.schema import Config
 from sensor.identities import Pseudonyms
 from sensor.model import Sink
 
-
 # Records come by the thousand and hold no cycles: with Python's own 700 a scan spends a twelfth of its time looking.
 GC_THRESHOLD = 50_000
 
