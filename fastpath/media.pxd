@@ -292,6 +292,8 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
 
 cdef inline void follow_constant(Stream* s, uint32_t length) noexcept nogil:
     # No law is known, but a constant length that grows or shrinks by a tag's is a stream that changes its protection.
+    # An excess that a law showed earlier says nothing here, where it could pass for a tag.
+    s.excess = 0
     if length == s.octets:
         if s.excess_run < 255:
             s.excess_run += 1

@@ -474,8 +474,8 @@ class Legs:
 
 def _key_exchange(keying: KeyExchange, signalled: Signalled, observed: Protection, *, sdes: bool) -> KeyExchange:
     """Return how keys came: by the packets, else by the signalling as far as the packets agree with it."""
-    if keying != "unknown":
-        return keying
+    if keying == "dtls" or (keying == "zrtp" and observed != "clear"):
+        return keying  # a ZRTP that one side began, or that was not completed, brought no keys
     if sdes and signalled in ("srtp-sdes", "optional"):
         return "sdes-exposed"
     if observed == "clear" or signalled == "clear":

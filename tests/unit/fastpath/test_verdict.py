@@ -130,6 +130,16 @@ def test_few_octets_a_packet_stay_undetermined() -> None:
     assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
 
 
+def test_tag_of_one_payload_type_is_not_taken_for_one_of_another() -> None:
+    """PCMU shows a tag by its frame law; JPEG has no law, so nothing can be proved by its length."""
+    first = stream(ciphertext(40, 170))
+    after = stream(ciphertext(200, 400, seed=2), payload_type=26, first=1040, start_ns=T0 + 800 * MS)
+    verdicts = [verdict for verdict in observe(first + after).of(Verdict) if verdict.payload_type == 26]
+    found = observe(first + after).stream
+    assert "tag-length" not in found.basis
+    assert [verdict for verdict in verdicts if "tag-length" in verdict.basis] == []
+
+
 def test_few_packets_are_undetermined() -> None:
     found = observe(stream(ciphertext(6, 160))).stream
     assert (found.protection, found.basis, found.decided_packet) == ("undetermined", ("too-few-packets",), 0)

@@ -319,6 +319,7 @@ def test_audio_and_video_are_two_legs_each_with_its_media(joined: Joined) -> Non
         (SRTP_INVITE, SRTP_OK, [], "undetermined", ("srtp-sdes", "undecided", "sdes-exposed")),
         (None, None, ["dtls"], "encrypted", ("unknown", "unsignalled", "dtls")),
         (None, None, ["zrtp"], "encrypted", ("unknown", "unsignalled", "zrtp")),
+        (None, None, ["zrtp"], "clear", ("unknown", "unsignalled", "none")),
         (None, None, [], "clear", ("unknown", "unsignalled", "none")),
         (None, None, [], "encrypted", ("unknown", "unsignalled", "unknown")),
         (
