@@ -90,20 +90,32 @@ def namespaces(*names: str) -> Iterator[list[Namespace]]:
 
 
 @contextmanager
+def running(
+    command: Sequence[str], *, stdout: int, stderr: int | None = None, stop: int = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program while the block lasts; it is gone when the block is left."""
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(stop)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
 def program(command: Sequence[str], output: Path, *, stop: int = signal.SIGTERM) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program while the block lasts; its standard output goes to ``output``, its errors beside it."""
-    with output.open("wb") as out, output.with_suffix(".err").open("wb") as err:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(stop)
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+    with (
+        output.open("wb") as out,
+        output.with_suffix(".err").open("wb") as err,
+        running(command, stdout=out.fileno(), stderr=err.fileno(), stop=stop) as process,
+    ):
+        yield process
 
 
 class Mirror:

@@ -1,11 +1,14 @@
 """``legwatch run`` as a real process on a mirror port: the clinic of the demo is replayed into it."""
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +27,7 @@ from tests.live.lab import (
     program,
     read_capture,
     run_to_end,
+    running,
     running_sensor,
     wait_for,
     write_capture,
@@ -318,15 +322,23 @@ def test_health_answers_and_unknown_paths_do_not(namespace: Namespace, tmp_path:
         assert sensor.get("/../etc/passwd")[0] == 404
 
 
-def test_output_to_a_terminal_is_text(namespace: Namespace, mirror: Mirror, clinic: Frames, tmp_path: Path) -> None:
-    output = tmp_path / "terminal"
-    command = " ".join(namespace.command(*LEGWATCH, "run", "-i", "span0"))
-    with program(["script", "-qefc", command, "/dev/null"], output):
-        wait_for(output.read_bytes, "it says something")
+def test_output_to_a_terminal_is_text(namespace: Namespace, mirror: Mirror, clinic: Frames) -> None:
+    terminal, end = pty.openpty()
+    os.set_blocking(terminal, False)
+    said = bytearray()
+
+    def tells(what: bytes) -> bool:
+        with suppress(BlockingIOError):
+            said.extend(os.read(terminal, 65536))
+        return what in said
+
+    with open(terminal, "rb"), running(namespace.command(*LEGWATCH, "run", "-i", "span0"), stdout=end):
+        os.close(end)
+        wait_for(lambda: tells(b"ready"), "it is ready")
         mirror.replay([frame for frame in clinic if b"RTP/AVP 0" in frame[1]][:1], SPEED)
-        wait_for(lambda: b"signalling-clear" in output.read_bytes(), "it tells of the finding")
+        wait_for(lambda: tells(b"signalling-clear"), "it tells of the finding")
     with pytest.raises(json.JSONDecodeError):
-        json.loads(output.read_text().splitlines()[0])
+        json.loads(said.splitlines()[0])
 
 
 def test_planted_secrets_appear_in_no_event_and_no_metric(
