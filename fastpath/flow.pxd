@@ -35,7 +35,6 @@ cdef enum:
     STREAM_SETTLED = 4          # decided; only watched from here on
     STREAM_SAID = 8             # its first Verdict record went out
     STREAM_CRYPTEX = 16         # its header extensions are encrypted (RFC 9335)
-    STREAM_ASKED = 32           # every table was rejected once, and nothing else was seen
 
 
 cdef struct Change:

@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.flow cimport (
-    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_ASKED, STREAM_CRYPTEX,
+    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX,
     STREAM_FROM_HIGH, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
 )
 from fastpath.names cimport (
@@ -188,15 +188,9 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
     return c.table.flows[number].rtcp if number else NULL
 
 
-cdef inline bint infers(Stream* s) noexcept nogil:
-    # The tables are asked twice: a codec's odd beginning, a noise say, must not speak for all that follows.
-    if is_sample_length(s.octets, s.step) or not judge_infers(&s.judge, (s.flags & STREAM_ASKED) != 0):
-        return False
-    if s.flags & STREAM_ASKED:
-        return True
-    s.flags |= STREAM_ASKED
-    judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
-    return False
+cdef inline bint is_inferred(const Stream* s) noexcept nogil:
+    # White noise in a codec of plain samples is as even as ciphertext.
+    return judge_infers(&s.judge) and not is_sample_length(s.octets, s.step, s.clock)
 
 
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
@@ -220,7 +214,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif s.flags & STREAM_CRYPTEX:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
-        elif judge_rejects(&s.judge, c.tables) if covered else infers(s):
+        elif judge_rejects(&s.judge, c.tables) if covered else is_inferred(s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM

@@ -149,16 +149,17 @@ cdef inline int32_t frame_octets(uint8_t payload_type, uint32_t step) noexcept n
     return -1
 
 
-cdef inline bint is_sample_length(uint32_t octets, uint32_t step) noexcept nogil:
+cdef inline bint is_sample_length(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:
     """Are these the octets of ``step`` samples of a few bits each, with nothing behind them?
 
-    White noise in such a codec is as random as ciphertext: only the length tells them apart.
+    White noise in such a codec is as random as ciphertext: only the length tells them apart. ``clock`` in Hz, 0 when it
+    is not known: fewer than eight bits a sample has G.726 alone, at 8000 Hz (RFC 3551 section 4.5.4).
     """
     cdef uint32_t bits = octets * 8
     if step == 0 or bits % step:
         return False
     bits //= step
-    return 2 <= bits <= 5 or bits == 8 or bits == 16 or bits == 24 or bits == 32
+    return (2 <= bits <= 5 and (clock == 8000 or clock == 0)) or bits == 8 or bits == 16 or bits == 24 or bits == 32
 
 
 cdef inline uint32_t static_clock(uint8_t payload_type) noexcept nogil:

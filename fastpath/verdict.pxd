@@ -5,13 +5,13 @@ from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint32_t
 cdef enum:
     UNIT = 32                   # scores are log2 likelihood ratios in 1/32 bit
 
-    MAX_TABLES = 192
+    MAX_TABLES = 120            # Judge.next_table counts two rounds
     MAX_CANDIDATES = 10
     GENERICS = 9                # experts for codecs that no table knows; the bit planes come on top
     MAX_SCORED_OCTETS = 256     # of one payload
     TABLES_REJECTED = 0xFF      # Judge.next_table: no table is left; the candidates' room counts bit positions
-    POSITION_OCTETS = 4
-    POSITION_BITS = 26          # of the first octets of a payload
+    POSITION_OCTETS = 6         # of a payload's first
+    POSITION_BITS = 8 * POSITION_OCTETS
 
     CLEAR_BITS = 40             # evidence for "clear": at most 2^-40 under encryption
     REJECT_BITS = 20            # evidence against a codec
@@ -19,11 +19,12 @@ cdef enum:
     MIN_SCORED = 8              # packets behind "encrypted" when nothing but the payload speaks for it
     MIN_FRAMES = 4              # of which this many began a frame …
     MIN_UNFRAMED = 24           # … or so many packets
-    # Behind "encrypted" where the payload type says nothing of the codec: one that no table knows shows itself by then.
-    INFER_SCORED = 180          # packets …
-    INFER_OCTETS = 1000         # … octets that no MKI could cover …
-    INFER_FRAMES = 8            # … and packets that began a frame
-    INFER_AGAIN = 50            # packets when the tables are asked a second time, of other sounds perhaps
+    # Behind "encrypted" where the payload type says nothing of the codec: packets after every table was rejected, at
+    # which the bits of each position are held against even ones. One that no table knows shows itself there.
+    FIRST_LOOK = 24
+    LAST_LOOK = 192
+    LOOK_OCTETS = 96            # octets that no MKI could cover, at least, behind such a look …
+    LOOK_POSITIONS = 16         # … at so many positions
 
     TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
     TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
@@ -64,11 +65,14 @@ cdef struct Candidate:
     int16_t s                   # evidence for the codec, with restarts
     int16_t r                   # the same without: how well the codec fits in all
     uint8_t table
+    uint8_t again               # it was rejected before, in the first round
 
 
 cdef struct Positions:
-    uint16_t ones[POSITION_BITS]
-    uint16_t seen[POSITION_OCTETS]
+    uint8_t ones[POSITION_BITS]
+    uint8_t seen[POSITION_OCTETS]
+    uint8_t packets             # that began a frame
+    uint8_t even                # at the last look the bits were as even as ciphertext's
 
 
 cdef union Room:
@@ -88,7 +92,7 @@ cdef struct Judge:
     int16_t best                # evidence for "clear" after weights, 1/32 bit
     uint8_t previous[4]
     uint8_t candidates
-    uint8_t next_table          # dynamic types: the next table to try
+    uint8_t next_table          # dynamic types: the next table to try; from TableSet.count on in a later round
     uint8_t frames
     uint8_t best_codec          # table of the best codec expert, 0xFF when a generic one leads
     uint16_t epoch              # how often the test began anew; later epochs weigh less
@@ -107,5 +111,5 @@ cdef int glance(const Table* table, const uint8_t* payload, uint32_t captured, u
 cdef bint judge_clear(const Judge* judge) noexcept nogil
 cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
 cdef bint judge_uniform(const Judge* judge) noexcept nogil
-cdef bint judge_infers(const Judge* judge, bint again) noexcept nogil
+cdef bint judge_infers(const Judge* judge) noexcept nogil
 cdef void judge_restart(Judge* judge, bint new_claim) noexcept nogil

@@ -31,7 +31,7 @@ cdef enum:
     GENERIC_PRIOR = 5 * UNIT    # GENERICS + 3 experts of 2^-5 each stay below one half; the codec tables have the other
     START_PRIOR = UNIT          # half of the weight starts with the stream, the rest at restarts
     PLANE_PRIOR = 3 * UNIT      # eight planes share one expert's weight
-    POSITION_PRIOR = 5 * UNIT   # and so do the bit positions
+    POSITION_PRIOR = 6 * UNIT   # and so do the bit positions
 
     # log2 of 128 and of 127/255, floored: a constant octet with probability one half
     HIT = 7 * UNIT
@@ -119,6 +119,10 @@ cdef inline int32_t least_over_mki(const int32_t* prefix, int scored, int length
 cdef inline void sum_up(const Table* t, const int32_t* prefix, int scored, int length, int own, bint whole,
                         Score* score) noexcept nogil:
     score.least = (prefix[scored] if whole else least_over_mki(prefix, scored, length)) << t.shift
+    # On a dynamic type there is at least one frame of the codec, if it is that. On a static one all may be a descriptor
+    # of silence, shorter than a frame, and a NULL cipher's tag.
+    if t.payload_type < 0:
+        own = max(own, t.min_octets)
     score.own = prefix[min(own, scored)] << t.shift
 
 
@@ -194,6 +198,11 @@ cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
     return t.frame_octets == 0 or length % t.frame_octets <= MAX_FRAME_TAIL
 
 
+cdef inline bint could_send(const Table* t, uint32_t length) noexcept nogil:
+    # Beside what the table is for, something shorter: what silence is described with, of which it says nothing.
+    return length < t.min_octets or fits(t, length)
+
+
 cdef inline uint32_t dyadic(const Judge* j) noexcept nogil:
     # Which of the start times 1, 2, 4, … was the last, counted from 1; 0 before the first packet.
     cdef uint32_t i = 0
@@ -207,9 +216,10 @@ cdef inline int32_t start_evidence(uint32_t start) noexcept nogil:
     return share[start] + START_PRIOR if start else 0
 
 
-cdef void add_candidate(Judge* j, uint8_t table, int32_t evidence) noexcept nogil:
+cdef void add_candidate(Judge* j, uint8_t table, int32_t evidence, bint again) noexcept nogil:
     cdef Candidate* c = &j.room.candidate[j.candidates]
     c.table = table
+    c.again = again
     c.s = <int16_t>evidence
     c.r = 0
     j.candidates += 1
@@ -223,30 +233,44 @@ cdef bint is_candidate(const Judge* j, uint8_t table) noexcept nogil:
     return False
 
 
+cdef inline uint8_t turn(const Judge* j, const TableSet* tables) noexcept nogil:
+    # The table that is next to be tried, 0xFF when all had their turn. Up to TableSet.count, Judge.next_table is the
+    # table of the first round; from there on it counts through a later round, which a restart begins.
+    if j.next_table < tables.count:
+        return j.next_table
+    if j.next_table == tables.count or j.next_table > 2 * tables.count - tables.first_dynamic:
+        return 0xFF
+    return <uint8_t>(j.next_table - tables.count - 1 + tables.first_dynamic)
+
+
 cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length) noexcept nogil:
     # By header alone, which the null does not constrain: the choice costs no validity. A dynamic type tries its tables
     # in turn, as places come free, and all of them again from each start time on.
     cdef int i
+    cdef uint8_t table
     cdef uint8_t first = tables.first_static[pt]
     if first != 0xFF:
         if j.candidates == 0:
             for i in range(min(tables.static_tables[pt], MAX_CANDIDATES)):
-                add_candidate(j, first + i, 0)
+                add_candidate(j, first + i, 0, False)
         return
     if pt < FIRST_DYNAMIC_TYPE or j.next_table == TABLES_REJECTED:
         return
     if j.next_table == 0:
         j.next_table = tables.first_dynamic
     i = 0
-    while i < j.candidates and j.next_table < tables.count:
-        if fits(&tables.table[j.room.candidate[i].table], length):
+    while i < j.candidates and turn(j, tables) != 0xFF:
+        if could_send(&tables.table[j.room.candidate[i].table], length):
             i += 1
         else:
             j.candidates -= 1
             j.room.candidate[i] = j.room.candidate[j.candidates]
-    while j.candidates < MAX_CANDIDATES and j.next_table < tables.count:
-        if fits(&tables.table[j.next_table], length) and not is_candidate(j, j.next_table):
-            add_candidate(j, j.next_table, start_evidence(dyadic(j)))
+    while j.candidates < MAX_CANDIDATES:
+        table = turn(j, tables)
+        if table == 0xFF:
+            break
+        if fits(&tables.table[table], length) and not is_candidate(j, table):
+            add_candidate(j, table, start_evidence(dyadic(j)), j.next_table > tables.count)
         j.next_table += 1
 
 
@@ -269,12 +293,40 @@ cdef void score_sticky(Judge* j, const uint8_t* p, int n, int free) noexcept nog
 
 cdef void count_positions(Positions* positions, const uint8_t* p, int octets) noexcept nogil:
     cdef int i
+    if positions.packets == 255:
+        return
+    positions.packets += 1
     for i in range(octets):
-        if positions.seen[i] < PLANE_LIMIT:
-            positions.seen[i] += 1
-    for i in range(min(8 * octets, POSITION_BITS)):
-        if positions.seen[i >> 3] < PLANE_LIMIT:
-            positions.ones[i] += (p[i >> 3] >> (7 - (i & 7))) & 1
+        positions.seen[i] += 1
+    for i in range(8 * octets):
+        positions.ones[i] += (p[i >> 3] >> (7 - (i & 7))) & 1
+    if FIRST_LOOK <= positions.packets <= LAST_LOOK and positions.packets % FIRST_LOOK == 0:
+        look(positions)
+
+
+cdef void look(Positions* positions) noexcept nogil:
+    """Hold the bits of all positions against even ones, at 24, 48, 96 and 192 packets: fewer looks are fewer chances.
+
+    Pearson's statistic, the sum of (2c - n)^2 / n over the positions, has under encryption as many degrees of freedom k
+    as there are positions, so mean k and variance 2k. Ciphertext passes a look with probability 0.92; what does not pass
+    waits for the next.
+    """
+    cdef int64_t sum = 0, beyond
+    cdef int32_t n, square, octets = 0, k = 0, i
+    n = positions.packets // FIRST_LOOK
+    if n & (n - 1):
+        return
+    for i in range(POSITION_BITS):
+        n = positions.seen[i >> 3]
+        if n < FIRST_LOOK // 2:
+            continue
+        square = 2 * <int32_t>positions.ones[i] - n
+        sum += square * square * UNIT // n
+        k += 1
+        octets += n
+    beyond = sum - k * UNIT
+    # at most 1.5 standard deviations: beyond^2 <= 1.5^2 * 2k
+    positions.even = k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT)
 
 
 cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whole, bint frame_start) noexcept nogil:
@@ -287,7 +339,7 @@ cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whol
     # Only how a frame begins is compared, where packets of one frame follow each other: what they continue is random.
     if frame_start or j.frames < 2:
         score_sticky(j, p, n, free)
-    if j.next_table == TABLES_REJECTED:
+    if frame_start and j.next_table == TABLES_REJECTED:
         count_positions(&j.room.positions, p, min(free, POSITION_OCTETS))
     if free > PLANE_OCTETS:
         free = PLANE_OCTETS
@@ -357,17 +409,17 @@ cdef void restart_evidence(Judge* j, const TableSet* tables) noexcept nogil:
     for n in range(GENERICS):
         if j.generic[n] < floor:
             j.generic[n] = floor
-    if j.next_table == tables.count:
-        j.next_table = tables.first_dynamic
+    if j.next_table and j.next_table != TABLES_REJECTED and turn(j, tables) == 0xFF:
+        j.next_table = <uint8_t>(tables.count + 1)
 
 
 cdef bint rejects_tables(const Judge* j, const TableSet* tables) noexcept nogil:
-    # Dynamic types: every table had its turn, and those that are left contradict the payload.
+    # Dynamic types: every table had its turn, and those that are left of the first round contradict the payload.
     cdef int i
-    if j.next_table != tables.count or j.scored < MIN_SCORED:
+    if j.next_table < tables.count or j.next_table == TABLES_REJECTED or j.scored < MIN_SCORED:
         return False
     for i in range(j.candidates):
-        if j.room.candidate[i].r > -REJECT_BITS * UNIT and (
+        if not j.room.candidate[i].again and j.room.candidate[i].r > -REJECT_BITS * UNIT and (
                 tables.table[j.room.candidate[i].table].flags & TABLE_VETO):
             return False
     return True
@@ -410,7 +462,7 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
             c.s = clamp(c.s + score.least)
             c.r = clamp(c.r + score.own)
             fit = max(fit, score.own)
-        if c.s < DROP and c.r < DROP and j.next_table < tables.count and j.next_table:
+        if c.s < DROP and c.r < DROP and j.next_table and turn(j, tables) != 0xFF:
             j.candidates -= 1
             c[0] = j.room.candidate[j.candidates]
             continue
@@ -480,17 +532,13 @@ cdef bint judge_uniform(const Judge* j) noexcept nogil:
             and generic_best(j) <= MAX_GENERIC_BITS * UNIT and j.best <= MAX_GENERIC_BITS * UNIT)
 
 
-cdef bint judge_infers(const Judge* j, bint again) noexcept nogil:
+cdef bint judge_infers(const Judge* j) noexcept nogil:
     """Is all that a dynamic type's payload showed enough to call it encrypted, with nothing else to go by?
 
-    Every table was rejected long ago; what a codec that no table knows would have shown by now, it did not show.
-    ``again``: it was so in an earlier epoch already.
+    Every table was rejected, and in the frames that began since then the bits were even at each position that no MKI
+    could cover.
     """
-    if j.next_table != TABLES_REJECTED:
-        return False
-    if again:
-        return j.scored >= INFER_AGAIN
-    return j.scored >= INFER_SCORED and j.plane_octets >= INFER_OCTETS and j.frames >= INFER_FRAMES
+    return j.next_table == TABLES_REJECTED and j.room.positions.even
 
 
 cdef void judge_restart(Judge* j, bint new_claim) noexcept nogil:

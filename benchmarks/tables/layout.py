@@ -153,9 +153,14 @@ def violations(tables: Sequence[Table]) -> list[str]:
 
 def pack(tables: Sequence[Table]) -> bytes:
     """Return the tables as one file."""
-    offset = _HEADER.size + _DESCRIPTOR.size * len(tables)
-    descriptors = []
+    begin = _HEADER.size + _DESCRIPTOR.size * len(tables)
+    entries, descriptors = b"", []
+    kept: dict[bytes, int] = {}  # a codec's tables for its static type and for dynamic ones are the same octets
     for table in tables:
+        own = table.entries.tobytes()
+        offset = kept.setdefault(own, begin + len(entries))
+        if offset == begin + len(entries):
+            entries += own
         descriptors.append(
             _DESCRIPTOR.pack(
                 table.name.encode().ljust(16, b"\0"),
@@ -176,8 +181,7 @@ def pack(tables: Sequence[Table]) -> bytes:
                 table.entries.size,
             ),
         )
-        offset += table.entries.size
-    body = b"".join(descriptors) + b"".join(table.entries.tobytes() for table in tables)
+    body = b"".join(descriptors) + entries
     return _HEADER.pack(MAGIC, VERSION, len(tables), _HEADER.size + len(body), zlib.crc32(body)) + body
 
 

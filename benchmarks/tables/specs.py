@@ -101,6 +101,8 @@ def _framed(
 ) -> tuple[Spec, ...]:
     """Return the tables of a codec of fixed frames: speech and music, other sounds, and what carries to any sound.
 
+    ``mode`` tells the names of several such sets of one codec apart.
+
     ``frames`` of a payload are scored, and ``most`` are expected in one.
     """
 
@@ -175,17 +177,30 @@ def _video(codec: str, *variants: str, payload_type: int = -1, cap: int = 64) ->
     return Spec(codec, payload_type, variants, context=4, min_octets=4, period_bits=cap, cap=cap, by_frame=True)
 
 
+def _gsm(payload_type: int, mode: str = "") -> tuple[Spec, ...]:
+    return _framed("gsm", payload_type, 33, "gsm-20", mode=mode)
+
+
+def _g723(payload_type: int, mode: str = "") -> tuple[Spec, ...]:
+    return _framed("g723", payload_type, 24, "g723-30", context=5, mode=mode)
+
+
+def _g729(payload_type: int, mode: str = "") -> tuple[Spec, ...]:
+    variants = ("g729-20", "g729-10", "g729-annexb")
+    return _framed("g729", payload_type, 10, *variants, context=8, frames=3, most=12, mode=mode, last="certain")
+
+
 STATIC: tuple[Spec, ...] = (
     *_sampled("pcmu", 0, "pcmu-20", signed=True),
     *_packed("g726-32", 4, "g726-32-20", 2, mode="pt2"),
-    *_framed("gsm", 3, 33, "gsm-20"),
-    *_framed("g723", 4, 24, "g723-30", context=5),
+    *_gsm(3),
+    *_g723(4),
     *_sampled("pcma", 8, "pcma-20", signed=True),
     *_sampled("g722", 9, "g722-20", signed=False),
     Spec("cn", 13, ("cn-10",), context=5, min_octets=5, max_octets=31, period_bits=88, cap=88),
     Spec("cn~worst", 13, ("cn-10",), context=5, min_octets=5, max_octets=31, period_bits=88, cap=88, aim="worst"),
     Spec("cn~level", 13, ("cn-0",), min_octets=1, max_octets=4, period_bits=8, cap=8, aim="worst"),
-    *_framed("g729", 18, 10, "g729-20", "g729-10", "g729-annexb", context=8, frames=3, most=12, last="certain"),
+    *_g729(18),
     Spec("g729~sid", 18, ("g729-annexb",), min_octets=2, max_octets=2, period_bits=16, cap=16),
     _video("jpeg", "jpeg-60", "jpeg-30", payload_type=26, cap=96),
 )
@@ -198,6 +213,11 @@ DYNAMIC: tuple[Spec, ...] = (
     _headed("opus~hybrid", *_OPUS_HYBRID, min_octets=3, cap=64),
     _headed("opus~celt", *_OPUS_CELT, min_octets=3, cap=64),
     _headed("opus~worst", *_OPUS_SILK, *_OPUS_HYBRID, *_OPUS_CELT, min_octets=3, cap=64, aim="worst"),
+    # These have static types, where all their tables are asked. On others one has to be contradicted: what holds of any
+    # sound, for their structure is none that a generic expert would see in time.
+    *_g729(-1, "dyn")[-1:],
+    *_gsm(-1, "dyn")[-1:],
+    *_g723(-1, "dyn")[-1:],
     Spec("event", -1, ("event-20",), frame_octets=4, min_octets=4, max_octets=24, period_bits=32, cap=32),
     _headed("amrwb", "amrwb-2385be", "amrwb-1265be", "amrwb-1265dtx", "amrwb-660be", min_octets=6, max_octets=140),
     _headed("amrwb~aligned", "amrwb-1265oa", "amrwb-660oa", min_octets=6, max_octets=140),

@@ -106,15 +106,20 @@ def test_ciphertext_without_tag_on_a_static_type_is_inferred(excess: int) -> Non
 
 
 @pytest.mark.parametrize("octets", [30, 90, 170, 1200])
-def test_ciphertext_on_a_dynamic_type_is_inferred_after_two_hundred_packets(octets: int) -> None:
-    for seed in range(10):
+def test_ciphertext_on_a_dynamic_type_is_inferred_at_one_of_four_looks(octets: int) -> None:
+    """They are 24, 48, 96 and 192 packets after the last table was rejected; nearly all pass the first or second."""
+    packets = []
+    for seed in range(20):
         outcome = observe(stream(ciphertext(600, octets, seed=seed), payload_type=DYNAMIC))
-        assert [(kind, packet >= 200) for kind, packet in outcome.verdicts] == [("encrypted", True)]
+        ((kind, packet),) = outcome.verdicts
+        packets.append(packet)
+        assert (kind, packet >= 32) == ("encrypted", True)
         assert (outcome.flow.grade, outcome.flow.basis) == ("inferred", ("no-codec-fits",))
+    assert sorted(packets)[len(packets) // 2] <= 60
 
 
 def test_ciphertext_on_a_dynamic_type_is_undetermined_before() -> None:
-    found = observe(stream(ciphertext(190, 90), payload_type=DYNAMIC)).stream
+    found = observe(stream(ciphertext(31, 90), payload_type=DYNAMIC)).stream
     assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
 
 
@@ -124,10 +129,26 @@ def test_random_octets_of_a_sample_length_stay_undetermined() -> None:
     assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
 
 
-def test_few_octets_a_packet_stay_undetermined() -> None:
+@pytest.mark.parametrize("octets", [12, 15, 19])
+def test_few_octets_a_packet_stay_undetermined(octets: int) -> None:
     """SRTP of comfort noise: with the tag and an MKI off, one octet is left."""
-    found = observe(stream(ciphertext(600, 15), payload_type=DYNAMIC)).stream
+    found = observe(stream(ciphertext(600, octets), payload_type=DYNAMIC)).stream
     assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
+
+
+def unknown_codec(packets: int, bias: float, octets: int = 40) -> list[bytes]:
+    """Frames whose fifth bit alone is not even, as an index of a rarely used codebook would be."""
+    source = random.Random(f"{bias}")
+    return [
+        bytes([octet & 0xF7 | (source.random() < bias) << 3]) + source.randbytes(octets - 1)
+        for octet in source.randbytes(packets)
+    ]
+
+
+@pytest.mark.parametrize("bias", [0.05, 0.1, 0.9, 0.95])
+def test_one_uneven_bit_in_each_frame_keeps_a_stream_from_being_called_encrypted(bias: float) -> None:
+    outcome = observe(stream(unknown_codec(600, bias), payload_type=DYNAMIC))
+    assert not [verdict for verdict in outcome.verdicts if verdict[0] == "encrypted"]
 
 
 def test_tag_of_one_payload_type_is_not_taken_for_one_of_another() -> None:
