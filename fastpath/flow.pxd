@@ -107,7 +107,9 @@ cdef struct Stream:
     uint16_t codec
     uint8_t grade
     uint8_t has_resync
-    uint32_t octets             # of the last payload, where no law says how many it must have
+    uint16_t octets             # of the last payload, where no law says how many it must have
+    uint8_t first_octet         # of the last payload of an encrypted stream …
+    uint8_t repeats             # … and how often in a row it was the one before
     # third and fourth line
     Judge judge
 

@@ -21,8 +21,8 @@ from fastpath.names cimport (
 from fastpath.octets cimport be32
 from fastpath.rtp cimport (
     CRYPTEX_ONE_BYTE, CRYPTEX_TWO_BYTE, MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER,
-    RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets, is_sample_length,
-    is_tag_length, rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
+    RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets,
+    is_tag_length, may_be_noise, rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
     CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_infers, judge_packet, judge_rejects,
@@ -32,12 +32,14 @@ from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
 
 cdef enum:
     OTHER_TYPE_RUN = 8          # packets of a new payload type before the stream is taken to have changed to it
-    WATCH_SHIFT = 4             # one of 16 packets of a settled stream is looked at
+    WATCH_SHIFT = 4             # one of 16 packets of a settled stream is looked at …
     WATCH_MASK = (1 << WATCH_SHIFT) - 1
+    SELDOM_MASK = 63            # … one of 64 where that takes the full test
     SUSPICIOUS_BITS = 8
     MAX_DOUBTS = 3              # looks in a row that speak against "clear" …
     MAX_RISES = 2               # … and against "encrypted", before the full test is back
     RISING_BITS = 2
+    MAX_REPEATS = 3             # equal first octets in a row: of ciphertext in one of 2^24 packets
     CONSTANT_RUN = 8            # packets of one length before a change of it is a sign
     LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
@@ -189,8 +191,8 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
 
 
 cdef inline bint is_inferred(const Stream* s) noexcept nogil:
-    # White noise in a codec of plain samples is as even as ciphertext.
-    return judge_infers(&s.judge) and not is_sample_length(s.octets, s.step, s.clock)
+    # White noise may have begun in clear media, but not just when its payloads grew by a tag.
+    return judge_infers(&s.judge) and (is_tag_length(s.excess) or not may_be_noise(s.octets, s.step, s.clock))
 
 
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
@@ -266,6 +268,8 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
         if score >= SUSPICIOUS_BITS * UNIT:
             doubt(s)
         return
+    elif s.protection == PROTECTION_ENCRYPTED and s.packets & SELDOM_MASK:
+        return
     else:
         score = judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
         if s.protection == PROTECTION_CLEAR:
@@ -286,16 +290,17 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
 
 cdef inline void follow_constant(Stream* s, uint32_t length) noexcept nogil:
     # No law is known, but a constant length that grows or shrinks by a tag's is a stream that changes its protection.
-    # An excess that a law showed earlier says nothing here, where it could pass for a tag.
-    s.excess = 0
-    if length == s.octets:
+    cdef int32_t grown = <int32_t>length - s.octets
+    if grown == 0:
         if s.excess_run < 255:
             s.excess_run += 1
         return
-    if (s.flags & STREAM_SETTLED and s.excess_run >= CONSTANT_RUN
-            and (is_tag_length(<int32_t>(s.octets - length)) or is_tag_length(<int32_t>(length - s.octets)))):
+    s.excess = 0
+    if s.flags & STREAM_SETTLED and s.excess_run >= CONSTANT_RUN and (is_tag_length(grown) or is_tag_length(-grown)):
+        if s.protection == PROTECTION_CLEAR and grown > 0:
+            s.excess = <int16_t>grown
         doubt(s)
-    s.octets = length
+    s.octets = <uint16_t>length
     s.excess_run = 1
 
 
@@ -322,6 +327,15 @@ cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) n
             doubt(s)
         s.excess = <int16_t>excess
         s.excess_run = 1
+
+
+cdef inline void follow_first_octet(Stream* s, uint8_t octet) noexcept nogil:
+    # Most codecs without a law of length begin their frames alike: the soonest sign that ciphertext has ended.
+    s.repeats = s.repeats + 1 if octet == s.first_octet else 0
+    s.first_octet = octet
+    if s.repeats >= MAX_REPEATS:
+        s.repeats = 0
+        doubt(s)
 
 
 cdef inline void follow_jitter(Stream* s, uint32_t timestamp, uint64_t ts_ns, bint follows) noexcept nogil:
@@ -372,15 +386,19 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         s.payload_type = h.payload_type
         s.clock = static_clock(h.payload_type)
         s.flags &= ~STREAM_SETTLED
+        s.excess = 0                # a tag that one type's law showed says nothing of another
         s.excess_run = 0
         judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
     s.other_run = 0
     if s.flags & STREAM_VALID or s.steps:
         follow_length(s, h, length)
-    if s.flags & STREAM_SETTLED and s.packets & WATCH_MASK:
-        return
     captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
     payload = d.payload + h.octets
+    if s.flags & STREAM_SETTLED:
+        if s.protection == PROTECTION_ENCRYPTED and captured and new_frame:
+            follow_first_octet(s, payload[0])
+        if s.packets & WATCH_MASK:
+            return
     if s.flags & STREAM_SETTLED:
         watch(c, f, s, payload, captured, length, new_frame, d.ts_ns)
         return

@@ -149,17 +149,32 @@ cdef inline int32_t frame_octets(uint8_t payload_type, uint32_t step) noexcept n
     return -1
 
 
-cdef inline bint is_sample_length(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:
-    """Are these the octets of ``step`` samples of a few bits each, with nothing behind them?
-
-    White noise in such a codec is as random as ciphertext: only the length tells them apart. ``clock`` in Hz, 0 when it
-    is not known: fewer than eight bits a sample has G.726 alone, at 8000 Hz (RFC 3551 section 4.5.4).
-    """
+cdef inline uint32_t sample_bits(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:
+    # Bits a sample when these are the octets of ``step`` samples of one of the usual sizes, else 0.
     cdef uint32_t bits = octets * 8
     if step == 0 or bits % step:
-        return False
+        return 0
     bits //= step
-    return (2 <= bits <= 5 and (clock == 8000 or clock == 0)) or bits == 8 or bits == 16 or bits == 24 or bits == 32
+    # Fewer than eight has G.726 alone, at 8000 Hz (RFC 3551 section 4.5.4).
+    if 2 <= bits <= 5:
+        return bits if clock == 8000 or clock == 0 else 0
+    return bits if bits == 8 or bits == 16 or bits == 24 or bits == 32 else 0
+
+
+cdef inline bint is_even_noise(uint32_t octets, uint32_t tag, uint32_t step, uint32_t clock) noexcept nogil:
+    cdef uint32_t bits = sample_bits(octets - tag, step, clock) if octets > tag else 0
+    return bits == 2 or bits >= 16
+
+
+cdef inline bint may_be_noise(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:
+    """Can a payload that looks random be samples of white noise in clear?
+
+    They are as random as ciphertext: only the length tells them apart. ``clock`` in Hz, 0 when it is not known. Where a
+    sample's bits are even at any loudness, or at the greatest (G.726 at 16 kbit/s, linear samples), a NULL cipher's tag
+    may follow.
+    """
+    return (sample_bits(octets, step, clock) != 0 or is_even_noise(octets, 4, step, clock)
+            or is_even_noise(octets, 10, step, clock) or is_even_noise(octets, 16, step, clock))
 
 
 cdef inline uint32_t static_clock(uint8_t payload_type) noexcept nogil:

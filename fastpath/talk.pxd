@@ -7,12 +7,13 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastpath.core cimport Core, begin_event, set_app
+from fastpath.crc32c cimport crc32c
 from fastpath.events cimport EVENT_HELLO, EVENT_SIP, EventHead, EventHello, ring_commit
 from fastpath.flow cimport (
     FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
 )
 from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_TLS, APP_TURN, APP_ZRTP
-from fastpath.octets cimport be16, be32
+from fastpath.octets cimport be16, be32, raw32
 from fastpath.sip cimport (
     SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, sip_frame, sip_pack, sip_probe, sip_resync, sip_scan,
 )
@@ -32,6 +33,7 @@ cdef enum:
 
     STUN_COOKIE = 0x2112A442
     ZRTP_COOKIE = 0x5A525450
+    ZRTP_LEAST = 28             # octets of a message without content
 
     DTLS_1_3 = 0xFEFC
     SRTP_NULL_80 = 5            # SRTP_NULL_HMAC_SHA1_80 (RFC 5764 section 4.1.2)
@@ -107,8 +109,12 @@ cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
 
 
 cdef inline void zrtp_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
-    # RFC 6189 section 5.1: cookie at 4, then the SSRC, the preamble 0x505A, a length and the message type.
-    if d.payload_len < 28 or be32(d.payload + 4) != ZRTP_COOKIE or be16(d.payload + 12) != 0x505A:
+    # RFC 6189 section 5: cookie at 4, then the SSRC, the preamble 0x505A, the message's length in words and its type; a
+    # CRC ends the packet. One that is damaged, or only looks like this, says nothing.
+    cdef uint32_t n = d.payload_len
+    if (n < ZRTP_LEAST or n != d.payload_wire or be32(d.payload + 4) != ZRTP_COOKIE
+            or be16(d.payload + 12) != 0x505A or 16 + 4 * <uint32_t>be16(d.payload + 14) != n
+            or raw32(d.payload + n - 4) != crc32c(d.payload, n - 4)):
         return
     f.flags |= FLOW_ZRTP_SEEN
     set_app(c, f, APP_ZRTP, d.ts_ns)

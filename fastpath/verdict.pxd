@@ -14,7 +14,8 @@ cdef enum:
     POSITION_BITS = 8 * POSITION_OCTETS
 
     CLEAR_BITS = 40             # evidence for "clear": at most 2^-40 under encryption
-    REJECT_BITS = 20            # evidence against a codec
+    REJECT_BITS = 20            # evidence against a codec …
+    CERTAIN_LEAST = 9 * UNIT // 2   # … against what every frame of it has: two exceptions of four bits each
     MAX_GENERIC_BITS = 8        # a stream with more structure than this is not called ciphertext
     MIN_SCORED = 8              # packets behind "encrypted" when nothing but the payload speaks for it
     MIN_FRAMES = 4              # of which this many began a frame …
@@ -23,11 +24,13 @@ cdef enum:
     # which the bits of each position are held against even ones. One that no table knows shows itself there.
     FIRST_LOOK = 24
     LAST_LOOK = 192
+    LAST_FRAMES = 8             # that began since then, at the last look; at the others there must be FIRST_LOOK
     LOOK_OCTETS = 96            # octets that no MKI could cover, at least, behind such a look …
-    LOOK_POSITIONS = 16         # … at so many positions
+    LOOK_POSITIONS = 32         # … at so many positions
 
     TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
     TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
+    TABLE_CERTAIN = 4           # what it predicts every frame has: its rejection is the codec's
 
     CODEC_UNKNOWN = 0xFFFF
 
@@ -71,7 +74,9 @@ cdef struct Candidate:
 cdef struct Positions:
     uint8_t ones[POSITION_BITS]
     uint8_t seen[POSITION_OCTETS]
-    uint8_t packets             # that began a frame
+    uint8_t packets
+    uint8_t frames              # of these, those that began one: only their bits are counted
+    uint8_t covered             # octets at the end of the first six that an MKI could cover
     uint8_t even                # at the last look the bits were as even as ciphertext's
 
 

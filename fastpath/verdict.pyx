@@ -47,7 +47,7 @@ cdef enum:
     GLANCE_OCTETS = 32
     PLANE_LIMIT = 60000     # the counters stop before they wrap
     FIRST_DYNAMIC_TYPE = 35     # unassigned types are used like dynamic ones (RFC 3551 section 6, RFC 5761 section 4)
-    DROP = -24 * UNIT
+    DROP = -REJECT_BITS * UNIT
     LOWEST = -32000
 
 
@@ -166,30 +166,34 @@ cdef void score_octets(const Table* t, const uint8_t* p, int n, int length, int 
 
 cdef void score_bits(const Table* t, const uint8_t* p, int n, int length, int own, bint whole, bint frame_start,
                      Score* score) noexcept nogil:
+    # Eight bits at a time: periods and caps are whole octets. A bit and those before it are its index.
     cdef int32_t prefix[MAX_SCORED_OCTETS + 1]
     cdef int32_t total = 0
-    cdef uint32_t context = 0, mask = (1 << t.context) - 1, bit, octet
-    cdef int bits = 8 * n, i, position = 0, k = t.context
-    cdef const int8_t* entries = t.entries
+    cdef uint32_t window = 0, mask = (2 << t.context) - 1, stride = 2 << t.context
+    cdef int octets = n, i
+    cdef const int8_t* begin = t.entries
+    cdef const int8_t* at
+    cdef const int8_t* end
     if t.flags & TABLE_BY_FRAME and frame_start:
-        entries += t.states << 1
+        begin += t.states << 1
+    at = begin
+    end = begin + t.period_bits * stride
     if t.frame_octets and n >= t.frame_octets:
-        bits = n // t.frame_octets * t.frame_octets * 8     # whole frames; what is behind may be a tag
-    if bits > t.cap:
-        bits = t.cap
+        octets = n // t.frame_octets * t.frame_octets       # whole frames; what is behind may be a tag
+    if octets > t.cap >> 3:
+        octets = t.cap >> 3
     prefix[0] = 0
-    for i in range(bits):
-        bit = (p[i >> 3] >> (7 - (i & 7))) & 1
-        total += entries[((<uint32_t>position << k | context) << 1) | bit]
-        context = ((context << 1) | bit) & mask
-        position += 1
-        if position == t.period_bits:
-            position = 0
-        if i & 7 == 7:
-            prefix[(i >> 3) + 1] = total
-    octet = (bits + 7) >> 3
-    prefix[octet] = total
-    sum_up(t, prefix, octet, length, own, whole, score)
+    for i in range(octets):
+        window = window << 8 | p[i]
+        total += (at[window >> 7 & mask] + at[stride + (window >> 6 & mask)]
+                  + at[2 * stride + (window >> 5 & mask)] + at[3 * stride + (window >> 4 & mask)]
+                  + at[4 * stride + (window >> 3 & mask)] + at[5 * stride + (window >> 2 & mask)]
+                  + at[6 * stride + (window >> 1 & mask)] + at[7 * stride + (window & mask)])
+        prefix[i + 1] = total
+        at += 8 * stride
+        if at == end:
+            at = begin
+    sum_up(t, prefix, octets, length, own, whole, score)
 
 
 cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
@@ -243,6 +247,43 @@ cdef inline uint8_t turn(const Judge* j, const TableSet* tables) noexcept nogil:
     return <uint8_t>(j.next_table - tables.count - 1 + tables.first_dynamic)
 
 
+cdef void score_table(const Table* t, const uint8_t* p, int n, int length, int own, bint whole, bint frame_start,
+                      Score* score) noexcept nogil:
+    if t.kind == 0:
+        score_octets(t, p, n, length, own, whole, score)
+    else:
+        score_bits(t, p, n, length, own, whole, frame_start, score)
+
+
+cdef void choose_best(Judge* j, const TableSet* tables, const uint8_t* p, int n, int length, int own, bint whole,
+                      bint frame_start) noexcept nogil:
+    # Dynamic types: the tables that fit the first packet best. Leaving experts of a mixture out lowers it, so a choice
+    # by content is as valid as the mixture of all.
+    cdef int32_t[MAX_CANDIDATES] value
+    cdef int32_t worth
+    cdef Score score
+    cdef int table, i
+    for table in range(tables.first_dynamic, tables.count):
+        if not fits(&tables.table[table], length):
+            continue
+        score_table(&tables.table[table], p, n, length, own, whole, frame_start, &score)
+        worth = score.least - tables.table[table].prior
+        i = j.candidates
+        if i == MAX_CANDIDATES:
+            i -= 1
+            if worth <= value[i]:
+                continue
+        else:
+            j.candidates += 1
+        while i and worth > value[i - 1]:
+            value[i] = value[i - 1]
+            j.room.candidate[i] = j.room.candidate[i - 1]
+            i -= 1
+        value[i] = worth
+        memset(&j.room.candidate[i], 0, sizeof(Candidate))
+        j.room.candidate[i].table = <uint8_t>table
+
+
 cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length) noexcept nogil:
     # By header alone, which the null does not constrain: the choice costs no validity. A dynamic type tries its tables
     # in turn, as places come free, and all of them again from each start time on.
@@ -291,15 +332,20 @@ cdef void score_sticky(Judge* j, const uint8_t* p, int n, int free) noexcept nog
     memcpy(j.previous, p, min(n, 4))
 
 
-cdef void count_positions(Positions* positions, const uint8_t* p, int octets) noexcept nogil:
+cdef void count_positions(Positions* positions, const uint8_t* p, int octets, int free, bint frame_start) noexcept nogil:
+    # What continues a frame is even in video in clear. An MKI in a short payload would look like structure: that keeps a
+    # stream from being called encrypted, which is safe, but must not count for "clear".
     cdef int i
+    positions.covered = <uint8_t>max(<int>positions.covered, POSITION_OCTETS - free)
     if positions.packets == 255:
         return
     positions.packets += 1
-    for i in range(octets):
-        positions.seen[i] += 1
-    for i in range(8 * octets):
-        positions.ones[i] += (p[i >> 3] >> (7 - (i & 7))) & 1
+    if frame_start:
+        positions.frames += 1
+        for i in range(octets):
+            positions.seen[i] += 1
+        for i in range(8 * octets):
+            positions.ones[i] += (p[i >> 3] >> (7 - (i & 7))) & 1
     if FIRST_LOOK <= positions.packets <= LAST_LOOK and positions.packets % FIRST_LOOK == 0:
         look(positions)
 
@@ -314,11 +360,11 @@ cdef void look(Positions* positions) noexcept nogil:
     cdef int64_t sum = 0, beyond
     cdef int32_t n, square, octets = 0, k = 0, i
     n = positions.packets // FIRST_LOOK
-    if n & (n - 1):
+    if n & (n - 1) or positions.frames < (LAST_FRAMES if positions.packets == LAST_LOOK else FIRST_LOOK):
         return
     for i in range(POSITION_BITS):
         n = positions.seen[i >> 3]
-        if n < FIRST_LOOK // 2:
+        if n < LAST_FRAMES:
             continue
         square = 2 * <int32_t>positions.ones[i] - n
         sum += square * square * UNIT // n
@@ -339,8 +385,8 @@ cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whol
     # Only how a frame begins is compared, where packets of one frame follow each other: what they continue is random.
     if frame_start or j.frames < 2:
         score_sticky(j, p, n, free)
-    if frame_start and j.next_table == TABLES_REJECTED:
-        count_positions(&j.room.positions, p, min(free, POSITION_OCTETS))
+    if j.next_table == TABLES_REJECTED:
+        count_positions(&j.room.positions, p, min(n, POSITION_OCTETS), free, frame_start)
     if free > PLANE_OCTETS:
         free = PLANE_OCTETS
     for i in range(free):
@@ -383,7 +429,7 @@ cdef int32_t plane_bias(const uint16_t* counts, uint16_t total) noexcept nogil:
 cdef int32_t position_bias(const Positions* positions) noexcept nogil:
     cdef int32_t most = LOWEST
     cdef int i
-    for i in range(POSITION_BITS):
+    for i in range(8 * (POSITION_OCTETS - positions.covered)):
         most = max(most, bias(positions.ones[i], positions.seen[i >> 3]))
     return most - POSITION_PRIOR
 
@@ -415,12 +461,16 @@ cdef void restart_evidence(Judge* j, const TableSet* tables) noexcept nogil:
 
 cdef bint rejects_tables(const Judge* j, const TableSet* tables) noexcept nogil:
     # Dynamic types: every table had its turn, and those that are left of the first round contradict the payload.
-    cdef int i
+    cdef int i, least
+    cdef uint8_t flags
+    cdef const Candidate* c
     if j.next_table < tables.count or j.next_table == TABLES_REJECTED or j.scored < MIN_SCORED:
         return False
     for i in range(j.candidates):
-        if not j.room.candidate[i].again and j.room.candidate[i].r > -REJECT_BITS * UNIT and (
-                tables.table[j.room.candidate[i].table].flags & TABLE_VETO):
+        c = &j.room.candidate[i]
+        flags = tables.table[c.table].flags
+        least = -CERTAIN_LEAST if flags & TABLE_CERTAIN else -REJECT_BITS * UNIT
+        if not c.again and flags & TABLE_VETO and c.r > least:
             return False
     return True
 
@@ -449,16 +499,15 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
         return fit
     if j.scored == 0:
         j.best_codec = 0xFF
+    if j.scored == 0 and payload_type >= FIRST_DYNAMIC_TYPE and tables.first_static[payload_type] == 0xFF:
+        choose_best(j, tables, payload, n, length, own, whole, frame_start)
     choose_candidates(j, tables, payload_type, length)
     i = 0
     while i < j.candidates:
         c = &j.room.candidate[i]
         t = &tables.table[c.table]
         if fits(t, length):
-            if t.kind == 0:
-                score_octets(t, payload, n, length, own, whole, &score)
-            else:
-                score_bits(t, payload, n, length, own, whole, frame_start, &score)
+            score_table(t, payload, n, length, own, whole, frame_start, &score)
             c.s = clamp(c.s + score.least)
             c.r = clamp(c.r + score.own)
             fit = max(fit, score.own)
@@ -500,10 +549,7 @@ cdef int glance(const Table* t, const uint8_t* payload, uint32_t captured, uint3
     cdef Score score
     if not fits(t, length) or n == 0:
         return 0
-    if t.kind == 0:
-        score_octets(t, payload, min(n, GLANCE_OCTETS), length, own, True, &score)
-    else:
-        score_bits(t, payload, n, length, own, True, frame_start, &score)
+    score_table(t, payload, min(n, GLANCE_OCTETS) if t.kind == 0 else n, length, own, True, frame_start, &score)
     return score.own
 
 
@@ -515,14 +561,19 @@ cdef bint judge_clear(const Judge* j) noexcept nogil:
 cdef bint judge_rejects(const Judge* j, const TableSet* tables) noexcept nogil:
     """Does every codec that the payload type can mean contradict the payload?"""
     cdef int i, asked = 0
+    cdef bint contradicted = True
+    cdef const Candidate* c
     if j.next_table:
         return j.next_table == TABLES_REJECTED
     for i in range(j.candidates):
-        if tables.table[j.room.candidate[i].table].flags & TABLE_VETO:
+        c = &j.room.candidate[i]
+        if tables.table[c.table].flags & TABLE_CERTAIN and c.r <= -CERTAIN_LEAST:
+            return True
+        if tables.table[c.table].flags & TABLE_VETO:
             asked += 1
-            if j.room.candidate[i].r > -REJECT_BITS * UNIT:
-                return False
-    return asked > 0
+            if c.r > -REJECT_BITS * UNIT:
+                contradicted = False
+    return asked > 0 and contradicted
 
 
 cdef bint judge_uniform(const Judge* j) noexcept nogil:
@@ -587,7 +638,7 @@ cdef class Tables:
                 if cap > MAX_SCORED_OCTETS:
                     raise ValueError(f"codec tables: {codec}: scores too many octets")
             else:
-                if kind != 1 or context > 8 or period == 0 or cap > 8 * MAX_SCORED_OCTETS:
+                if kind != 1 or context > 8 or period == 0 or (period | cap) & 7 or cap > 8 * MAX_SCORED_OCTETS:
                     raise ValueError(f"codec tables: {codec}: unknown kind")
                 states = (<uint64_t>period << context) * 2
             if size != states * (2 if flags & TABLE_BY_FRAME else 1) or offset + size > len(blob) or unit > 5:

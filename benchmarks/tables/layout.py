@@ -30,7 +30,7 @@ DRIFT_UNIT: Final = 32  # the drift of a descriptor counts 1/32 bit
 MAX_TAIL_OCTETS: Final = 20
 _HEADER = struct.Struct("<4sHHII")
 _DESCRIPTOR = struct.Struct("<16s4BhHHHHHBBhII4x")
-_VETO, _BY_FRAME = 1, 2
+_VETO, _BY_FRAME, _CERTAIN = 1, 2, 4
 _SCALE = 40  # likelihood ratios are compared as integers, rounded up, in units of 2**-40
 
 
@@ -64,6 +64,7 @@ class Table:
         context: an OctetContext, or the number of previous bits.
         veto: whether its rejection may be demanded before a stream is called encrypted.
         by_frame: two tables, for packets whose timestamp is the previous packet's, then for the first of a frame.
+        certain: it predicts only what every frame of the codec has; its rejection is that of the codec.
         prior: weight 2**-prior in the mixture of all tables that apply to a payload type.
         frame_octets: a payload is whole frames and a tail of 0 to 20 octets; 0 for any length.
         min_octets, max_octets: the lengths it applies to.
@@ -77,6 +78,7 @@ class Table:
     context: int
     veto: bool
     by_frame: bool
+    certain: bool
     prior: int
     payload_type: int
     frame_octets: int
@@ -166,7 +168,7 @@ def pack(tables: Sequence[Table]) -> bytes:
                 table.name.encode().ljust(16, b"\0"),
                 table.kind,
                 table.context,
-                _VETO * table.veto | _BY_FRAME * table.by_frame,
+                _VETO * table.veto | _BY_FRAME * table.by_frame | _CERTAIN * table.certain,
                 table.prior,
                 table.payload_type,
                 table.frame_octets,
@@ -206,6 +208,7 @@ def unpack(data: bytes) -> list[Table]:
                 context,
                 bool(flags & _VETO),
                 bool(flags & _BY_FRAME),
+                bool(flags & _CERTAIN),
                 prior,
                 payload_type,
                 frame,

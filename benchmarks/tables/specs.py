@@ -142,7 +142,7 @@ def _packed(codec: str, bits: int, variant: str, payload_type: int = -1, mode: s
             context=8 if 8 % bits == 0 else 6,
             max_octets=400,
             period_bits=period,
-            cap=240,
+            cap=480,
             aim=aim,
             rare=True,
         )

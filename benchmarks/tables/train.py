@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     Counts = npt.NDArray[np.float64]
 
 STREAM_PACKETS = 800  # of one stream at most, so that no content outweighs the others
-UNIFORM = 0.02  # part of every distribution that is uniform
+UNIFORM = 0.02  # part of every distribution that is uniform …
+CERTAIN_UNIFORM = 0.001  # … of those that say what never has an exception
 LEAN_VISITS = 40.0  # what a shorter context is worth against a longer one
 ROUNDS = 160  # of the search for the least favourable contents
-CERTAIN_VISITS = 8  # of a context in one stream before that has a say
-CERTAIN_STREAMS = 8  # that a context must be met in
-CERTAIN_SHARE = 0.85  # one exception in the fewest visits is allowed for: (8 + 1) / (8 + 2)
+CERTAIN_VISITS = 64  # of a context, over all streams …
+CERTAIN_STREAMS = 8  # … of which so many must have met it
+CERTAIN_SHARE = 0.75  # of a position's visits that must be in such contexts: a law of the codec, no habit of its encoder
 MIN_VETO_DRIFT = -3 * DRIFT_UNIT // 2
 LEAST_TAG_OCTETS = 10
 
@@ -81,6 +82,7 @@ def blank(spec: Spec) -> Table:
         spec.context,
         False,
         spec.by_frame,
+        False,
         0,
         spec.payload_type,
         spec.frame_octets,
@@ -178,18 +180,16 @@ def certain(counts: Sequence[Counts]) -> Counts:
     """Return bit distributions that say only what no stream contradicts; elsewhere both bits are as likely.
 
     Counts have the shape (positions, contexts, 2). A context must be met in several streams, and its bit must be the
-    same in nearly all visits of each.
+    same in every single visit; and so it must be nearly everywhere at this position.
     """
     each = np.stack(counts)
-    visits = each.sum(axis=-1)
-    met = visits >= CERTAIN_VISITS
-    share = np.where(met[..., None], (each + 1) / (visits[..., None] + 2), 1.0).min(axis=0)
-    sure = (share > CERTAIN_SHARE) & (met.sum(axis=0) >= CERTAIN_STREAMS)[..., None]
-    found = np.full(share.shape, 0.5)
-    likely = np.where(sure, share, 0.0)
-    chosen = sure.any(axis=-1)
-    found[chosen] = np.where(sure, likely, 1 - likely.max(axis=-1, keepdims=True))[chosen]
-    return (1 - UNIFORM) * found + UNIFORM / 2
+    total = each.sum(axis=0)
+    visits = total.sum(axis=-1, keepdims=True)
+    met = (each.sum(axis=-1, keepdims=True) > 0).sum(axis=0)
+    sure = (total.min(axis=-1, keepdims=True) == 0) & (visits >= CERTAIN_VISITS) & (met >= CERTAIN_STREAMS)
+    sure &= (visits * sure).sum(axis=1, keepdims=True) > CERTAIN_SHARE * visits.sum(axis=1, keepdims=True)
+    found = np.where(sure, total / np.maximum(visits, 1), 0.5)
+    return np.asarray((1 - CERTAIN_UNIFORM) * found + CERTAIN_UNIFORM / 2)
 
 
 def train(spec: Spec) -> Table:
@@ -226,5 +226,5 @@ def weighted(specs: Sequence[Spec], tables: Sequence[Table]) -> list[Table]:
             prior = 8 if spec.rare else 6
         tagged = table.max_octets >= table.min_octets + LEAST_TAG_OCTETS
         veto = tagged and (table.drift <= MIN_VETO_DRIFT or spec.aim == "certain")
-        result.append(replace(table, prior=prior, veto=veto))
+        result.append(replace(table, prior=prior, veto=veto, certain=spec.aim == "certain"))
     return result

@@ -469,15 +469,37 @@ def test_channel_data_after_stun_is_turn() -> None:
     assert observe(datagrams(channel)).flow.app == "other"
 
 
+def crc32c(octets: bytes) -> int:
+    """CRC-32C, bit by bit (RFC 9260 appendix A)."""
+    crc = 0xFFFFFFFF
+    for octet in octets:
+        crc ^= octet
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+    return crc ^ 0xFFFFFFFF
+
+
+def test_crc32c_of_the_test_is_that_of_the_standard() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+
+
 def zrtp(kind: bytes, octets: int = 40) -> bytes:
     """A ZRTP packet (RFC 6189 section 5.1)."""
     head = struct.pack(">BBHII", 0x10, 0, 1, 0x5A525450, SSRC)
-    return head + struct.pack(">HH", 0x505A, 3 + octets // 4) + kind.ljust(8) + bytes(octets) + bytes(4)
+    message = struct.pack(">HH", 0x505A, 3 + octets // 4) + kind.ljust(8) + bytes(octets)
+    return head + message + struct.pack("<I", crc32c(head + message))
 
 
 def test_zrtp_without_media_is_undetermined() -> None:
     flow = observe(datagrams(zrtp(b"Hello"), zrtp(b"HelloACK", 0))).flow
     assert (flow.app, flow.protection, flow.key_exchange) == ("zrtp", "undetermined", "")
+
+
+def test_zrtp_with_a_wrong_checksum_is_nothing() -> None:
+    packet = zrtp(b"Conf2ACK", 0)
+    for damaged in (packet[:-1] + bytes([packet[-1] ^ 1]), packet[:20] + b"x" + packet[21:], packet + bytes(4)):
+        flow = observe(datagrams(damaged) + stream(ciphertext(50, 170), start_ns=T0 + SECOND)).flow
+        assert (flow.basis, flow.key_exchange) == (("tag-length", "no-codec-fits"), "")
 
 
 def test_zrtp_that_is_confirmed_proves_media_that_looks_uniform() -> None:
