@@ -25,7 +25,7 @@ from fastpath.rtp cimport (
     is_tag_length, may_be_noise, rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_infers, judge_packet, judge_rejects,
+    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_codec, judge_infers, judge_packet, judge_rejects,
     judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
@@ -163,8 +163,7 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
     s.doubts = 0
     if protection == PROTECTION_CLEAR:
         s.bits = max(s.bits, <int32_t>s.judge.best) if before == protection else s.judge.best
-        if s.judge.best_codec != 0xFF:
-            s.codec = s.judge.best_codec
+        s.codec = judge_codec(&s.judge, s.codec)
     else:
         s.bits = 0
     s.grade = grade

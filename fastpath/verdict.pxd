@@ -13,6 +13,7 @@ cdef enum:
     POSITION_OCTETS = 6         # of a payload's first
     POSITION_BITS = 8 * POSITION_OCTETS
 
+    NAMING_BITS = 20            # evidence that names the codec where a generic expert has more
     CLEAR_BITS = 40             # evidence for "clear": at most 2^-40 under encryption
     REJECT_BITS = 20            # evidence against a codec …
     CERTAIN_LEAST = 9 * UNIT // 2   # … against what every frame of it has: two exceptions of four bits each
@@ -114,6 +115,7 @@ cdef int32_t judge_packet(Judge* judge, const TableSet* tables, const uint8_t* p
 cdef int glance(const Table* table, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
                 int tail) noexcept nogil
 cdef bint judge_clear(const Judge* judge) noexcept nogil
+cdef uint16_t judge_codec(const Judge* judge, uint16_t known) noexcept nogil
 cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
 cdef bint judge_uniform(const Judge* judge) noexcept nogil
 cdef bint judge_infers(const Judge* judge) noexcept nogil

@@ -52,20 +52,15 @@ cdef enum:
 
 
 cdef int32_t half_log2[65536]   # 0.5 * log2(n) rounded up, 1/32 bit
-cdef uint64_t spread[256]       # the eight bits of an octet in eight octets
 cdef int32_t share[256]         # log2 of 1/((i+1)(i+2)) rounded down: these weights sum to one over all i
 
 
 cdef void fill_constants():
-    cdef int i, b
+    cdef int i
     for i in range(256):
         share[i] = -<int32_t>ceil(UNIT * log2((i + 1.0) * (i + 2.0)))
     for i in range(1, 65536):
         half_log2[i] = <int32_t>ceil(UNIT * 0.5 * log2(<double>i))
-    for i in range(256):
-        spread[i] = 0
-        for b in range(8):
-            spread[i] |= <uint64_t>((i >> b) & 1) << (8 * b)
 
 
 fill_constants()
@@ -375,11 +370,36 @@ cdef void look(Positions* positions) noexcept nogil:
     positions.even = k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT)
 
 
+# Counts of at most PLANE_OCTETS in an octet each: loops that a compiler turns into vector code.
+
+cdef inline uint8_t matches(const uint8_t* p, int n, int lag) noexcept nogil:
+    cdef uint8_t count = 0
+    cdef int i
+    for i in range(n - lag):
+        count += p[i] == p[i + lag]
+    return count
+
+
+cdef inline uint8_t fillers(const uint8_t* p, int n) noexcept nogil:
+    # the silence and padding octets of the common codecs
+    cdef uint8_t count = 0
+    cdef int i
+    for i in range(n):
+        count += (p[i] == 0) | (p[i] == 0xFF) | (p[i] == 0x7F) | (p[i] == 0xD5)
+    return count
+
+
+cdef inline uint8_t bits_set(const uint8_t* p, int n, int bit) noexcept nogil:
+    cdef uint8_t count = 0
+    cdef int i
+    for i in range(n):
+        count += (p[i] >> bit) & 1
+    return count
+
+
 cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whole, bint frame_start) noexcept nogil:
-    cdef int i, free
-    cdef int32_t sum1 = 0, sum2 = 0, symbols = 0
-    cdef uint64_t ones = 0, equals = 0
-    cdef uint8_t octet
+    cdef int i, free, found
+    cdef uint8_t[PLANE_OCTETS] same
     # Octets that no MKI can cover: all of them where there is no room for a tag.
     free = n if whole else max(1, min(n, length - 18))
     # Only how a frame begins is compared, where packets of one frame follow each other: what they continue is random.
@@ -389,48 +409,48 @@ cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whol
         count_positions(&j.room.positions, p, min(n, POSITION_OCTETS), free, frame_start)
     if free > PLANE_OCTETS:
         free = PLANE_OCTETS
-    for i in range(free):
-        octet = p[i]
-        symbols += SYMBOL_HIT if octet == 0 or octet == 0xFF or octet == 0x7F or octet == 0xD5 else SYMBOL_MISS
-        ones += spread[octet]
-        if i >= 1:
-            sum1 += RUN_HIT if octet == p[i - 1] else RUN_MISS
-            equals += spread[<uint8_t>~(octet ^ p[i - 1])]
-        if i >= 2:
-            sum2 += RUN_HIT if octet == p[i - 2] else RUN_MISS
-    add(&j.generic[RUN_1], sum1)
-    add(&j.generic[RUN_2], sum2)
-    add(&j.generic[SYMBOLS], symbols)
-    if j.plane_octets < PLANE_LIMIT:
+    found = matches(p, free, 1)
+    add(&j.generic[RUN_1], found * RUN_HIT + (free - 1 - found) * RUN_MISS if free > 1 else 0)
+    found = matches(p, free, 2)
+    add(&j.generic[RUN_2], found * RUN_HIT + (free - 2 - found) * RUN_MISS if free > 2 else 0)
+    found = fillers(p, free)
+    add(&j.generic[SYMBOLS], found * SYMBOL_HIT + (free - found) * SYMBOL_MISS)
+    if j.plane_octets < PLANE_LIMIT and free > 0:
+        for i in range(free - 1):
+            same[i] = ~(p[i] ^ p[i + 1])
         for i in range(8):
-            j.plane[i] += (ones >> (8 * i)) & 0xFF
-            j.equal[i] += (equals >> (8 * i)) & 0xFF
+            j.plane[i] += bits_set(p, free, i)
+            j.equal[i] += bits_set(same, free - 1, i)
         j.plane_octets += free
-        j.equal_octets += free - 1 if free else 0
+        j.equal_octets += free - 1
 
 
-cdef inline int32_t bias(uint16_t ones, uint16_t total) noexcept nogil:
-    # Krichevsky-Trofimov mixture over the bias, bounded below: 2.885 (c - n/2)^2 / n - log2(n)/2 - 1 bits.
-    cdef int64_t twice = 2 * <int64_t>ones - total
+cdef inline int32_t bias(int64_t apart, uint32_t total) noexcept nogil:
+    # Krichevsky-Trofimov mixture over the bias, bounded below: 2.885 (c - n/2)^2 / n - log2(n)/2 - 1 bits. ``apart`` is
+    # 2c - n; of counts with one total that which is furthest apart has the most.
     if total == 0:
         return LOWEST
     # 23 / 32 bit = 0.719 < 2.885 / 4, so that rounding stays on the safe side
-    return <int32_t>(twice * twice * 23 // total) - half_log2[total] - UNIT
+    return <int32_t>(apart * apart * 23 // total) - half_log2[total] - UNIT
 
 
 cdef int32_t plane_bias(const uint16_t* counts, uint16_t total) noexcept nogil:
-    cdef int32_t most = LOWEST
+    cdef int32_t apart = 0
     cdef int i
     for i in range(8):
-        most = max(most, bias(counts[i], total))
-    return most - PLANE_PRIOR
+        apart = max(apart, 2 * <int32_t>counts[i] - total, total - 2 * <int32_t>counts[i])
+    return bias(apart, total) - PLANE_PRIOR
 
 
 cdef int32_t position_bias(const Positions* positions) noexcept nogil:
-    cdef int32_t most = LOWEST
-    cdef int i
-    for i in range(8 * (POSITION_OCTETS - positions.covered)):
-        most = max(most, bias(positions.ones[i], positions.seen[i >> 3]))
+    cdef int32_t most = LOWEST, apart, total
+    cdef int i, b
+    for i in range(POSITION_OCTETS - positions.covered):
+        apart = 0
+        total = positions.seen[i]
+        for b in range(8 * i, 8 * i + 8):
+            apart = max(apart, 2 * <int32_t>positions.ones[b] - total, total - 2 * <int32_t>positions.ones[b])
+        most = max(most, bias(apart, total))
     return most - POSITION_PRIOR
 
 
@@ -556,6 +576,22 @@ cdef int glance(const Table* t, const uint8_t* payload, uint32_t captured, uint3
 cdef bint judge_clear(const Judge* j) noexcept nogil:
     """Is the payload shown to be in clear, with probability at most 2^-CLEAR_BITS under encryption?"""
     return j.best >= CLEAR_BITS * UNIT
+
+
+cdef uint16_t judge_codec(const Judge* j, uint16_t known) noexcept nogil:
+    """Return the table of the codec that fits best, ``known`` if none fits well."""
+    cdef uint16_t table = known
+    cdef int32_t most = NAMING_BITS * UNIT
+    cdef int i
+    if j.best_codec != 0xFF:
+        return j.best_codec
+    if j.next_table == TABLES_REJECTED:
+        return known
+    for i in range(j.candidates):
+        if j.room.candidate[i].s >= most:
+            most = j.room.candidate[i].s
+            table = j.room.candidate[i].table
+    return table
 
 
 cdef bint judge_rejects(const Judge* j, const TableSet* tables) noexcept nogil:

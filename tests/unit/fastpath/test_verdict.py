@@ -130,10 +130,17 @@ def test_random_octets_of_a_sample_length_stay_undetermined() -> None:
 
 
 @pytest.mark.parametrize("octets", [12, 15, 19])
-def test_few_octets_a_packet_stay_undetermined(octets: int) -> None:
-    """SRTP of comfort noise: with the tag and an MKI off, one octet is left."""
-    found = observe(stream(ciphertext(600, octets), payload_type=DYNAMIC)).stream
-    assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
+def test_few_octets_a_packet_are_enough_where_all_of_them_are_even(octets: int) -> None:
+    flow = observe(stream(ciphertext(600, octets), payload_type=DYNAMIC)).flow
+    assert (flow.protection, flow.grade, flow.basis) == ("encrypted", "inferred", ("no-codec-fits",))
+
+
+@pytest.mark.parametrize("mki", [2, 4, 8])
+@pytest.mark.parametrize("payload", [1, 2, 3])
+def test_mki_in_a_short_payload_keeps_it_undetermined(payload: int, mki: int) -> None:
+    """Text of T.140: the MKI is among the first octets and repeats, as a codec's header would."""
+    found = observe(stream(srtp(1, 600, payload, 10, mki), payload_type=DYNAMIC)).stream
+    assert found.protection == "undetermined"
 
 
 def unknown_codec(packets: int, bias: float, octets: int = 40) -> list[bytes]:
