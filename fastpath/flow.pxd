@@ -36,6 +36,7 @@ cdef enum:
     STREAM_SAID = 8             # its first Verdict record went out
     STREAM_CRYPTEX = 16         # its header extensions are encrypted (RFC 9335)
     STREAM_ASKED = 32           # every table was rejected once, and nothing else was seen
+    STREAM_RESYNC = 64          # resync holds a sequence number
 
 
 cdef struct Change:
@@ -107,7 +108,7 @@ cdef struct Stream:
     uint32_t reordered
     uint16_t codec
     uint8_t grade
-    uint8_t has_resync
+    uint8_t hint                # the codec that signalling names for a dynamic type, or HINT_NONE
     uint32_t octets             # of the last payload, where no law says how many it must have
     # third and fourth line
     Judge judge

@@ -32,6 +32,7 @@ cdef enum:
     START_PRIOR = UNIT          # half of the weight starts with the stream, the rest at restarts
     PLANE_PRIOR = 3 * UNIT      # eight planes share one expert's weight
     POSITION_PRIOR = 5 * UNIT   # and so do the bit positions
+    HINTED_PRIOR = 5 * UNIT     # a static type's tables on a dynamic one: 2^-6 of weight that nothing else has
 
     # log2 of 128 and of 127/255, floored: a constant octet with probability one half
     HIT = 7 * UNIT
@@ -46,7 +47,6 @@ cdef enum:
     PLANE_OCTETS = 64       # of one payload
     GLANCE_OCTETS = 32
     PLANE_LIMIT = 60000     # the counters stop before they wrap
-    FIRST_DYNAMIC_TYPE = 35     # unassigned types are used like dynamic ones (RFC 3551 section 6, RFC 5761 section 4)
     DROP = -24 * UNIT
     LOWEST = -32000
 
@@ -223,9 +223,30 @@ cdef bint is_candidate(const Judge* j, uint8_t table) noexcept nogil:
     return False
 
 
-cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length) noexcept nogil:
-    # By header alone, which the null does not constrain: the choice costs no validity. A dynamic type tries its tables
-    # in turn, as places come free, and all of them again from each start time on.
+cdef inline bint is_hinted(const TableSet* tables, uint8_t table, uint8_t hint) noexcept nogil:
+    return hint != HINT_NONE and tables.table[table].codec == hint
+
+
+cdef inline int32_t table_prior(const Judge* j, const TableSet* tables, uint8_t table) noexcept nogil:
+    # Dynamic types try their tables in turn; one of a static type is among them by a hint only.
+    return tables.table[table].prior + (HINTED_PRIOR if j.next_table and table < tables.first_dynamic else 0)
+
+
+cdef void add_hinted(Judge* j, const TableSet* tables, uint8_t hint, uint32_t length) noexcept nogil:
+    # Once for each start time, as a table that is tried twice from one would weigh twice.
+    cdef int kind, i
+    cdef uint8_t table
+    for kind in range(2):
+        for i in range(tables.tables_of[kind][hint]):
+            table = tables.first_of[kind][hint] + i
+            if j.candidates < MAX_CANDIDATES and fits(&tables.table[table], length) and not is_candidate(j, table):
+                add_candidate(j, table, start_evidence(dyadic(j)))
+
+
+cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length, uint8_t hint) noexcept nogil:
+    # By header and signalling alone, which the null does not constrain: the choice costs no validity. A dynamic type
+    # tries its tables in turn, as places come free, those of a hinted codec first, and all of them again from each
+    # start time on.
     cdef int i
     cdef uint8_t first = tables.first_static[pt]
     if first != 0xFF:
@@ -237,6 +258,8 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
         return
     if j.next_table == 0:
         j.next_table = tables.first_dynamic
+    if hint != HINT_NONE and j.next_table == tables.first_dynamic and (j.scored & (j.scored - 1)) == 0:
+        add_hinted(j, tables, hint, length)
     i = 0
     while i < j.candidates and j.next_table < tables.count:
         if fits(&tables.table[j.room.candidate[i].table], length):
@@ -374,13 +397,15 @@ cdef bint rejects_tables(const Judge* j, const TableSet* tables) noexcept nogil:
 
 
 cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured,
-                          uint32_t length, uint8_t payload_type, bint frame_start, int tail) noexcept nogil:
+                          uint32_t length, uint8_t payload_type, bint frame_start, int tail,
+                          uint8_t hint) noexcept nogil:
     """Add one packet's payload to the evidence.
 
     ``captured`` octets of ``payload`` are there, of ``length`` on the wire. ``frame_start``: its RTP timestamp differs
     from the previous packet's. ``tail``: how many octets at its end were shown, by the lengths and timestamps of other
-    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown. Returns how well
-    the best of the tables fits this one packet, in 1/32 bit.
+    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown. ``hint``: what
+    signalling says that this dynamic type is, or HINT_NONE. Returns how well the best of the tables fits this one
+    packet, in 1/32 bit.
     """
     cdef int n = <int>min(captured, <uint32_t>MAX_SCORED_OCTETS), i, own
     cdef bint whole = tail == 0 or length <= 4
@@ -397,7 +422,7 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
         return fit
     if j.scored == 0:
         j.best_codec = 0xFF
-    choose_candidates(j, tables, payload_type, length)
+    choose_candidates(j, tables, payload_type, length, hint)
     i = 0
     while i < j.candidates:
         c = &j.room.candidate[i]
@@ -410,7 +435,8 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
             c.s = clamp(c.s + score.least)
             c.r = clamp(c.r + score.own)
             fit = max(fit, score.own)
-        if c.s < DROP and c.r < DROP and j.next_table < tables.count and j.next_table:
+        if (c.s < DROP and c.r < DROP and j.next_table < tables.count and j.next_table
+                and not is_hinted(tables, c.table, hint)):
             j.candidates -= 1
             c[0] = j.room.candidate[j.candidates]
             continue
@@ -422,7 +448,7 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
         j.frames += 1
     for i in range(j.candidates):
         c = &j.room.candidate[i]
-        value = c.s - tables.table[c.table].prior - START_PRIOR
+        value = c.s - table_prior(j, tables, c.table) - START_PRIOR
         if value > best:
             best = value
             j.best_codec = c.table
@@ -473,6 +499,25 @@ cdef bint judge_rejects(const Judge* j, const TableSet* tables) noexcept nogil:
     return asked > 0
 
 
+cdef bint hint_rejects(const Judge* j, const TableSet* tables, uint8_t codec) noexcept nogil:
+    """Does the codec that signalling names contradict the payload?
+
+    All of its tables that the lengths allow were asked from the first packet on, or every table was rejected.
+    """
+    cdef int i, asked = 0
+    if codec == HINT_NONE or j.scored < MIN_SCORED or j.next_table == 0:
+        return False
+    if j.next_table == TABLES_REJECTED:
+        return True
+    for i in range(j.candidates):
+        if (tables.table[j.room.candidate[i].table].flags & TABLE_VETO
+                and is_hinted(tables, j.room.candidate[i].table, codec)):
+            asked += 1
+            if j.room.candidate[i].r > -REJECT_BITS * UNIT:
+                return False
+    return asked > 0
+
+
 cdef bint judge_uniform(const Judge* j) noexcept nogil:
     """Has the payload no structure that a generic expert would have seen by now?"""
     # A large frame's later packets hold its most random part: some packets must have begun one, or there must be many.
@@ -516,7 +561,7 @@ cdef class Tables:
         cdef const uint8_t* base = blob
         cdef uint32_t at
         cdef Table* t
-        cdef int i
+        cdef int i, shared
         cdef uint64_t states
         self.blob = blob
         memset(self.set.first_static, 0xFF, 128)
@@ -563,6 +608,11 @@ cdef class Tables:
             if codec not in names:
                 names.append(codec)
             t.codec = names.index(codec)
+            shared = payload_type < 0
+            if self.set.tables_of[shared][t.codec] == 0:
+                self.set.first_of[shared][t.codec] = i
+            if self.set.first_of[shared][t.codec] + self.set.tables_of[shared][t.codec] == i:
+                self.set.tables_of[shared][t.codec] += 1
             if payload_type >= 0:
                 if dynamic or payload_type > 127:
                     raise ValueError(f"codec tables: {codec}: tables of static types come first")
@@ -580,24 +630,26 @@ cdef class Tables:
         self.codecs = tuple(names)
 
 
-def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_frame=(), int tail=TAIL_UNKNOWN):
+def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_frame=(), int tail=TAIL_UNKNOWN,
+                   str hint=None):
     """Judge a sequence of payloads as one stream, for evaluation and tests.
 
     Returns a list with, after each packet, ``(bits, codec, rejected, uniform)``: the evidence for "clear" in bits, the
     codec that leads ("" for a generic expert), whether every codec is rejected, whether nothing generic was seen.
     ``same_frame`` holds the indices of packets whose RTP timestamp repeats the one before; ``tail`` as in
-    ``judge_packet``.
+    ``judge_packet``; ``hint`` is the name of a codec in the tables.
     """
     cdef Judge judge
     cdef const uint8_t[::1] view
     cdef int index = 0
+    cdef uint8_t codec_hint = HINT_NONE if hint is None else tables.codecs.index(hint)
     memset(&judge, 0, sizeof(Judge))
     out = []
     for payload in payloads:
         if len(payload):
             view = payload
             judge_packet(&judge, &tables.set, &view[0], len(payload), len(payload), payload_type,
-                         index not in same_frame, tail)
+                         index not in same_frame, tail, codec_hint)
         leads = judge.scored and judge.best_codec != 0xFF
         codec = tables.codecs[tables.set.table[judge.best_codec].codec] if leads else ""
         out.append((<double>judge.best / UNIT, codec, judge_rejects(&judge, &tables.set), judge_uniform(&judge)))
