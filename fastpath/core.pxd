@@ -5,6 +5,7 @@ from libc.string cimport memset
 
 from fastpath.events cimport EVENT_APP, EventHead, EventRing, ring_commit, ring_reserve
 from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, FlowTable
+from fastpath.hints cimport HintTable
 from fastpath.reasons cimport REASONS
 from fastpath.sip cimport SIP_MAX_PACKED, SipScan
 from fastpath.tcp cimport Memory
@@ -18,6 +19,7 @@ cdef struct Core:
     Memory memory
     const TableSet* tables
     HashSecret flow_secret
+    HintTable hints
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers
     SipScan scan                # one message at a time
     uint8_t packed[SIP_MAX_PACKED]

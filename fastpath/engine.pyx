@@ -22,15 +22,17 @@ from fastpath.events cimport (
     EventHello, EventRing, EventStream, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
-    FLOW_A_IS_HIGH, FLOW_DEAD, Flow, add_flow, close_table, find_flow, guess_flow, open_table, put_on_wheel, reuse_flow,
+    FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
+    put_on_wheel, reuse_flow,
 )
+from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
 from fastpath.media cimport media_packet
 from fastpath.names cimport APP_RTP
 from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport sip_unpack
 from fastpath.talk cimport tcp_segment, udp_talk
-from fastpath.verdict cimport CODEC_UNKNOWN, UNIT, Tables
+from fastpath.verdict cimport CODEC_UNKNOWN, HINT_NONE, UNIT, Judge, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
 from fastpath.records import AppSeen, Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
@@ -66,6 +68,11 @@ STATIC_CODECS = {
 ENCODING_NAMES = {
     "opus": "opus", "speex": "speex", "ilbc": "iLBC", "red": "red", "t140": "t140", "event": "telephone-event",
 }
+
+
+def record_sizes():
+    """Return the octets of a stream's record and of its judge's. For tests only."""
+    return sizeof(Stream), sizeof(Judge)
 
 
 @lru_cache(maxsize=1)
@@ -124,6 +131,7 @@ cdef class Engine:
         max_streams: RTP streams held at once, those on probation included.
         event_bytes: room for records between two calls of ``drain``; a power of two.
         stream_bytes: what reassembly may hold in all, in octets.
+        max_hints: addresses and ports whose payload types, as signalling has them, are held; a power of two.
         media_idle_s: silence that ends a flow of media, in seconds of packet time; at most 500.
         flow_idle_s: silence that ends any other flow; at most 500.
         secret: 48 octets for the keyed hashes and digests; random when None. For tests only.
@@ -137,14 +145,16 @@ cdef class Engine:
     cdef Tables tables
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
-                  uint64_t stream_bytes=1 << 26, double media_idle_s=30, double flow_idle_s=300, bytes secret=None,
-                  Tables tables=None):
+                  uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, double media_idle_s=30,
+                  double flow_idle_s=300, bytes secret=None, Tables tables=None):
         if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
             raise ValueError("event_bytes: a power of two of at least 131072 is needed")
         if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
             raise ValueError("idle times: 1 to 500 seconds are possible")
         if max_flows < 1 or max_streams < 1 or max_flows > 1 << 28 or max_streams > 1 << 28:
             raise ValueError("max_flows and max_streams: 1 to 268435456 are possible")
+        if max_hints & (max_hints - 1) or not HINT_WAYS <= max_hints <= 1 << 24:
+            raise ValueError("max_hints: a power of two from 4 to 16777216 is needed")
         secret = os.urandom(SECRET_OCTETS) if secret is None else secret
         if len(secret) != SECRET_OCTETS:
             raise ValueError(f"secret: {SECRET_OCTETS} octets are needed")
@@ -161,6 +171,11 @@ cdef class Engine:
         self.core.finish_at = 1
         self.tables = shipped_tables() if tables is None else tables
         self.core.tables = &self.tables.set
+        self.core.hints.entries = <Hint*>calloc(max_hints, sizeof(Hint))
+        if self.core.hints.entries == NULL:
+            raise MemoryError("no room for the hints")
+        self.core.hints.bucket_mask = max_hints // HINT_WAYS - 1
+        self.name_codecs()
         memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
         memcpy(self.core.key_secret, <const uint8_t*>secret + 32, 16)
 
@@ -173,6 +188,23 @@ cdef class Engine:
                     end_flow(&self.core, number, 0)
         close_table(&self.core.table)
         free(self.core.ring.base)
+        free(self.core.hints.entries)
+
+    cdef void name_codecs(self):
+        # Encoding names of SDP to the codecs of the tables, and the laws of their lengths.
+        cdef HintTable* hints = &self.core.hints
+        cdef uint8_t codec
+        cdef int i
+        names = {name: number for number, name in enumerate(self.tables.codecs)}
+        for i in range(ENCODINGS):
+            codec = names.get(encoding[i].codec.decode("ascii"), HINT_NONE)
+            hints.codec[i] = codec
+            if codec != HINT_NONE:
+                hints.law[codec].clock = encoding[i].clock
+                hints.law[codec].units = encoding[i].units
+                hints.law[codec].octets = encoding[i].octets
+                hints.law[codec].other_units = encoding[i].other_units
+                hints.law[codec].other_octets = encoding[i].other_octets
 
     @property
     def now_ns(self):
@@ -244,12 +276,27 @@ cdef class Engine:
         counts["streams_replaced"] = c.streams_replaced
         counts["sip_messages"] = c.sip_messages
         counts["sip_unreadable"] = c.sip_unreadable
+        counts["hints"] = c.hints.count
+        counts["hints_replaced"] = c.hints.replaced
         counts["reassembly_bytes"] = c.memory.used
         counts["reassembly_lost_bytes"] = c.memory.lost
         counts["conversations_refused"] = c.memory.refused
         counts["events_lost"] = c.ring.lost
         counts["changes_lost"] = c.changes_lost
         return counts
+
+    def hint(self, bytes address not None, uint16_t port, uint8_t payload_type):
+        """Return the codec that signalling names, "" for none. For tests only.
+
+        The address has 16 octets, IPv4 is mapped into IPv6.
+        """
+        cdef uint64_t words[2]
+        cdef uint8_t codec
+        if len(address) != 16:
+            raise ValueError("address: 16 octets are needed")
+        memcpy(words, <const uint8_t*>address, 16)
+        codec = find_hint(&self.core.hints, words, port, payload_type, &self.core.flow_secret)
+        return "" if codec == HINT_NONE else self.tables.codecs[codec]
 
     def drain(self):
         """Return the records since the last call, in the order in which they came to be."""

@@ -35,6 +35,7 @@ cdef enum:
     STREAM_SETTLED = 4          # decided; only watched from here on
     STREAM_SAID = 8             # its first Verdict record went out
     STREAM_CRYPTEX = 16         # its header extensions are encrypted (RFC 9335)
+    STREAM_RESYNC = 32          # resync holds a sequence number
 
 
 cdef struct Change:
@@ -106,7 +107,7 @@ cdef struct Stream:
     uint32_t reordered
     uint16_t codec
     uint8_t grade
-    uint8_t has_resync
+    uint8_t hint                # the codec that signalling names for a dynamic type, or HINT_NONE
     uint16_t octets             # of the last payload, where no law says how many it must have
     uint8_t first_octet         # of the last payload of an encrypted stream …
     uint8_t repeats             # … and how often in a row it was the one before

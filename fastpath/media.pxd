@@ -9,9 +9,10 @@ from libc.stdlib cimport calloc
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.flow cimport (
-    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX,
-    STREAM_FROM_HIGH, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
+    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
+    STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
 )
+from fastpath.hints cimport find_hint
 from fastpath.names cimport (
     APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_CRYPTEX, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM,
     BASIS_NO_CODEC_FITS, BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW,
@@ -22,11 +23,12 @@ from fastpath.octets cimport be32
 from fastpath.rtp cimport (
     CRYPTEX_ONE_BYTE, CRYPTEX_TWO_BYTE, MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER,
     RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets,
-    is_tag_length, may_be_noise, rtcp_parse, rtp_parse, srtcp_place, static_clock, tiles_until,
+    hinted_frame_octets, is_frame_length, is_tag_length, may_be_noise, rtcp_parse, rtp_parse, srtcp_place, static_clock,
+    tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear, judge_codec, judge_infers, judge_packet, judge_rejects,
-    judge_restart, judge_uniform,
+    CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
+    judge_codec, judge_infers, judge_packet, judge_rejects, judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
 
@@ -45,6 +47,7 @@ cdef enum:
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
+    HINT_SCORED = 20            # packets that contradict a hinted codec
     CLOCK_PACKETS = 25          # packets before the clock rate of a dynamic type is told from its timestamps
 
 
@@ -112,6 +115,7 @@ cdef inline Stream* begin_stream(Core* c, Flow* f, const Decoded* d, const RtpHe
     s.clock = static_clock(h.payload_type)
     s.protection = PROTECTION_NONE
     s.codec = CODEC_UNKNOWN
+    s.hint = HINT_NONE
     s.basis = BASIS_TOO_FEW
     s.first_ns = d.ts_ns
     s.window = 1
@@ -191,7 +195,56 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
 
 cdef inline bint is_inferred(const Stream* s) noexcept nogil:
     # White noise may have begun in clear media, but not just when its payloads grew by a tag.
-    return judge_infers(&s.judge) and (is_tag_length(s.excess) or not may_be_noise(s.octets, s.step, s.clock))
+    return judge_infers(&s.judge) and (
+        (s.hint == HINT_NONE and is_tag_length(s.excess)) or not may_be_noise(s.octets, s.step, s.clock))
+
+
+cdef inline void take_hint(Core* c, Stream* s, const Decoded* d) noexcept nogil:
+    # What signalling says of this payload type where the packet goes to.
+    cdef uint8_t hint
+    if s.payload_type < FIRST_DYNAMIC_TYPE or c.tables.first_static[s.payload_type] != 0xFF:
+        return
+    if d.from_high:
+        hint = find_hint(&c.hints, <const uint64_t*>d.key.low, d.key.ports >> 16, s.payload_type, &c.flow_secret)
+    else:
+        hint = find_hint(&c.hints, <const uint64_t*>d.key.high, d.key.ports & 0xFFFF, s.payload_type, &c.flow_secret)
+    if hint == HINT_NONE or hint == s.hint:
+        return
+    s.hint = hint
+    s.excess_run = 0
+    if s.judge.scored and c.tables.tables_of[0][hint]:
+        # Tables of a static type are asked at the start of a test only, and once in one.
+        judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+
+
+cdef inline void check_hint(const Core* c, Stream* s) noexcept nogil:
+    # Media in clear show whether a hint is true: what a false one says of their length is worth nothing.
+    if s.hint != HINT_NONE and (
+            s.judge.best_codec == 0xFF or c.tables.table[s.judge.best_codec].codec != s.hint):
+        s.hint = HINT_NONE
+        s.excess = 0
+        s.excess_run = 0
+
+
+cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
+    """Basis for calling a stream encrypted that contradicts the codec that signalling names for it; 0 when that is not so.
+
+    Signalling may lie. So every other codec that has a table must be contradicted too. Where the codec has a law of
+    length, what is behind its frames must be a tag, the length not that of another codec's frames or of noise, and the
+    clock the codec's own.
+    """
+    cdef uint32_t clock
+    if (s.hint == HINT_NONE or s.judge.scored < HINT_SCORED or s.judge.frames < HINT_SCORED
+            or not judge_rejects(&s.judge, c.tables) or may_be_noise(s.octets, s.step, s.clock)):
+        return 0
+    clock = c.hints.law[s.hint].clock
+    if clock and s.clock != clock:
+        return 0
+    if c.hints.law[s.hint].units == 0:
+        return BASIS_NO_CODEC_FITS
+    if s.excess_run >= HINT_SCORED and is_tag_length(s.excess) and not is_frame_length(s.octets, s.step):
+        return BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS
+    return 0
 
 
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
@@ -200,6 +253,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
     cdef RtcpState* rtcp
     if judge_clear(&s.judge):
+        check_hint(c, s)
         settle(c, f, s, PROTECTION_CLEAR, GRADE_NONE,
                BASIS_PAYLOAD_STRUCTURE | (BASIS_TAG_PRESENT if tagged and s.excess_run >= NULL_CIPHER_RUN else 0),
                ts_ns)
@@ -215,6 +269,8 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif s.flags & STREAM_CRYPTEX:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
+        elif hint_infers(c, s):
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, hint_infers(c, s), ts_ns)
         elif judge_rejects(&s.judge, c.tables) if covered else is_inferred(s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
@@ -230,10 +286,11 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
 
 
 cdef inline int known_tail(const Stream* s) noexcept nogil:
-    if frame_octets(s.payload_type, s.step) < 0:
+    # Where only a hint says which codec it is, nothing shows that no MKI is there.
+    if s.hint == HINT_NONE and frame_octets(s.payload_type, s.step) < 0:
         return TAIL_UNKNOWN
     if s.excess_run >= 3 and s.excess == 0:
-        return 0
+        return 0 if s.hint == HINT_NONE else TAIL_UNKNOWN
     if s.excess_run >= 2 and is_tag_length(s.excess):
         return s.excess
     return TAIL_UNKNOWN
@@ -270,7 +327,8 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
     elif s.protection == PROTECTION_ENCRYPTED and s.packets & SELDOM_MASK:
         return
     else:
-        score = judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+        score = judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s),
+                             s.hint)
         if s.protection == PROTECTION_CLEAR:
             against = s.judge.best <= before
             if judge_clear(&s.judge):
@@ -303,12 +361,16 @@ cdef inline void follow_constant(Stream* s, uint32_t length) noexcept nogil:
     s.excess_run = 1
 
 
-cdef inline void follow_length(Stream* s, const RtpHeader* h, uint32_t length) noexcept nogil:
+cdef inline void follow_length(const Core* c, Stream* s, const RtpHeader* h, uint32_t length) noexcept nogil:
     # What the payload has beyond its codec's frames. The step before this packet tells how much sound a packet holds.
     cdef int32_t law = frame_octets(h.payload_type, s.step), excess
     if length == 0 or h.padded:
         s.excess_run = 0
         return
+    if law < 0 and s.hint != HINT_NONE:
+        law = hinted_frame_octets(&c.hints.law[s.hint], s.step)
+        if law >= 0:
+            s.octets = length
     if law < 0:
         follow_constant(s, length)
         return
@@ -388,9 +450,11 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         s.excess = 0                # a tag that one type's law showed says nothing of another
         s.excess_run = 0
         judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+        s.hint = HINT_NONE
+        take_hint(c, s, d)
     s.other_run = 0
     if s.flags & STREAM_VALID or s.steps:
-        follow_length(s, h, length)
+        follow_length(c, s, h, length)
     captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
     payload = d.payload + h.octets
     if s.flags & STREAM_SETTLED:
@@ -401,7 +465,9 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
     if s.flags & STREAM_SETTLED:
         watch(c, f, s, payload, captured, length, new_frame, d.ts_ns)
         return
-    judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+    if s.packets & (s.packets - 1) == 0 and s.protection != PROTECTION_CLEAR:
+        take_hint(c, s, d)      # the description may come after the media (RFC 3264 section 5.1)
+    judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s), s.hint)
     if s.flags & STREAM_VALID:
         decide(c, f, s, d.ts_ns)
 
@@ -428,19 +494,19 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                 s.packets += 1
                 s.last_ns = d.ts_ns
                 return
-            if not (s.has_resync and h.seq == s.resync):
-                s.has_resync = True
+            if not (s.flags & STREAM_RESYNC and h.seq == s.resync):
+                s.flags |= STREAM_RESYNC
                 s.resync = h.seq + 1
                 return
         moved = <int32_t>(h.timestamp - s.timestamp)
         new_frame = moved != 0
         if ahead <= 0 or ahead > MAX_DROPOUT:
             # Sequence numbers began anew, or so much was lost that counting it would say nothing.
-            if ahead > 0 and not (s.has_resync and h.seq == s.resync):
-                s.has_resync = True
+            if ahead > 0 and not (s.flags & STREAM_RESYNC and h.seq == s.resync):
+                s.flags |= STREAM_RESYNC
                 s.resync = h.seq + 1
                 return
-            s.has_resync = False
+            s.flags &= ~STREAM_RESYNC
             s.window = 1
             s.expected += 1
             s.excess_run = 0

@@ -49,6 +49,15 @@ cdef struct RtpHeader:
     uint32_t octets             # header, CSRCs and extension
 
 
+cdef struct FrameLaw:
+    # So many octets for so many timestamp units, or, where a codec has two, so many others; units 0: there is no law.
+    uint32_t clock              # Hz; 0: any
+    uint16_t units
+    uint16_t octets
+    uint16_t other_units
+    uint16_t other_octets
+
+
 cdef struct RtcpState:
     # Both directions of one flow; index 0: from the key's low end.
     uint32_t word[2][SRTCP_PLACES]
@@ -147,6 +156,27 @@ cdef inline int32_t frame_octets(uint8_t payload_type, uint32_t step) noexcept n
     if payload_type == 15:
         return <int32_t>(step // 20 * 5) if step % 20 == 0 else -1
     return -1
+
+
+cdef inline int32_t hinted_frame_octets(const FrameLaw* law, uint32_t step) noexcept nogil:
+    """The same for a codec that signalling named; -1 also where two laws of the codec allow the step."""
+    cdef bint first = law.units and step % law.units == 0
+    cdef bint other = law.other_units and step % law.other_units == 0
+    if step == 0 or step > 8000 or first == other:
+        return -1
+    if first:
+        return <int32_t>(step // law.units * law.octets)
+    return <int32_t>(step // law.other_units * law.other_octets)
+
+
+cdef inline bint is_frame_length(uint32_t octets, uint32_t step) noexcept nogil:
+    """Are these the octets of whole frames of a common codec that fill ``step`` units, with nothing behind them?
+
+    EFR, GSM, iLBC, G.729, and both rates of G.723.1, whose clocks run at 8000 Hz.
+    """
+    return (octets * 160 == 31 * step or octets * 160 == 33 * step or octets * 160 == 38 * step
+            or octets * 240 == 50 * step or octets * 80 == 10 * step or octets * 240 == 24 * step
+            or octets * 240 == 20 * step)
 
 
 cdef inline uint32_t sample_bits(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:

@@ -12,6 +12,7 @@ from fastpath.events cimport EVENT_HELLO, EVENT_SIP, EventHead, EventHello, ring
 from fastpath.flow cimport (
     FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
 )
+from fastpath.hints cimport note_hints
 from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_TLS, APP_TURN, APP_ZRTP
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.sip cimport (
@@ -49,6 +50,8 @@ cdef inline bint sip_message(Core* c, Flow* f, const uint8_t* p, uint32_t n, bin
         return False
     set_app(c, f, APP_SIP, ts_ns)
     c.sip_messages += 1
+    if reason == SIP_OK and c.scan.has_sdp:
+        note_hints(&c.hints, p, &c.scan, &c.flow_secret, ts_ns)
     size = sip_pack(&c.scan, p, c.packed, SIP_MAX_PACKED) if reason == SIP_OK else 0
     if size == 0:
         c.sip_unreadable += 1

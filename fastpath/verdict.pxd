@@ -34,6 +34,8 @@ cdef enum:
     TABLE_CERTAIN = 4           # what it predicts every frame has: its rejection is the codec's
 
     CODEC_UNKNOWN = 0xFFFF
+    HINT_NONE = 0xFF            # signalling names no codec that has tables
+    FIRST_DYNAMIC_TYPE = 35     # unassigned types are used like dynamic ones (RFC 3551 section 6, RFC 5761 section 4)
 
     TAIL_UNKNOWN = -1           # how much of a payload is tag and MKI is not known
     MAX_TAIL = 18               # MKI of 8 and tag of 10 octets
@@ -63,6 +65,9 @@ cdef struct TableSet:
     uint8_t first_static[128]   # first table of a static payload type, 0xFF when there is none
     uint8_t static_tables[128]  # how many follow it
     uint8_t first_dynamic       # dynamic types share the tables from here on
+    # By codec, of static types and of dynamic ones: its first table, and how many follow it.
+    uint8_t first_of[2][MAX_TABLES]
+    uint8_t tables_of[2][MAX_TABLES]
 
 
 cdef struct Candidate:
@@ -111,7 +116,8 @@ cdef class Tables:
 
 
 cdef int32_t judge_packet(Judge* judge, const TableSet* tables, const uint8_t* payload, uint32_t captured,
-                          uint32_t length, uint8_t payload_type, bint frame_start, int tail) noexcept nogil
+                          uint32_t length, uint8_t payload_type, bint frame_start, int tail,
+                          uint8_t hint) noexcept nogil
 cdef int glance(const Table* table, const uint8_t* payload, uint32_t captured, uint32_t length, bint frame_start,
                 int tail) noexcept nogil
 cdef bint judge_clear(const Judge* judge) noexcept nogil

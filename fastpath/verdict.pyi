@@ -12,4 +12,5 @@ def judge_payloads(
     *,
     same_frame: Iterable[int] = (),
     tail: int = -1,
+    hint: str | None = None,
 ) -> list[tuple[float, str, bool, bool]]: ...

@@ -32,6 +32,7 @@ cdef enum:
     START_PRIOR = UNIT          # half of the weight starts with the stream, the rest at restarts
     PLANE_PRIOR = 3 * UNIT      # eight planes share one expert's weight
     POSITION_PRIOR = 6 * UNIT   # and so do the bit positions
+    HINTED_PRIOR = 5 * UNIT     # a static type's tables on a dynamic one: 2^-6 of weight that nothing else has
 
     # log2 of 128 and of 127/255, floored: a constant octet with probability one half
     HIT = 7 * UNIT
@@ -46,7 +47,6 @@ cdef enum:
     PLANE_OCTETS = 64       # of one payload
     GLANCE_OCTETS = 32
     PLANE_LIMIT = 60000     # the counters stop before they wrap
-    FIRST_DYNAMIC_TYPE = 35     # unassigned types are used like dynamic ones (RFC 3551 section 6, RFC 5761 section 4)
     DROP = -REJECT_BITS * UNIT
     LOWEST = -32000
 
@@ -252,14 +252,16 @@ cdef void score_table(const Table* t, const uint8_t* p, int n, int length, int o
 
 cdef void choose_best(Judge* j, const TableSet* tables, const uint8_t* p, int n, int length, int own, bint whole,
                       bint frame_start) noexcept nogil:
-    # Dynamic types: the tables that fit the first packet best. Leaving experts of a mixture out lowers it, so a choice
-    # by content is as valid as the mixture of all.
+    # Dynamic types: the tables that fit the first packet best, beside those of a hinted codec. Leaving experts of a
+    # mixture out lowers it, so a choice by content is as valid as the mixture of all.
     cdef int32_t[MAX_CANDIDATES] value
     cdef int32_t worth
     cdef Score score
-    cdef int table, i
+    cdef int table, i, hinted = j.candidates
+    if hinted == MAX_CANDIDATES:
+        return
     for table in range(tables.first_dynamic, tables.count):
-        if not fits(&tables.table[table], length):
+        if not fits(&tables.table[table], length) or is_candidate(j, <uint8_t>table):
             continue
         score_table(&tables.table[table], p, n, length, own, whole, frame_start, &score)
         worth = score.least - tables.table[table].prior
@@ -270,7 +272,7 @@ cdef void choose_best(Judge* j, const TableSet* tables, const uint8_t* p, int n,
                 continue
         else:
             j.candidates += 1
-        while i and worth > value[i - 1]:
+        while i > hinted and worth > value[i - 1]:
             value[i] = value[i - 1]
             j.room.candidate[i] = j.room.candidate[i - 1]
             i -= 1
@@ -279,9 +281,32 @@ cdef void choose_best(Judge* j, const TableSet* tables, const uint8_t* p, int n,
         j.room.candidate[i].table = <uint8_t>table
 
 
-cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length) noexcept nogil:
-    # By header alone, which the null does not constrain: the choice costs no validity. A dynamic type tries its tables
-    # in turn, as places come free, and all of them again from each start time on.
+cdef inline bint is_hinted(const TableSet* tables, uint8_t table, uint8_t hint) noexcept nogil:
+    return hint != HINT_NONE and tables.table[table].codec == hint
+
+
+cdef inline int32_t table_prior(const Judge* j, const TableSet* tables, uint8_t table) noexcept nogil:
+    # Dynamic types try their tables in turn; one of a static type is among them by a hint only.
+    return tables.table[table].prior + (HINTED_PRIOR if j.next_table and table < tables.first_dynamic else 0)
+
+
+cdef void add_hinted(Judge* j, const TableSet* tables, uint8_t hint, uint32_t length) noexcept nogil:
+    # Once for each start time, as a table that is tried twice from one would weigh twice.
+    cdef int kind, i
+    cdef uint8_t table
+    if hint == HINT_NONE:
+        return
+    for kind in range(2):
+        for i in range(tables.tables_of[kind][hint]):
+            table = tables.first_of[kind][hint] + i
+            if j.candidates < MAX_CANDIDATES and fits(&tables.table[table], length) and not is_candidate(j, table):
+                add_candidate(j, table, start_evidence(dyadic(j)), j.next_table > tables.count)
+
+
+cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length, uint8_t hint) noexcept nogil:
+    # By header and signalling alone, which the null does not constrain: the choice costs no validity. A dynamic type
+    # tries its tables in turn, as places come free, those of a hinted codec first, and all of them again from each
+    # start time on.
     cdef int i
     cdef uint8_t table
     cdef uint8_t first = tables.first_static[pt]
@@ -294,6 +319,8 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
         return
     if j.next_table == 0:
         j.next_table = tables.first_dynamic
+    if j.next_table == tables.count + 1 and (j.scored & (j.scored - 1)) == 0:
+        add_hinted(j, tables, hint, length)
     i = 0
     while i < j.candidates and turn(j, tables) != 0xFF:
         if could_send(&tables.table[j.room.candidate[i].table], length):
@@ -496,13 +523,15 @@ cdef bint rejects_tables(const Judge* j, const TableSet* tables) noexcept nogil:
 
 
 cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* payload, uint32_t captured,
-                          uint32_t length, uint8_t payload_type, bint frame_start, int tail) noexcept nogil:
+                          uint32_t length, uint8_t payload_type, bint frame_start, int tail,
+                          uint8_t hint) noexcept nogil:
     """Add one packet's payload to the evidence.
 
     ``captured`` octets of ``payload`` are there, of ``length`` on the wire. ``frame_start``: its RTP timestamp differs
     from the previous packet's. ``tail``: how many octets at its end were shown, by the lengths and timestamps of other
-    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown. Returns how well
-    the best of the tables fits this one packet, in 1/32 bit.
+    packets, not to be the codec's; 0 leaves no room for an MKI; TAIL_UNKNOWN when nothing was shown. ``hint``: what
+    signalling says that this dynamic type is, or HINT_NONE. Returns how well the best of the tables fits this one
+    packet, in 1/32 bit.
     """
     cdef int n = <int>min(captured, <uint32_t>MAX_SCORED_OCTETS), i, own
     cdef bint whole = tail == 0 or length <= 4
@@ -520,8 +549,9 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
     if j.scored == 0:
         j.best_codec = 0xFF
     if j.scored == 0 and payload_type >= FIRST_DYNAMIC_TYPE and tables.first_static[payload_type] == 0xFF:
+        add_hinted(j, tables, hint, length)
         choose_best(j, tables, payload, n, length, own, whole, frame_start)
-    choose_candidates(j, tables, payload_type, length)
+    choose_candidates(j, tables, payload_type, length, hint)
     i = 0
     while i < j.candidates:
         c = &j.room.candidate[i]
@@ -531,7 +561,8 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
             c.s = clamp(c.s + score.least)
             c.r = clamp(c.r + score.own)
             fit = max(fit, score.own)
-        if c.s < DROP and c.r < DROP and j.next_table and turn(j, tables) != 0xFF:
+        if (c.s < DROP and c.r < DROP and j.next_table and turn(j, tables) != 0xFF
+                and not is_hinted(tables, c.table, hint)):
             j.candidates -= 1
             c[0] = j.room.candidate[j.candidates]
             continue
@@ -543,7 +574,7 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
         j.frames += 1
     for i in range(j.candidates):
         c = &j.room.candidate[i]
-        value = c.s - tables.table[c.table].prior - START_PRIOR
+        value = c.s - table_prior(j, tables, c.table) - START_PRIOR
         if value > best:
             best = value
             j.best_codec = c.table
@@ -651,7 +682,7 @@ cdef class Tables:
         cdef const uint8_t* base = blob
         cdef uint32_t at
         cdef Table* t
-        cdef int i
+        cdef int i, shared
         cdef uint64_t states
         self.blob = blob
         memset(self.set.first_static, 0xFF, 128)
@@ -698,6 +729,11 @@ cdef class Tables:
             if codec not in names:
                 names.append(codec)
             t.codec = names.index(codec)
+            shared = payload_type < 0
+            if self.set.tables_of[shared][t.codec] == 0:
+                self.set.first_of[shared][t.codec] = i
+            if self.set.first_of[shared][t.codec] + self.set.tables_of[shared][t.codec] == i:
+                self.set.tables_of[shared][t.codec] += 1
             if payload_type >= 0:
                 if dynamic or payload_type > 127:
                     raise ValueError(f"codec tables: {codec}: tables of static types come first")
@@ -715,24 +751,26 @@ cdef class Tables:
         self.codecs = tuple(names)
 
 
-def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_frame=(), int tail=TAIL_UNKNOWN):
+def judge_payloads(Tables tables not None, payloads, int payload_type, *, same_frame=(), int tail=TAIL_UNKNOWN,
+                   str hint=None):
     """Judge a sequence of payloads as one stream, for evaluation and tests.
 
     Returns a list with, after each packet, ``(bits, codec, rejected, uniform)``: the evidence for "clear" in bits, the
     codec that leads ("" for a generic expert), whether every codec is rejected, whether nothing generic was seen.
     ``same_frame`` holds the indices of packets whose RTP timestamp repeats the one before; ``tail`` as in
-    ``judge_packet``.
+    ``judge_packet``; ``hint`` is the name of a codec in the tables.
     """
     cdef Judge judge
     cdef const uint8_t[::1] view
     cdef int index = 0
+    cdef uint8_t codec_hint = HINT_NONE if hint is None else tables.codecs.index(hint)
     memset(&judge, 0, sizeof(Judge))
     out = []
     for payload in payloads:
         if len(payload):
             view = payload
             judge_packet(&judge, &tables.set, &view[0], len(payload), len(payload), payload_type,
-                         index not in same_frame, tail)
+                         index not in same_frame, tail, codec_hint)
         leads = judge.scored and judge.best_codec != 0xFF
         codec = tables.codecs[tables.set.table[judge.best_codec].codec] if leads else ""
         out.append((<double>judge.best / UNIT, codec, judge_rejects(&judge, &tables.set), judge_uniform(&judge)))

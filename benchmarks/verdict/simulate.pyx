@@ -3,7 +3,7 @@
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
-from fastpath.verdict cimport UNIT, Judge, Tables, judge_packet, judge_restart
+from fastpath.verdict cimport HINT_NONE, UNIT, Judge, Tables, judge_packet, judge_restart
 
 cdef enum:
     LEVELS = 64
@@ -50,7 +50,7 @@ def run(Tables tables not None, uint8_t[::1] keystream not None, int64_t[::1] re
                     memcpy(payload + captured - mki_before - mki_octets, mki, mki_octets)
                 at += captured
                 judge_packet(&judge, &tables.set, payload, captured, length[packet % kinds], payload_type,
-                             packet % frame_packets == 0, tail)
+                             packet % frame_packets == 0, tail, HINT_NONE)
                 most = max(most, judge.best)
                 if epoch_packets and packet % epoch_packets == epoch_packets - 1:
                     judge_restart(&judge, True)

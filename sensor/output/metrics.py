@@ -67,6 +67,10 @@ _ENGINE_COUNTERS = {
     "streams_refused": ("legwatch_streams_refused", "Media streams that found no room in the table."),
     "sip_messages": ("legwatch_sip_messages", "SIP messages that were read."),
     "sip_unreadable": ("legwatch_sip_unreadable_messages", "SIP messages that could not be read."),
+    "hints_replaced": (
+        "legwatch_hints_replaced",
+        "Addresses whose payload types were known from SDP, and that had to make room for others.",
+    ),
     "reassembly_lost_bytes": (
         "legwatch_reassembly_lost_octets",
         "Octets of TCP signalling that were never seen or found no room.",
@@ -77,6 +81,7 @@ _ENGINE_COUNTERS = {
 _ENGINE_GAUGES = {
     "flows": ("legwatch_flows_active", "Flows in the table."),
     "streams": ("legwatch_streams_active", "Media streams in the table."),
+    "hints": ("legwatch_hints_active", "Addresses and ports whose payload types are known from SDP."),
     "reassembly_bytes": ("legwatch_reassembly_octets", "Octets of TCP signalling that wait for what is missing."),
 }
 

@@ -87,6 +87,45 @@ def test_any_payload_is_classified(payload: bytes, over_tcp: bool, copies: int) 
     assert observe([(T0 + n, octets) for n in range(copies)]).counters["classified"] == copies
 
 
+LINES = st.sampled_from(
+    [
+        b"v=0", b"c=IN IP4 198.51.100.20", b"c=IN IP6 2001:db8:1::20", b"c=IN IP4 198.51.100.21/127/3", b"c=",
+        b"m=audio 20000 RTP/AVP 96 97 98 99 100 101 102 103 104 105 0", b"m=audio 20000 RTP/SAVPF 96 97",
+        b"m=video 20000 UDP/TLS/RTP/SAVPF 97", b"m=audio 0 RTP/AVP 96", b"m=audio 65535/2 RTP/AVP 96 96 96",
+        b"a=rtpmap:96 iLBC/8000", b"a=rtpmap:96 PCMU/8000", b"a=rtpmap:97 opus/48000/2", b"a=rtpmap:97 L16/8000/",
+        b"a=rtpmap:98 /", b"a=rtpmap:99", b"a=rtpmap:100 G726-32/8000/1/1",
+        b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:k", b"a=crypto:2 x",
+    ]
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 600),
+            st.lists(LINES | st.binary(max_size=20), max_size=12),
+            st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=2),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from([170, 48, 160]),
+)
+def test_any_descriptions_keep_their_room_and_make_no_ciphertext_clear(
+    descriptions: list[tuple[int, list[bytes], list[tuple[int, int]]]], octets: int
+) -> None:
+    packets = stream(ciphertext(60, octets), payload_type=96)
+    for ms, lines, changes in descriptions:
+        body = b"\r\n".join([b"v=0", *lines, b""])
+        head = b"INVITE sip:b@example.com SIP/2.0\r\nCall-ID: a\r\nCSeq: 1 INVITE\r\nContent-Length: %d\r\n\r\n"
+        damaged = bytearray(head % len(body) + body)
+        for at, value in changes:
+            damaged[at % len(damaged)] = value
+        packets.append((T0 + ms * MS, ethernet(udp(bytes(damaged), End("192.0.2.7", 5060), End("192.0.2.8", 5060)))))
+    outcome = observe(sorted(packets), max_hints=4)
+    assert outcome.counters["hints"] <= 4
+    assert "clear" not in [kind for kind, _ in outcome.verdicts]
+
+
 @given(st.data())
 def test_any_portions_give_the_same_records(data: st.DataObject) -> None:
     packets = sorted(

@@ -1,0 +1,246 @@
+"""Hints from signalling: which codec a dynamic payload type means at an address and port, as SDP in clear has it.
+
+Read first: RFC 3264 sections 5.1 and 6.1, RFC 8866 sections 5.7, 5.14 and 6.6, RFC 4568 section 6.2.
+Who writes a description says there under which payload types, and at which address and port, it wants to receive what
+codec. It may lie: a hint says in which order codecs are tried and what lengths they have, and decides nothing. No
+number, URI or key comes here.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from fastpath.rtp cimport FrameLaw
+from fastpath.sip cimport SdpMedia, SipScan, Span
+from fastpath.verdict cimport FIRST_DYNAMIC_TYPE, HINT_NONE, MAX_TABLES
+from fastpath.wire cimport FlowKeyBits, HashSecret, hash_key
+
+cdef extern from "<arpa/inet.h>" nogil:
+    int inet_pton(int family, const char* text, void* address)
+    int AF_INET, AF_INET6
+
+cdef extern from "<strings.h>" nogil:
+    int strncasecmp(const char* x, const char* y, size_t n)
+
+cdef enum:
+    HINT_WAYS = 4               # entries of a bucket
+    HINT_PAIRS = 8              # payload types of an address and port
+    HINT_ADDRESS = 45           # octets of the longest IPv6 address as text
+    ENCODINGS = 35
+
+cdef extern from *:
+    """
+    /* Encoding name and clock rate (0: any) of an rtpmap, the codec's name in the tables, the law of its lengths. */
+    static const struct {
+        const char *name, *codec;
+        unsigned int clock;
+        unsigned short units, octets, other_units, other_octets;
+    } lw_encoding[35] __attribute__((unused)) = {
+        {"PCMU", "pcmu", 8000, 1, 1, 0, 0}, {"PCMA", "pcma", 8000, 1, 1, 0, 0}, {"G722", "g722", 8000, 1, 1, 0, 0},
+        {"GSM", "gsm", 8000, 160, 33, 0, 0}, {"G723", "g723", 8000, 240, 24, 0, 0},
+        {"G729", "g729", 8000, 80, 10, 0, 0}, {"iLBC", "ilbc", 8000, 160, 38, 240, 50},
+        {"L16", "l16", 0, 1, 2, 0, 0},
+        {"G726-16", "g726-16", 8000, 4, 1, 0, 0}, {"AAL2-G726-16", "aal2-16", 8000, 4, 1, 0, 0},
+        {"G726-24", "g726-24", 8000, 8, 3, 0, 0}, {"AAL2-G726-24", "aal2-24", 8000, 8, 3, 0, 0},
+        {"G726-32", "g726-32", 8000, 2, 1, 0, 0}, {"AAL2-G726-32", "aal2-32", 8000, 2, 1, 0, 0},
+        {"G726-40", "g726-40", 8000, 8, 5, 0, 0}, {"AAL2-G726-40", "aal2-40", 8000, 8, 5, 0, 0},
+        {"opus", "opus", 48000, 0, 0, 0, 0}, {"AMR", "amr", 8000, 0, 0, 0, 0}, {"AMR-WB", "amrwb", 16000, 0, 0, 0, 0},
+        {"speex", "speex", 8000, 0, 0, 0, 0}, {"speex", "speexwb", 16000, 0, 0, 0, 0},
+        {"CODEC2", "codec2", 8000, 0, 0, 0, 0}, {"CN", "cn", 0, 0, 0, 0, 0},
+        {"telephone-event", "event", 0, 0, 0, 0, 0}, {"red", "red", 0, 0, 0, 0, 0}, {"t140", "t140", 1000, 0, 0, 0, 0},
+        {"H264", "h264", 90000, 0, 0, 0, 0}, {"H265", "h265", 90000, 0, 0, 0, 0}, {"VP8", "vp8", 90000, 0, 0, 0, 0},
+        {"VP9", "vp9", 90000, 0, 0, 0, 0}, {"AV1", "av1", 90000, 0, 0, 0, 0},
+        {"H263-1998", "h263p", 90000, 0, 0, 0, 0}, {"H263-2000", "h263p", 90000, 0, 0, 0, 0},
+        {"MP4V-ES", "mp4v", 90000, 0, 0, 0, 0}, {"JPEG", "jpeg", 90000, 0, 0, 0, 0},
+    };
+    /* Octets of the authentication tag by SdpCrypto.suite. */
+    static const unsigned char lw_tag_octets[23] __attribute__((unused)) = {
+        0, 10, 4, 10, 10, 10, 12, 10, 4, 10, 4, 16, 16, 16, 16, 10, 4, 10, 4, 10, 4, 10, 4};
+    """
+    ctypedef struct Encoding:
+        const char* name
+        const char* codec
+        uint32_t clock
+        uint16_t units
+        uint16_t octets
+        uint16_t other_units
+        uint16_t other_octets
+    const Encoding* encoding "lw_encoding"
+    const uint8_t* tag_octets "lw_tag_octets"
+
+
+cdef struct Hint:
+    uint64_t address[2]         # as FlowKeyBits has it
+    uint64_t seen_ns            # when it was last described
+    uint32_t message            # number of the description
+    uint16_t port               # 0: the entry is free
+    uint8_t count
+    uint8_t tag_octets          # of the first suite that was offered there (RFC 4568), 0 when none was
+    uint8_t payload_type[HINT_PAIRS]
+    uint8_t codec[HINT_PAIRS]   # index into Tables.codecs
+
+
+cdef struct HintTable:
+    Hint* entries               # buckets of HINT_WAYS
+    uint32_t bucket_mask
+    uint32_t message            # descriptions so far
+    uint8_t codec[ENCODINGS]    # HINT_NONE where the tables have no such codec
+    FrameLaw law[MAX_TABLES]    # by codec
+    uint64_t count              # addresses and ports in the table
+    uint64_t replaced           # … that made room for others
+
+
+cdef inline Hint* hint_bucket(const HintTable* table, const uint64_t* address, uint16_t port,
+                              const HashSecret* secret) noexcept nogil:
+    cdef FlowKeyBits key
+    memset(&key, 0, sizeof(FlowKeyBits))
+    key.low[0] = address[0]
+    key.low[1] = address[1]
+    key.ports = port
+    return &table.entries[(<uint32_t>(hash_key(&key, secret) >> 32) & table.bucket_mask) * HINT_WAYS]
+
+
+cdef inline bint is_hint_for(const Hint* hint, const uint64_t* address, uint16_t port) noexcept nogil:
+    return hint.port == port and hint.address[0] == address[0] and hint.address[1] == address[1]
+
+
+cdef inline uint8_t find_hint(const HintTable* table, const uint64_t* address, uint16_t port, uint8_t payload_type,
+                              const HashSecret* secret) noexcept nogil:
+    """Return the codec that a payload type means at an address and port, or HINT_NONE."""
+    cdef const Hint* hint
+    cdef int way, i
+    if table.count == 0 or port == 0:
+        return HINT_NONE
+    hint = hint_bucket(table, address, port, secret)
+    for way in range(HINT_WAYS):
+        if is_hint_for(&hint[way], address, port):
+            for i in range(hint[way].count):
+                if hint[way].payload_type[i] == payload_type:
+                    return hint[way].codec[i]
+            return HINT_NONE
+    return HINT_NONE
+
+
+cdef inline uint8_t encoded_codec(const HintTable* table, const uint8_t* p, Span text) noexcept nogil:
+    # <encoding name>/<clock rate>[/<channels>]; names are compared without regard to case (RFC 4855 section 3)
+    cdef const uint8_t* word = p + text.at
+    cdef uint32_t n = 0, at, clock = 0, channels = 0
+    cdef int i
+    while n < text.len and word[n] != c"/":
+        n += 1
+    at = n + 1
+    while at < text.len and c"0" <= word[at] <= c"9" and clock < 1000000:
+        clock = clock * 10 + word[at] - c"0"
+        at += 1
+    if n == 0 or clock == 0 or (at < text.len and word[at] != c"/"):
+        return HINT_NONE
+    at += 1
+    while at < text.len and c"0" <= word[at] <= c"9" and channels < 100:
+        channels = channels * 10 + word[at] - c"0"
+        at += 1
+    for i in range(ENCODINGS):
+        # Letters differ from those of the other case in one bit: most names are passed over by their first.
+        if (word[0] ^ <uint8_t>encoding[i].name[0]) & 0xDF or (encoding[i].clock != clock and encoding[i].clock):
+            continue
+        if strncasecmp(encoding[i].name, <const char*>word, n) == 0 and encoding[i].name[n] == 0:
+            # The law of lengths is that of one channel.
+            return HINT_NONE if encoding[i].units and channels > 1 else table.codec[i]
+    return HINT_NONE
+
+
+cdef inline bint is_rtp_profile(const uint8_t* p, Span profile) noexcept nogil:
+    # RTP over UDP: RFC 3551, 4585, 3711, 5124; RFC 5764 section 8
+    cdef const char* word = <const char*>p + profile.at
+    cdef uint32_t n = profile.len
+    if n > 8 and strncasecmp(word, b"UDP/TLS/", 8) == 0:
+        word += 8
+        n -= 8
+    if n < 7 or strncasecmp(word, b"RTP/", 4):
+        return False
+    word += 4
+    n -= 4
+    return ((n == 3 and strncasecmp(word, b"AVP", 3) == 0) or (n == 4 and strncasecmp(word, b"AVPF", 4) == 0)
+            or (n == 4 and strncasecmp(word, b"SAVP", 4) == 0) or (n == 5 and strncasecmp(word, b"SAVPF", 5) == 0))
+
+
+cdef inline bint read_address(const uint8_t* p, Span text, uint64_t* address) noexcept nogil:
+    # As FlowKeyBits has it. A host name is none, nor is the unspecified address, which puts a call on hold.
+    cdef char octets[HINT_ADDRESS + 1]
+    cdef uint8_t* out = <uint8_t*>address
+    cdef uint32_t v4
+    if text.len == 0 or text.len > HINT_ADDRESS:
+        return False
+    memcpy(octets, p + text.at, text.len)
+    octets[text.len] = 0
+    if inet_pton(AF_INET, octets, &v4) == 1:
+        address[0] = 0
+        address[1] = 0xFFFF0000U
+        memcpy(out + 12, &v4, 4)
+        return v4 != 0
+    return inet_pton(AF_INET6, octets, address) == 1 and (address[0] | address[1]) != 0
+
+
+cdef inline Hint* hint_place(HintTable* table, const uint64_t* address, uint16_t port, bint make,
+                             const HashSecret* secret) noexcept nogil:
+    # The entry of an address and port; one that is free, or the oldest of the bucket, is made its own where wanted.
+    cdef Hint* bucket = hint_bucket(table, address, port, secret)
+    cdef Hint* place = bucket
+    cdef int way
+    for way in range(HINT_WAYS):
+        if is_hint_for(&bucket[way], address, port):
+            return &bucket[way]
+        if place.port and (bucket[way].port == 0 or bucket[way].seen_ns < place.seen_ns):
+            place = &bucket[way]
+    if not make:
+        return NULL
+    if place.port:
+        table.replaced += 1
+    else:
+        table.count += 1
+    memset(place, 0, sizeof(Hint))
+    place.address[0] = address[0]
+    place.address[1] = address[1]
+    place.port = port
+    return place
+
+
+cdef inline void note_media(HintTable* table, const uint8_t* p, const SdpMedia* m, const HashSecret* secret,
+                            uint64_t ts_ns) noexcept nogil:
+    cdef uint64_t address[2]
+    cdef uint8_t codec[HINT_PAIRS]
+    cdef uint8_t payload_type[HINT_PAIRS]
+    cdef Hint* hint
+    cdef int i, pairs = 0
+    if m.port == 0 or not is_rtp_profile(p, m.profile) or not read_address(p, m.address, address):
+        return
+    for i in range(m.payload_count):
+        if m.payloads[i].number < FIRST_DYNAMIC_TYPE or m.payloads[i].encoding.len == 0 or pairs == HINT_PAIRS:
+            continue
+        codec[pairs] = encoded_codec(table, p, m.payloads[i].encoding)
+        payload_type[pairs] = m.payloads[i].number
+        pairs += codec[pairs] != HINT_NONE
+    hint = hint_place(table, address, m.port, pairs > 0, secret)
+    if hint == NULL:
+        return
+    if hint.message != table.message:
+        # What an earlier description said of it holds no more; sections of one may share a port (RFC 9143).
+        hint.message = table.message
+        hint.count = 0
+        hint.tag_octets = 0
+    hint.seen_ns = ts_ns
+    for i in range(pairs):
+        if hint.count == HINT_PAIRS:
+            break
+        hint.payload_type[hint.count] = payload_type[i]
+        hint.codec[hint.count] = codec[i]
+        hint.count += 1
+    if m.crypto_count and hint.tag_octets == 0:
+        hint.tag_octets = tag_octets[m.cryptos[0].suite]
+
+
+cdef inline void note_hints(HintTable* table, const uint8_t* p, const SipScan* scan, const HashSecret* secret,
+                            uint64_t ts_ns) noexcept nogil:
+    """Keep what a message's description says of payload types; ``p`` is the message that was scanned."""
+    cdef int i
+    table.message += 1
+    for i in range(scan.media_count):
+        note_media(table, p, &scan.media[i], secret, ts_ns)
