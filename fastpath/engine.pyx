@@ -30,7 +30,7 @@ from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport sip_unpack
 from fastpath.talk cimport tcp_segment, udp_talk
-from fastpath.verdict cimport CODEC_UNKNOWN, UNIT, Tables
+from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, UNIT, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
 from fastpath.records import AppSeen, Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
@@ -66,6 +66,8 @@ STATIC_CODECS = {
 ENCODING_NAMES = {
     "opus": "opus", "speex": "speex", "ilbc": "iLBC", "red": "red", "t140": "t140", "event": "telephone-event",
 }
+# What few octets of these hold, digits and text, could be told from their scores.
+CODECS_NOT_TOLD = frozenset({"red", "t140", "telephone-event"})
 
 
 @lru_cache(maxsize=1)
@@ -80,10 +82,15 @@ def basis_words(uint32_t bits):
     return tuple(name for i, name in enumerate(BASIS_NAMES) if bits >> i & 1)
 
 
-cdef object log10_bound(int bits_in_units):
-    """Return the bound on the probability under encryption, as log10; None without evidence."""
+cdef object log10_bound(int bits_in_units, bint told):
+    """Return the bound on the probability under encryption, as log10; None without evidence.
+
+    Not ``told``: no more than what every verdict has, for how far the evidence went beyond that depends on digits.
+    """
     if bits_in_units <= 0:
         return None
+    if not told:
+        bits_in_units = min(bits_in_units, CLEAR_BITS * UNIT)
     return -bits_in_units / <double>UNIT * log10(2.0)
 
 
@@ -287,18 +294,20 @@ cdef class Engine:
 
     cdef object verdict_record(self, const EventHead* head, object key):
         cdef const EventVerdict* v = <const EventVerdict*>(<const uint8_t*>head + sizeof(EventHead))
+        codec = self.codec_name(v.codec, v.payload_type)
         return Verdict(
-            head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type,
-            self.codec_name(v.codec, v.payload_type), PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous],
-            GRADE_NAMES[v.grade], basis_words(v.basis), log10_bound(v.bits), v.packet, v.elapsed_ns,
+            head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type, codec,
+            PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous], GRADE_NAMES[v.grade], basis_words(v.basis),
+            log10_bound(v.bits, codec not in CODECS_NOT_TOLD), v.packet, v.elapsed_ns,
         )
 
     cdef object stream_record(self, const EventStream* s):
         types = payload_type_list(s.payload_types)
+        codec = self.codec_name(s.codec, types[0] if types else -1)
         return StreamStats(
-            s.ssrc, bool(s.from_a), types, self.codec_name(s.codec, types[0] if types else -1),
-            PROTECTION_NAMES[s.protection], GRADE_NAMES[s.grade], basis_words(s.basis), log10_bound(s.bits),
-            s.decided_packet, s.decided_ns, s.packets, s.lost, s.duplicates, s.reordered,
+            s.ssrc, bool(s.from_a), types, codec, PROTECTION_NAMES[s.protection], GRADE_NAMES[s.grade],
+            basis_words(s.basis), log10_bound(s.bits, codec not in CODECS_NOT_TOLD), s.decided_packet, s.decided_ns,
+            s.packets, s.lost, s.duplicates, s.reordered,
             s.jitter_s * 1000.0 if s.jitter_s >= 0 else None, s.dscp, s.first_ns, s.last_ns,
         )
 
@@ -318,9 +327,10 @@ cdef class Engine:
             at += sizeof(EventChange)
         hello = hello_record(<const EventHello*>at, head, key) if e.hello else None
         streams.reverse()       # the core lists the latest first
+        told = not CODECS_NOT_TOLD.intersection(stream.codec for stream in streams)
         return FlowEnded(
             head.flow, head.ts_ns, key, APP_NAMES[e.app], PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade],
-            basis_words(e.basis), log10_bound(e.bits), e.decided_packet, e.decided_ns,
+            basis_words(e.basis), log10_bound(e.bits, told), e.decided_packet, e.decided_ns,
             KEY_EXCHANGE_NAMES[e.key_exchange], bool(e.rtcp_mux), PROTECTION_NAMES[e.rtcp_protection],
             basis_words(e.rtcp_basis), tuple(streams), tuple(changes), (), hello, e.packets, e.octets, e.first_ns,
             e.last_ns,
