@@ -6,6 +6,7 @@ REASON_NAMES: tuple[str, ...]
 BASIS_NAMES: tuple[str, ...]
 
 def shipped_tables() -> Tables: ...
+def thresholds() -> tuple[int, int]: ...
 def basis_words(bits: int) -> tuple[str, ...]: ...
 
 class Engine:
@@ -18,6 +19,7 @@ class Engine:
         stream_bytes: int = ...,
         media_idle_s: float = 30,
         flow_idle_s: float = 300,
+        trace_flow: int = 0,
         secret: bytes | None = None,
         tables: Tables | None = None,
     ) -> None: ...

@@ -18,22 +18,22 @@ from fastpath.block cimport PacketRef, PacketSource
 from fastpath.core cimport Core
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventFlow, EventHead,
-    EventHello, EventRing, EventStream, EventVerdict, ring_used,
+    EVENT_EVIDENCE, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventEvidence, EventFlow,
+    EventHead, EventHello, EventRing, EventStream, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, add_flow, close_table, find_flow, guess_flow, open_table, put_on_wheel, reuse_flow,
 )
 from fastpath.media cimport media_packet
-from fastpath.names cimport APP_RTP
+from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport sip_unpack
 from fastpath.talk cimport tcp_segment, udp_talk
-from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, UNIT, Tables
+from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, REJECT_BITS, UNIT, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
-from fastpath.records import AppSeen, Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
+from fastpath.records import AppSeen, Change, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Verdict
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
@@ -57,6 +57,9 @@ BASIS_NAMES = (
     "payload-structure", "tag-present", "dtls", "zrtp", "srtcp-index", "tag-length", "no-codec-fits", "rtcp-compound",
     "handshake", "null-cipher", "sip-start-line", "looks-uniform", "inconclusive", "too-few-packets", "cryptex",
 )
+FATE_NAMES = (
+    "scored", "watched", "glance", "settled", "other-type", "empty", "duplicate", "behind", "stray",
+)
 STATIC_CODECS = {
     0: "PCMU", 3: "GSM", 4: "G723", 5: "DVI4", 6: "DVI4", 7: "LPC", 8: "PCMA", 9: "G722", 10: "L16", 11: "L16",
     12: "QCELP", 13: "CN", 14: "MPA", 15: "G728", 16: "DVI4", 17: "DVI4", 18: "G729", 25: "CelB", 26: "JPEG", 28: "nv",
@@ -74,6 +77,11 @@ CODECS_NOT_TOLD = frozenset({"red", "t140", "telephone-event"})
 def shipped_tables():
     """Return the codec tables of the package. Raises ValueError when they are damaged."""
     return Tables(resources.files("fastpath").joinpath("tables", "tables.bin").read_bytes())
+
+
+def thresholds():
+    """Return the evidence that is called clear, and the fit at which a codec is rejected; in bits."""
+    return CLEAR_BITS, -REJECT_BITS
 
 
 @lru_cache(maxsize=4096)
@@ -133,6 +141,7 @@ cdef class Engine:
         stream_bytes: what reassembly may hold in all, in octets.
         media_idle_s: silence that ends a flow of media, in seconds of packet time; at most 500.
         flow_idle_s: silence that ends any other flow; at most 500.
+        trace_flow: the flow (``flow`` of the records) whose every packet is said in an Evidence record; 0 for none.
         secret: 48 octets for the keyed hashes and digests; random when None. For tests only.
         tables: codec tables to judge with; those of the package when None.
     Raises:
@@ -144,8 +153,8 @@ cdef class Engine:
     cdef Tables tables
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
-                  uint64_t stream_bytes=1 << 26, double media_idle_s=30, double flow_idle_s=300, bytes secret=None,
-                  Tables tables=None):
+                  uint64_t stream_bytes=1 << 26, double media_idle_s=30, double flow_idle_s=300,
+                  uint64_t trace_flow=0, bytes secret=None, Tables tables=None):
         if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
             raise ValueError("event_bytes: a power of two of at least 131072 is needed")
         if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
@@ -166,6 +175,7 @@ cdef class Engine:
         self.core.least_idle_ns = <uint64_t>CLOSED_IDLE_S * SECOND_NS
         self.core.least_idle_ns = min(self.core.least_idle_ns, self.core.media_idle_ns, self.core.flow_idle_ns)
         self.core.finish_at = 1
+        self.core.traced = trace_flow
         self.tables = shipped_tables() if tables is None else tables
         self.core.tables = &self.tables.set
         memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
@@ -281,6 +291,8 @@ cdef class Engine:
             return self.flow_record(head, key)
         if head.kind == EVENT_VERDICT:
             return self.verdict_record(head, key)
+        if head.kind == EVENT_EVIDENCE:
+            return self.evidence_record(head)
         if head.kind == EVENT_HELLO:
             return hello_record(<const EventHello*>body, head, key)
         return AppSeen(head.flow, head.ts_ns, key, APP_NAMES[body[0]])
@@ -299,6 +311,20 @@ cdef class Engine:
             head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type, codec,
             PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous], GRADE_NAMES[v.grade], basis_words(v.basis),
             log10_bound(v.bits, codec not in CODECS_NOT_TOLD), v.packet, v.elapsed_ns,
+        )
+
+    cdef object evidence_record(self, const EventHead* head):
+        cdef const EventEvidence* e = <const EventEvidence*>(<const uint8_t*>head + sizeof(EventHead))
+        cdef bint told = e.told and e.scored and (e.fate == FATE_SCORED or e.fate == FATE_WATCHED)
+        leads = self.codec_name(e.leads, -1) or "generic"
+        hardest = self.codec_name(e.hardest, -1)
+        if leads in CODECS_NOT_TOLD or hardest in CODECS_NOT_TOLD or not told:
+            told, leads, hardest = False, "", ""
+        return Evidence(
+            head.flow, head.ts_ns, e.ssrc, bool(head.from_a), e.packet, e.elapsed_ns, e.seq, e.payload_type, e.octets,
+            e.excess if e.has_law else None, FATE_NAMES[e.fate], e.scored, <double>e.best / UNIT if told else None,
+            leads, <double>e.fit / UNIT if hardest else None, hardest, bool(told and e.rejected),
+            PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade], basis_words(e.basis),
         )
 
     cdef object stream_record(self, const EventStream* s):

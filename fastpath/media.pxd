@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc
 
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
+from fastpath.evidence cimport say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_ASKED, STREAM_CRYPTEX,
     STREAM_FROM_HIGH, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
@@ -15,8 +16,9 @@ from fastpath.flow cimport (
 from fastpath.names cimport (
     APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_CRYPTEX, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM,
     BASIS_NO_CODEC_FITS, BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW,
-    BASIS_ZRTP, GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE,
-    PROTECTION_UNDETERMINED,
+    BASIS_ZRTP, FATE_BEHIND, FATE_DUPLICATE, FATE_EMPTY, FATE_GLANCE, FATE_OTHER_TYPE, FATE_SCORED, FATE_SETTLED,
+    FATE_STRAY, FATE_WATCHED, GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED,
+    PROTECTION_NONE, PROTECTION_UNDETERMINED,
 )
 from fastpath.octets cimport be32
 from fastpath.rtp cimport (
@@ -251,8 +253,8 @@ cdef inline void doubt(Stream* s) noexcept nogil:
     judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
 
 
-cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       bint new_frame, uint64_t ts_ns) noexcept nogil:
+cdef inline void watch(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpHeader* h, const uint8_t* payload,
+                       uint32_t captured, uint32_t length, bint new_frame) noexcept nogil:
     """Look at a packet of a settled stream: does it speak against the verdict?
 
     With a codec's table one glance costs little and decides nothing: it only brings the full test back. Where no table
@@ -263,10 +265,12 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
     cdef int table, score
     cdef bint against
     if s.protection == PROTECTION_CLEAR and s.codec != CODEC_UNKNOWN:
+        say_evidence(c, f, s, d, h, FATE_GLANCE)
         score = glance(&c.tables.table[s.codec], payload, captured, length, new_frame, known_tail(s))
         against = score < 0
     elif s.protection == PROTECTION_ENCRYPTED and first != 0xFF:
         # By turns with each table of the codec: random octets fit one this well in one of 256 packets.
+        say_evidence(c, f, s, d, h, FATE_GLANCE)
         table = first + (s.packets >> WATCH_SHIFT) % c.tables.static_tables[s.payload_type]
         score = glance(&c.tables.table[table], payload, captured, length, new_frame, known_tail(s))
         if score >= SUSPICIOUS_BITS * UNIT:
@@ -274,13 +278,14 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
         return
     else:
         score = judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+        say_evidence(c, f, s, d, h, FATE_WATCHED)
         if s.protection == PROTECTION_CLEAR:
             against = s.judge.best <= before
             if judge_clear(&s.judge):
                 judge_restart(&s.judge, False)
         else:
             if judge_clear(&s.judge):
-                decide(c, f, s, ts_ns)
+                decide(c, f, s, d.ts_ns)
                 return
             against = score >= RISING_BITS * UNIT or s.judge.best >= before + UNIT
             if s.judge.scored >= WATCH_EPOCH:
@@ -374,6 +379,7 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         # Events and comfort noise come between the codec's packets under types of their own.
         s.other_run += 1
         if s.other_run < OTHER_TYPE_RUN:
+            say_evidence(c, f, s, d, h, FATE_OTHER_TYPE)
             return
         s.payload_type = h.payload_type
         s.clock = static_clock(h.payload_type)
@@ -384,13 +390,15 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
     if s.flags & STREAM_VALID or s.steps:
         follow_length(s, h, length)
     if s.flags & STREAM_SETTLED and s.packets & WATCH_MASK:
+        say_evidence(c, f, s, d, h, FATE_SETTLED)
         return
     captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
     payload = d.payload + h.octets
     if s.flags & STREAM_SETTLED:
-        watch(c, f, s, payload, captured, length, new_frame, d.ts_ns)
+        watch(c, f, s, d, h, payload, captured, length, new_frame)
         return
     judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s))
+    say_evidence(c, f, s, d, h, FATE_SCORED if captured else FATE_EMPTY)
     if s.flags & STREAM_VALID:
         decide(c, f, s, d.ts_ns)
 
@@ -411,15 +419,18 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                 if s.window >> <uint16_t>(-ahead) & 1:
                     s.duplicates += 1
                     c.duplicates += 1
+                    say_evidence(c, f, s, d, h, FATE_DUPLICATE)
                     return
                 s.window |= <uint64_t>1 << <uint16_t>(-ahead)
                 s.reordered += 1
                 s.packets += 1
                 s.last_ns = d.ts_ns
+                say_evidence(c, f, s, d, h, FATE_BEHIND)
                 return
             if not (s.has_resync and h.seq == s.resync):
                 s.has_resync = True
                 s.resync = h.seq + 1
+                say_evidence(c, f, s, d, h, FATE_STRAY)
                 return
         moved = <int32_t>(h.timestamp - s.timestamp)
         new_frame = moved != 0
@@ -428,6 +439,7 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
             if ahead > 0 and not (s.has_resync and h.seq == s.resync):
                 s.has_resync = True
                 s.resync = h.seq + 1
+                say_evidence(c, f, s, d, h, FATE_STRAY)
                 return
             s.has_resync = False
             s.window = 1
