@@ -28,6 +28,7 @@ cdef struct Core:
     uint64_t media_idle_ns
     uint64_t flow_idle_ns
     uint64_t least_idle_ns      # no flow ends sooner
+    uint64_t traced             # the flow whose every packet is said (evidence.pxd); 0: none
     uint32_t finish_at          # next record that the end of the input looks at …
     uint8_t finish_round        # … for media first, as its record tells of the RTCP beside it
     # counters

@@ -18,8 +18,8 @@ from fastpath.block cimport PacketRef, PacketSource
 from fastpath.core cimport Core
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventFlow, EventHead,
-    EventHello, EventRing, EventStream, EventVerdict, ring_used,
+    EVENT_EVIDENCE, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventEvidence, EventFlow,
+    EventHead, EventHello, EventRing, EventStream, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
@@ -27,15 +27,15 @@ from fastpath.flow cimport (
 )
 from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
 from fastpath.media cimport media_packet
-from fastpath.names cimport APP_RTP
+from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport sip_unpack
 from fastpath.talk cimport tcp_segment, udp_talk
-from fastpath.verdict cimport CODEC_UNKNOWN, HINT_NONE, UNIT, Judge, Tables
+from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
-from fastpath.records import AppSeen, Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
+from fastpath.records import AppSeen, Change, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Verdict
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
@@ -59,6 +59,9 @@ BASIS_NAMES = (
     "payload-structure", "tag-present", "dtls", "zrtp", "srtcp-index", "tag-length", "no-codec-fits", "rtcp-compound",
     "handshake", "null-cipher", "sip-start-line", "looks-uniform", "inconclusive", "too-few-packets", "cryptex",
 )
+FATE_NAMES = (
+    "scored", "watched", "glance", "settled", "other-type", "empty", "duplicate", "behind", "stray",
+)
 STATIC_CODECS = {
     0: "PCMU", 3: "GSM", 4: "G723", 5: "DVI4", 6: "DVI4", 7: "LPC", 8: "PCMA", 9: "G722", 10: "L16", 11: "L16",
     12: "QCELP", 13: "CN", 14: "MPA", 15: "G728", 16: "DVI4", 17: "DVI4", 18: "G729", 25: "CelB", 26: "JPEG", 28: "nv",
@@ -68,6 +71,8 @@ STATIC_CODECS = {
 ENCODING_NAMES = {
     "opus": "opus", "speex": "speex", "ilbc": "iLBC", "red": "red", "t140": "t140", "event": "telephone-event",
 }
+# What few octets of these hold, digits and text, could be told from their scores.
+CODECS_NOT_TOLD = frozenset({"red", "t140", "telephone-event"})
 
 
 def record_sizes():
@@ -81,16 +86,26 @@ def shipped_tables():
     return Tables(resources.files("fastpath").joinpath("tables", "tables.bin").read_bytes())
 
 
+def thresholds():
+    """Return the evidence that is called clear, and the fit at which a codec is rejected; in bits."""
+    return CLEAR_BITS, -REJECT_BITS
+
+
 @lru_cache(maxsize=4096)
 def basis_words(uint32_t bits):
     """Return the words of a basis, the strongest first."""
     return tuple(name for i, name in enumerate(BASIS_NAMES) if bits >> i & 1)
 
 
-cdef object log10_bound(int bits_in_units):
-    """Return the bound on the probability under encryption, as log10; None without evidence."""
+cdef object log10_bound(int bits_in_units, bint told):
+    """Return the bound on the probability under encryption, as log10; None without evidence.
+
+    Not ``told``: no more than what every verdict has, for how far the evidence went beyond that depends on digits.
+    """
     if bits_in_units <= 0:
         return None
+    if not told:
+        bits_in_units = min(bits_in_units, CLEAR_BITS * UNIT)
     return -bits_in_units / <double>UNIT * log10(2.0)
 
 
@@ -134,6 +149,7 @@ cdef class Engine:
         max_hints: addresses and ports whose payload types, as signalling has them, are held; a power of two.
         media_idle_s: silence that ends a flow of media, in seconds of packet time; at most 500.
         flow_idle_s: silence that ends any other flow; at most 500.
+        trace_flow: the flow (``flow`` of the records) whose every packet is said in an Evidence record; 0 for none.
         secret: 48 octets for the keyed hashes and digests; random when None. For tests only.
         tables: codec tables to judge with; those of the package when None.
     Raises:
@@ -146,7 +162,7 @@ cdef class Engine:
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
                   uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, double media_idle_s=30,
-                  double flow_idle_s=300, bytes secret=None, Tables tables=None):
+                  double flow_idle_s=300, uint64_t trace_flow=0, bytes secret=None, Tables tables=None):
         if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
             raise ValueError("event_bytes: a power of two of at least 131072 is needed")
         if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
@@ -169,6 +185,7 @@ cdef class Engine:
         self.core.least_idle_ns = <uint64_t>CLOSED_IDLE_S * SECOND_NS
         self.core.least_idle_ns = min(self.core.least_idle_ns, self.core.media_idle_ns, self.core.flow_idle_ns)
         self.core.finish_at = 1
+        self.core.traced = trace_flow
         self.tables = shipped_tables() if tables is None else tables
         self.core.tables = &self.tables.set
         self.core.hints.entries = <Hint*>calloc(max_hints, sizeof(Hint))
@@ -321,6 +338,8 @@ cdef class Engine:
             return self.flow_record(head, key)
         if head.kind == EVENT_VERDICT:
             return self.verdict_record(head, key)
+        if head.kind == EVENT_EVIDENCE:
+            return self.evidence_record(head)
         if head.kind == EVENT_HELLO:
             return hello_record(<const EventHello*>body, head, key)
         return AppSeen(head.flow, head.ts_ns, key, APP_NAMES[body[0]])
@@ -334,18 +353,34 @@ cdef class Engine:
 
     cdef object verdict_record(self, const EventHead* head, object key):
         cdef const EventVerdict* v = <const EventVerdict*>(<const uint8_t*>head + sizeof(EventHead))
+        codec = self.codec_name(v.codec, v.payload_type)
         return Verdict(
-            head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type,
-            self.codec_name(v.codec, v.payload_type), PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous],
-            GRADE_NAMES[v.grade], basis_words(v.basis), log10_bound(v.bits), v.packet, v.elapsed_ns,
+            head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type, codec,
+            PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous], GRADE_NAMES[v.grade], basis_words(v.basis),
+            log10_bound(v.bits, codec not in CODECS_NOT_TOLD), v.packet, v.elapsed_ns,
+        )
+
+    cdef object evidence_record(self, const EventHead* head):
+        cdef const EventEvidence* e = <const EventEvidence*>(<const uint8_t*>head + sizeof(EventHead))
+        cdef bint told = e.told and e.scored and (e.fate == FATE_SCORED or e.fate == FATE_WATCHED)
+        leads = self.codec_name(e.leads, -1) or "generic"
+        hardest = self.codec_name(e.hardest, -1)
+        if leads in CODECS_NOT_TOLD or hardest in CODECS_NOT_TOLD or not told:
+            told, leads, hardest = False, "", ""
+        return Evidence(
+            head.flow, head.ts_ns, e.ssrc, bool(head.from_a), e.packet, e.elapsed_ns, e.seq, e.payload_type, e.octets,
+            e.excess if e.has_law else None, FATE_NAMES[e.fate], e.scored, <double>e.best / UNIT if told else None,
+            leads, <double>e.fit / UNIT if hardest else None, hardest, bool(told and e.rejected),
+            PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade], basis_words(e.basis),
         )
 
     cdef object stream_record(self, const EventStream* s):
         types = payload_type_list(s.payload_types)
+        codec = self.codec_name(s.codec, types[0] if types else -1)
         return StreamStats(
-            s.ssrc, bool(s.from_a), types, self.codec_name(s.codec, types[0] if types else -1),
-            PROTECTION_NAMES[s.protection], GRADE_NAMES[s.grade], basis_words(s.basis), log10_bound(s.bits),
-            s.decided_packet, s.decided_ns, s.packets, s.lost, s.duplicates, s.reordered,
+            s.ssrc, bool(s.from_a), types, codec, PROTECTION_NAMES[s.protection], GRADE_NAMES[s.grade],
+            basis_words(s.basis), log10_bound(s.bits, codec not in CODECS_NOT_TOLD), s.decided_packet, s.decided_ns,
+            s.packets, s.lost, s.duplicates, s.reordered,
             s.jitter_s * 1000.0 if s.jitter_s >= 0 else None, s.dscp, s.first_ns, s.last_ns,
         )
 
@@ -365,9 +400,10 @@ cdef class Engine:
             at += sizeof(EventChange)
         hello = hello_record(<const EventHello*>at, head, key) if e.hello else None
         streams.reverse()       # the core lists the latest first
+        told = not CODECS_NOT_TOLD.intersection(stream.codec for stream in streams)
         return FlowEnded(
             head.flow, head.ts_ns, key, APP_NAMES[e.app], PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade],
-            basis_words(e.basis), log10_bound(e.bits), e.decided_packet, e.decided_ns,
+            basis_words(e.basis), log10_bound(e.bits, told), e.decided_packet, e.decided_ns,
             KEY_EXCHANGE_NAMES[e.key_exchange], bool(e.rtcp_mux), PROTECTION_NAMES[e.rtcp_protection],
             basis_words(e.rtcp_basis), tuple(streams), tuple(changes), (), hello, e.packets, e.octets, e.first_ns,
             e.last_ns,

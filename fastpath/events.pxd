@@ -5,7 +5,7 @@ for some kinds, an array or packed bytes behind it; it never wraps. The producer
 is no room the record is lost and counted, and packets go on.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastpath.octets cimport load_acquire, store_release
 from fastpath.wire cimport FlowKeyBits
@@ -17,6 +17,7 @@ cdef enum:
     EVENT_HELLO = 3
     EVENT_SIP = 4
     EVENT_FLOW = 5
+    EVENT_EVIDENCE = 6
 
     MAX_EVENT_STREAMS = 64
 
@@ -42,6 +43,28 @@ cdef struct EventVerdict:
     uint8_t previous        # PROTECTION_NONE for the first verdict
     uint8_t grade
     uint16_t codec
+
+
+cdef struct EventEvidence:
+    uint64_t elapsed_ns
+    uint32_t ssrc
+    uint32_t packet
+    uint32_t basis
+    uint32_t octets
+    int16_t best                # scores are in 1/32 bit
+    int16_t fit                 # of the codec that is hardest to reject
+    int16_t excess
+    uint16_t seq
+    uint16_t scored
+    uint16_t leads              # a table, or CODEC_UNKNOWN: a generic expert
+    uint16_t hardest            # its table, or CODEC_UNKNOWN
+    uint8_t payload_type
+    uint8_t fate
+    uint8_t protection
+    uint8_t grade
+    uint8_t has_law
+    uint8_t rejected
+    uint8_t told                # whether the scores may leave
 
 
 cdef struct EventHello:

@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc
 
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
+from fastpath.evidence cimport say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
     STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
@@ -16,8 +17,9 @@ from fastpath.hints cimport find_hint
 from fastpath.names cimport (
     APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_CRYPTEX, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM,
     BASIS_NO_CODEC_FITS, BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW,
-    BASIS_ZRTP, GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE,
-    PROTECTION_UNDETERMINED,
+    BASIS_ZRTP, FATE_BEHIND, FATE_DUPLICATE, FATE_EMPTY, FATE_GLANCE, FATE_OTHER_TYPE, FATE_SCORED, FATE_SETTLED,
+    FATE_STRAY, FATE_WATCHED, GRADE_INFERRED, GRADE_NONE, GRADE_PROVED, PROTECTION_CLEAR, PROTECTION_ENCRYPTED,
+    PROTECTION_NONE, PROTECTION_UNDETERMINED,
 )
 from fastpath.octets cimport be32
 from fastpath.rtp cimport (
@@ -303,8 +305,8 @@ cdef inline void doubt(Stream* s) noexcept nogil:
     judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
 
 
-cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint32_t captured, uint32_t length,
-                       bint new_frame, uint64_t ts_ns) noexcept nogil:
+cdef inline void watch(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpHeader* h, const uint8_t* payload,
+                       uint32_t captured, uint32_t length, bint new_frame) noexcept nogil:
     """Look at a packet of a settled stream: does it speak against the verdict?
 
     With a codec's table one glance costs little and decides nothing: it only brings the full test back. Where no table
@@ -315,27 +317,31 @@ cdef inline void watch(Core* c, Flow* f, Stream* s, const uint8_t* payload, uint
     cdef int table, score
     cdef bint against
     if s.protection == PROTECTION_CLEAR and s.codec != CODEC_UNKNOWN:
+        say_evidence(c, f, s, d, h, FATE_GLANCE)
         score = glance(&c.tables.table[s.codec], payload, captured, length, new_frame, known_tail(s))
         against = score < 0
     elif s.protection == PROTECTION_ENCRYPTED and first != 0xFF:
         # By turns with each table of the codec: random octets fit one this well in one of 256 packets.
+        say_evidence(c, f, s, d, h, FATE_GLANCE)
         table = first + (s.packets >> WATCH_SHIFT) % c.tables.static_tables[s.payload_type]
         score = glance(&c.tables.table[table], payload, captured, length, new_frame, known_tail(s))
         if score >= SUSPICIOUS_BITS * UNIT:
             doubt(s)
         return
     elif s.protection == PROTECTION_ENCRYPTED and s.packets & SELDOM_MASK:
+        say_evidence(c, f, s, d, h, FATE_SETTLED)
         return
     else:
         score = judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s),
                              s.hint)
+        say_evidence(c, f, s, d, h, FATE_WATCHED)
         if s.protection == PROTECTION_CLEAR:
             against = s.judge.best <= before
             if judge_clear(&s.judge):
                 judge_restart(&s.judge, False)
         else:
             if judge_clear(&s.judge):
-                decide(c, f, s, ts_ns)
+                decide(c, f, s, d.ts_ns)
                 return
             against = score >= RISING_BITS * UNIT or s.judge.best >= before + UNIT
             if s.judge.scored >= WATCH_EPOCH:
@@ -443,6 +449,7 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         # Events and comfort noise come between the codec's packets under types of their own.
         s.other_run += 1
         if s.other_run < OTHER_TYPE_RUN:
+            say_evidence(c, f, s, d, h, FATE_OTHER_TYPE)
             return
         s.payload_type = h.payload_type
         s.clock = static_clock(h.payload_type)
@@ -461,13 +468,14 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         if s.protection == PROTECTION_ENCRYPTED and captured and new_frame:
             follow_first_octet(s, payload[0])
         if s.packets & WATCH_MASK:
-            return
-    if s.flags & STREAM_SETTLED:
-        watch(c, f, s, payload, captured, length, new_frame, d.ts_ns)
+            say_evidence(c, f, s, d, h, FATE_SETTLED)
+        else:
+            watch(c, f, s, d, h, payload, captured, length, new_frame)
         return
     if s.packets & (s.packets - 1) == 0 and s.protection != PROTECTION_CLEAR:
         take_hint(c, s, d)      # the description may come after the media (RFC 3264 section 5.1)
     judge_packet(&s.judge, c.tables, payload, captured, length, s.payload_type, new_frame, known_tail(s), s.hint)
+    say_evidence(c, f, s, d, h, FATE_SCORED if captured else FATE_EMPTY)
     if s.flags & STREAM_VALID:
         decide(c, f, s, d.ts_ns)
 
@@ -488,15 +496,18 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                 if s.window >> <uint16_t>(-ahead) & 1:
                     s.duplicates += 1
                     c.duplicates += 1
+                    say_evidence(c, f, s, d, h, FATE_DUPLICATE)
                     return
                 s.window |= <uint64_t>1 << <uint16_t>(-ahead)
                 s.reordered += 1
                 s.packets += 1
                 s.last_ns = d.ts_ns
+                say_evidence(c, f, s, d, h, FATE_BEHIND)
                 return
             if not (s.flags & STREAM_RESYNC and h.seq == s.resync):
                 s.flags |= STREAM_RESYNC
                 s.resync = h.seq + 1
+                say_evidence(c, f, s, d, h, FATE_STRAY)
                 return
         moved = <int32_t>(h.timestamp - s.timestamp)
         new_frame = moved != 0
@@ -505,6 +516,7 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
             if ahead > 0 and not (s.flags & STREAM_RESYNC and h.seq == s.resync):
                 s.flags |= STREAM_RESYNC
                 s.resync = h.seq + 1
+                say_evidence(c, f, s, d, h, FATE_STRAY)
                 return
             s.flags &= ~STREAM_RESYNC
             s.window = 1

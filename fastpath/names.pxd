@@ -32,6 +32,19 @@ cdef enum:
     KEYS_ZRTP
 
 cdef enum:
+    # What became of a packet of a stream that is traced.
+    FATE_SCORED = 0
+    FATE_WATCHED                # settled, and the test goes on with one packet in 16
+    FATE_GLANCE                 # settled, and one table looked at it
+    FATE_SETTLED                # settled, and not looked at
+    FATE_OTHER_TYPE             # of another payload type than the stream's
+    FATE_EMPTY
+    FATE_DUPLICATE
+    FATE_BEHIND
+    FATE_STRAY                  # its sequence number is far off, and none confirmed it yet
+    FATES
+
+cdef enum:
     # A set of bits; the words of the output come in this order, the strongest first.
     BASIS_PAYLOAD_STRUCTURE = 1 << 0
     BASIS_TAG_PRESENT = 1 << 1

@@ -1,6 +1,7 @@
 """The records that the packet core hands to the sensor: the whole seam between the two.
 
-They are made at event rate (a flow recognised, a verdict reached, a SIP message, a flow ended), never per packet.
+They are made at event rate (a flow recognised, a verdict reached, a SIP message, a flow ended), never per packet but
+for the one flow that an engine may be told to trace.
 Times are nanoseconds since the Unix epoch by the packets' own clock. Addresses are text as RFC 5952 writes them.
 No record holds audio, digits, keys or passwords: an ``a=crypto`` key is a salted digest before it gets here.
 """
@@ -142,6 +143,37 @@ class StreamStats:
     last_ns: int
 
 
+@dataclass(slots=True)
+class Evidence:
+    """One RTP packet of the flow that the engine was told to trace, and where it left its stream's evidence.
+
+    Only such an engine makes these, one a packet. The state is that before a verdict is drawn from the packet: the
+    Verdict that it brings comes next. Scores are None where the test took no packet, and where so few octets are
+    behind them that they could be turned back into a digit or a letter.
+    """
+
+    flow: int
+    ts_ns: int
+    ssrc: int
+    from_a: bool
+    packet: int  # as in Verdict; one that does not count (a duplicate, a stray) has the number before
+    elapsed_ns: int  # from the stream's first packet
+    seq: int
+    payload_type: int
+    octets: int  # of payload
+    excess: int | None  # octets beyond the codec's frames; None: how many those have is not known
+    fate: str  # "scored", or why it was not: "settled", "duplicate", …
+    scored: int  # packets that the test has taken since it began, or began anew
+    clear_bits: float | None  # evidence for "clear"
+    leads: str  # the codec that it is for, or "generic"; "" with None
+    fit_bits: float | None  # how well the codec fits that is hardest to reject
+    hardest: str  # that codec, "" when none is left or none was ever to be asked
+    rejected: bool  # every codec that the payload type can mean was rejected; False with None
+    protection: str
+    grade: str | None
+    basis: tuple[str, ...]
+
+
 class Change(NamedTuple):
     """A stream's protection changed in mid-stream."""
 
@@ -180,4 +212,4 @@ class FlowEnded:
     last_ns: int
 
 
-Record = AppSeen | Verdict | Hello | SipMessage | FlowEnded
+Record = AppSeen | Verdict | Evidence | Hello | SipMessage | FlowEnded

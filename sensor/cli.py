@@ -96,6 +96,22 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
     _add_reveal(scan)
 
+    explain = commands.add_parser(
+        "explain",
+        help="show how the evidence for a verdict grew",
+        description="Show packet by packet how the evidence for the verdict on a flow grew; "
+        "without --flow, list the media flows of the capture.",
+    )
+    explain.set_defaults(module="explain")
+    explain.add_argument("capture", metavar="CAPTURE", help="pcap or pcapng file")
+    explain.add_argument("--flow", type=_count, metavar="N", help="the flow's id, as scan --json has it")
+    explain.add_argument("--stream", type=_ssrc, metavar="SSRC", help="only this stream of the flow")
+    explain.add_argument(
+        "--packets", type=_count, default=60, metavar="M", help="how many packets of a stream are shown (default: 60)"
+    )
+    explain.add_argument("--svg", metavar="FILE", help="write the evidence as a plot into this file, too")
+    explain.add_argument("--config", metavar="FILE", help="settings, where scan was given some (YAML)")
+
     check = commands.add_parser(
         "check-config",
         help="check a configuration file",
@@ -109,6 +125,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     interfaces.set_defaults(module="interfaces")
     return parser
+
+
+def _count(text: str) -> int:
+    return _number(text, 1, "a number from 1 on")
+
+
+def _ssrc(text: str) -> int:
+    return _number(text, 0, "an SSRC: 32 bits, as in 0x1b598f6f")
+
+
+def _number(text: str, least: int, what: str) -> int:
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if not least <= number < 1 << 32:
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
+    return number
 
 
 def _add_reveal(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What `scan` and `run` have in common: an engine and an analysis as the configuration wants them."""
+"""What `scan`, `explain` and `run` have in common: an engine and an analysis as the configuration wants them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ class Pipeline:
         self._config = config
         self._names = Pseudonyms(reveal=config.privacy.identities == "reveal")
 
-    def engine(self) -> Engine:
-        """Return a new engine."""
+    def engine(self, *, trace_flow: int = 0) -> Engine:
+        """Return a new engine; of the flow that it traces it says every packet."""
         limits = self._config.limits
         return Engine(
             max_flows=limits.flows,
             max_streams=limits.streams,
             media_idle_s=self._config.policy.media_idle,
             flow_idle_s=self._config.capture.flow_idle,
+            trace_flow=trace_flow,
         )
 
     def analysis(self, sinks: Sequence[Sink], interface: str = "") -> Analysis:

@@ -242,6 +242,17 @@ def test_first_payload_type_of_an_interlude_is_kept_as_the_streams_codec() -> No
     assert outcome.verdicts == [("clear", 3)]
 
 
+def test_bound_of_events_does_not_depend_on_their_digits() -> None:
+    bounds = set()
+    for digits in ("1111111111", "5050505050", "9173648250"):
+        events = [struct.pack(">BBH", int(digit), 0x8A, 800) for digit in digits]  # RFC 4733 section 2.3
+        outcome = observe(datagrams(*(rtp(n, octets, payload_type=101) for n, octets in enumerate(events))))
+        assert outcome.stream.codec == "telephone-event"
+        bounds |= {outcome.flow.log10_p, outcome.stream.log10_p, *(said.log10_p for said in outcome.of(Verdict))}
+    (bound,) = bounds
+    assert bound == pytest.approx(-12.041, abs=1e-3)
+
+
 def test_lasting_change_of_payload_type_is_judged_anew() -> None:
     packets = [
         rtp(n, payload, payload_type=0 if n < 100 else 111)

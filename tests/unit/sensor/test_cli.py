@@ -59,13 +59,15 @@ def test_version_is_said(capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("legwatch ")
 
 
-@pytest.mark.parametrize("argv", [[], ["watch"], ["scan"], ["run"], ["scan", "--fail-on", "fatal", "x.pcap"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["watch"], ["scan"], ["explain"], ["run"], ["scan", "--fail-on", "fatal", "x.pcap"]]
+)
 def test_wrong_use_is_one_line_and_2(argv: list[str], capsys: Capture) -> None:
     assert main(argv) == 2
     assert_one_line(capsys, "--help")
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["scan"], ["check-config"], ["interfaces"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["scan"], ["explain"], ["check-config"], ["interfaces"]])
 def test_help_is_there_for_every_command(command: list[str], capsys: Capture) -> None:
     assert main([*command, "--help"]) == 0
     assert "usage: legwatch" in capsys.readouterr().out
@@ -240,7 +242,13 @@ class TestCheckConfig:
         assert_one_line(capsys, "capture.filter")
 
     @pytest.mark.parametrize(
-        "command", [["check-config"], ["scan", "x.pcap", "--config"], ["run", "-i", "lo", "--config"]]
+        "command",
+        [
+            ["check-config"],
+            ["scan", "x.pcap", "--config"],
+            ["explain", "x.pcap", "--config"],
+            ["run", "-i", "lo", "--config"],
+        ],
     )
     def test_file_that_is_not_there_is_one_line_and_2(self, command: list[str], capsys: Capture) -> None:
         assert main([*command, "nosuch.yaml"]) == 2
