@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc
 
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
-from fastpath.evidence cimport say_evidence
+from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
     STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
@@ -29,7 +29,7 @@ from fastpath.rtp cimport (
     tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
+    CLEAR_BITS, CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
     judge_codec, judge_infers, judge_packet, judge_rejects, judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
@@ -50,7 +50,7 @@ cdef enum:
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
     HINT_SCORED = 20            # packets that contradict a hinted codec
-    CLOCK_PACKETS = 25          # packets before the clock rate of a dynamic type is told from its timestamps
+    CLOCK_PACKETS = 16          # packets before the clock rate of a dynamic type is told from its timestamps
 
 
 cdef inline Stream* find_stream(Core* c, Flow* f, uint32_t ssrc, bint from_high) noexcept nogil:
@@ -169,6 +169,8 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
     s.doubts = 0
     if protection == PROTECTION_CLEAR:
         s.bits = max(s.bits, <int32_t>s.judge.best) if before == protection else s.judge.best
+        if 0 < s.octets < MIN_TOLD_OCTETS:
+            s.bits = min(s.bits, CLEAR_BITS * UNIT)
         s.codec = judge_codec(&s.judge, s.codec)
     else:
         s.bits = 0

@@ -6,9 +6,10 @@ cdef enum:
     UNIT = 32                   # scores are log2 likelihood ratios in 1/32 bit
 
     MAX_TABLES = 120            # Judge.next_table counts two rounds
-    MAX_CANDIDATES = 10
+    MAX_CANDIDATES = 9
     GENERICS = 9                # experts for codecs that no table knows; the bit planes come on top
     MAX_SCORED_OCTETS = 256     # of one payload
+    MAX_SILENCE_OCTETS = 8      # of what describes silence between a codec's frames (SID)
     TABLES_REJECTED = 0xFF      # Judge.next_table: no table is left; the candidates' room counts bit positions
     POSITION_OCTETS = 6         # of a payload's first
     POSITION_BITS = 8 * POSITION_OCTETS
@@ -107,6 +108,7 @@ cdef struct Judge:
     uint8_t frames
     uint8_t best_codec          # table of the best codec expert, 0xFF when a generic one leads
     uint16_t epoch              # how often the test began anew; later epochs weigh less
+    uint8_t longest             # payload, up to 255 octets
 
 
 cdef class Tables:

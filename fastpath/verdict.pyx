@@ -197,11 +197,6 @@ cdef inline bint fits(const Table* t, uint32_t length) noexcept nogil:
     return t.frame_octets == 0 or length % t.frame_octets <= MAX_FRAME_TAIL
 
 
-cdef inline bint could_send(const Table* t, uint32_t length) noexcept nogil:
-    # Beside what the table is for, something shorter: what silence is described with, of which it says nothing.
-    return length < t.min_octets or fits(t, length)
-
-
 cdef inline uint32_t dyadic(const Judge* j) noexcept nogil:
     # Which of the start times 1, 2, 4, … was the last, counted from 1; 0 before the first packet.
     cdef uint32_t i = 0
@@ -315,7 +310,15 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
             for i in range(min(tables.static_tables[pt], MAX_CANDIDATES)):
                 add_candidate(j, first + i, 0, False)
         return
-    if pt < FIRST_DYNAMIC_TYPE or j.next_table == TABLES_REJECTED:
+    if pt < FIRST_DYNAMIC_TYPE:
+        return
+    if j.longest <= MAX_SILENCE_OCTETS < length and j.scored:
+        # What went before may have been silence alone: of its codec no table has been asked.
+        memset(&j.room, 0, sizeof(Room))
+        j.candidates = 0
+        j.next_table = 0
+    j.longest = <uint8_t>max(<uint32_t>j.longest, min(length, <uint32_t>255))
+    if j.next_table == TABLES_REJECTED:
         return
     if j.next_table == 0:
         j.next_table = tables.first_dynamic
@@ -323,7 +326,11 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
         add_hinted(j, tables, hint, length)
     i = 0
     while i < j.candidates and turn(j, tables) != 0xFF:
-        if could_send(&tables.table[j.room.candidate[i].table], length):
+        table = j.room.candidate[i].table
+        if length < tables.table[table].min_octets:
+            # What silence is described with says nothing of its codec, nor is it any other codec's turn.
+            return
+        if fits(&tables.table[table], length):
             i += 1
         else:
             j.candidates -= 1
@@ -354,7 +361,8 @@ cdef void score_sticky(Judge* j, const uint8_t* p, int n, int free) noexcept nog
     memcpy(j.previous, p, min(n, 4))
 
 
-cdef void count_positions(Positions* positions, const uint8_t* p, int octets, int free, bint frame_start) noexcept nogil:
+cdef void count_positions(Positions* positions, const uint8_t* p, int octets, int free,
+                          bint frame_start) noexcept nogil:
     # What continues a frame is even in video in clear. An MKI in a short payload would look like structure: that keeps a
     # stream from being called encrypted, which is safe, but must not count for "clear".
     cdef int i
@@ -394,7 +402,8 @@ cdef void look(Positions* positions) noexcept nogil:
         octets += n
     beyond = sum - k * UNIT
     # at most 1.5 standard deviations: beyond^2 <= 1.5^2 * 2k
-    positions.even = k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT)
+    positions.even = (k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS
+                      and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT))
 
 
 # Counts of at most PLANE_OCTETS in an octet each: loops that a compiler turns into vector code.
@@ -626,21 +635,30 @@ cdef uint16_t judge_codec(const Judge* j, uint16_t known) noexcept nogil:
 
 
 cdef bint judge_rejects(const Judge* j, const TableSet* tables) noexcept nogil:
-    """Does every codec that the payload type can mean contradict the payload?"""
-    cdef int i, asked = 0
-    cdef bint contradicted = True
+    """Does every codec that the payload type can mean contradict the payload?
+
+    Of a codec with a table that every frame obeys, exceptions to that one are enough, or some with half of the evidence
+    against the others.
+    """
+    cdef int i, asked = 0, least = -REJECT_BITS * UNIT, certain = LOWEST
+    cdef bint has_certain = False
+    cdef int32_t fit = LOWEST
     cdef const Candidate* c
     if j.next_table:
         return j.next_table == TABLES_REJECTED
     for i in range(j.candidates):
         c = &j.room.candidate[i]
-        if tables.table[c.table].flags & TABLE_CERTAIN and c.r <= -CERTAIN_LEAST:
-            return True
-        if tables.table[c.table].flags & TABLE_VETO:
-            asked += 1
-            if c.r > -REJECT_BITS * UNIT:
-                contradicted = False
-    return asked > 0 and contradicted
+        if tables.table[c.table].flags & TABLE_CERTAIN:
+            has_certain = True
+            certain = c.r
+        elif tables.table[c.table].flags & TABLE_VETO:
+            fit = max(fit, <int32_t>c.r)
+        else:
+            continue
+        asked += 1
+    if has_certain:
+        return certain <= -CERTAIN_LEAST or (certain < 0 and fit <= least // 2)
+    return asked > 0 and fit <= least
 
 
 cdef bint judge_uniform(const Judge* j) noexcept nogil:

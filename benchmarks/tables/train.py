@@ -34,7 +34,9 @@ LEAN_VISITS = 40.0  # what a shorter context is worth against a longer one
 ROUNDS = 160  # of the search for the least favourable contents
 CERTAIN_VISITS = 64  # of a context, over all streams …
 CERTAIN_STREAMS = 8  # … of which so many must have met it
-CERTAIN_SHARE = 0.75  # of a position's visits that must be in such contexts: a law of the codec, no habit of its encoder
+CERTAIN_SHARE = (
+    0.75  # of a position's visits that must be in such contexts: a law of the codec, no habit of its encoder
+)
 MIN_VETO_DRIFT = -3 * DRIFT_UNIT // 2
 LEAST_TAG_OCTETS = 10
 

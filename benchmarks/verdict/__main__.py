@@ -15,7 +15,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks import media
-from benchmarks.verdict import clear, cost, negatives, null, protected, unknown, watching
+from benchmarks.verdict import clear, cost, lies, negatives, null, protected, unknown, watching
 from benchmarks.verdict.report import HEADING, Row
 
 NICE = 10
@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, Section] = {
     "srtp": lambda pool, options: protected.rows(pool, options.size(1, 6), options.seed),
     "clear": lambda pool, options: clear.rows(pool, options.size(6), options.size(2, 8), options.size(4)),
     "unknown": lambda pool, options: unknown.rows(pool, options.size(6), options.size(1, 4)),
+    "lies": lambda pool, options: lies.rows(pool, options.size(2, 8), 2),
     "null-cipher": lambda pool, options: protected.null_rows(pool, options.size(2), options.seed),
     "watch": lambda pool, options: watching.rows(pool, options.size(1, 6), options.seed),
     "negatives": lambda pool, options: negatives.rows(pool, options.size(200, 5000), options.seed),

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from benchmarks.media import VARIANTS, Variant
 from benchmarks.verdict.report import NEVER, NOTHING, Limit, Row, at, lost, rule_of_three, share_lost, shares, text
-from benchmarks.verdict.sending import Listener, endless, media, test_streams
+from benchmarks.verdict.sending import Listener, endless, media, rtpmap, test_streams
 from benchmarks.verdict.srtp import NULL_CIPHERS, SUITES, WITH_MKI, srtcp
 
 STATIC_PACKETS, DYNAMIC_PACKETS, NULL_PACKETS = 120, 500, 60
@@ -36,7 +36,7 @@ class Heard:
     variant: str
     suite: str
     mki: bool
-    rtcp: bool
+    beside: str  # what else was seen: "", "rtcp", "hint"
     packets: int  # to "encrypted" or, of a null cipher, to "clear"
     grade: str
     basis: tuple[str, ...]
@@ -44,7 +44,10 @@ class Heard:
 
 
 def hear(name: str, contents: int, seed: int) -> list[Heard]:
-    """Send a variant's test contents under every suite, 5 % of the packets twice; dynamic types with SRTCP too."""
+    """Send a variant's test contents under every suite, 5 % of the packets twice.
+
+    Dynamic types also with SRTCP beside them, and with their codec named by signalling.
+    """
     listener = Listener()
     found = []
     for stream in test_streams(name, contents):
@@ -53,10 +56,14 @@ def hear(name: str, contents: int, seed: int) -> list[Heard]:
         part = list(islice(endless(packets), STATIC_PACKETS if static else DYNAMIC_PACKETS))
         for suite in (*SUITES, *WITH_MKI):
             rng = random.Random(f"{seed} {name} {stream.content.name} {suite}")
-            for rtcp in (False, True)[: 1 if static or suite != SUITES[0] else 2]:
+            for beside in ("",) if static or suite != SUITES[0] else ("", "rtcp", "hint"):
                 sender = listener.sender(stream.variant, protect=suite.keyed(rng), repeats=REPEATS)
+                if beside == "hint":
+                    if not rtpmap(stream.variant):
+                        continue
+                    sender.describe(rtpmap(stream.variant))
                 verdicts = sender.send(part[:2])
-                if rtcp:
+                if beside == "rtcp":
                     reports = srtcp(rng, sender.ssrc, SRTCP_PACKETS)
                     listener.hear((listener.now_ns + 1, sender.frame(report)) for report in reports)
                 verdicts += sender.send(part[2:])
@@ -68,7 +75,7 @@ def hear(name: str, contents: int, seed: int) -> list[Heard]:
                         name,
                         suite.name,
                         suite.mki_octets > 0,
-                        rtcp,
+                        beside,
                         first.packet if first else NEVER,
                         first.grade or "" if first else "",
                         first.basis if first else (),
@@ -92,7 +99,7 @@ def hear_null(name: str, contents: int, seed: int) -> list[Heard]:
             where = f"{name}/{stream.content.name} {suite.name}: {wrong[0]}" if wrong else ""
             packets = first.packet if first and first.protection == "clear" else NEVER
             basis = first.basis if first else ()
-            found.append(Heard(name, suite.name, False, False, packets, "", basis, where))
+            found.append(Heard(name, suite.name, False, "", packets, "", basis, where))
     return found
 
 
@@ -137,14 +144,15 @@ def rows(pool: Executor, contents: int, seed: int) -> Iterator[Row]:
     packets = [each.packets for each in lawless]
     yield Row("encrypted, static type without a law", f"{shares(packets):24} {share_lost(packets):.1%} undecided")
     dynamic = [each for each in found if VARIANT[each.variant].payload_type < 0]
-    paired = [each for each in dynamic if each.rtcp]
-    packets = [each.packets for each in paired]
-    seen = f"{shares(packets):24} {lost(packets)} of {len(packets)} undecided"
-    yield Row("encrypted, dynamic type, an SRTCP pair", seen, PAIRED, at(packets, 0.95))
-    if lost(packets):
-        yield Row("  undecided", _worst(paired))
+    for beside, what in (("rtcp", "an SRTCP pair"), ("hint", "a hinted codec")):
+        part = [each for each in dynamic if each.beside == beside]
+        packets = [each.packets for each in part]
+        seen = f"{shares(packets):24} {lost(packets)} of {len(packets)} undecided"
+        yield Row(f"encrypted, dynamic type, {what}", seen, PAIRED, at(packets, 0.95))
+        if lost(packets):
+            yield Row("  undecided", _worst(part))
     for mki in (False, True):
-        yield from _dynamic_rows([each for each in dynamic if not each.rtcp and each.mki == mki], ", MKI" * mki)
+        yield from _dynamic_rows([each for each in dynamic if not each.beside and each.mki == mki], ", MKI" * mki)
 
 
 def _static_rows(part: Sequence[Heard], what: str) -> Iterator[Row]:

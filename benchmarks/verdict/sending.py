@@ -26,6 +26,15 @@ _CLOCKS = {
     "red-t140": 1000,
 }  # fmt: skip
 _FILM_CLOCK = 90_000
+_RECEIVER_PORTS, _PAIRS, _SIP_PORT = 20000, 20000, 5060
+_ENCODINGS = {
+    "pcmu": "PCMU", "pcma": "PCMA", "g722": "G722", "gsm": "GSM", "g723": "G723", "g729": "G729", "ilbc": "iLBC",
+    "opus": "opus", "amr": "AMR", "amrwb": "AMR-WB", "speex": "speex", "speexwb": "speex", "g726-16": "G726-16",
+    "g726-24": "G726-24", "g726-32": "G726-32", "g726-40": "G726-40", "aal2-16": "AAL2-G726-16",
+    "aal2-24": "AAL2-G726-24", "aal2-32": "AAL2-G726-32", "aal2-40": "AAL2-G726-40", "l16": "L16", "red": "red",
+    "t140": "t140", "h264": "H264", "h265": "H265", "vp8": "VP8", "vp9": "VP9", "av1": "AV1", "h263p": "H263-1998",
+    "mp4v": "MP4V-ES",
+}  # fmt: skip
 _AUDIO_CLOCK = 8000
 
 
@@ -42,6 +51,13 @@ def clock(variant: Variant) -> int:
 def payload_type(variant: Variant) -> int:
     """Return a variant's payload type: its static one, or a dynamic one."""
     return variant.payload_type if variant.payload_type >= 0 else DYNAMIC_TYPE
+
+
+def rtpmap(variant: Variant) -> str:
+    """Return what SDP calls a variant's codec; "" for one that it has no name for."""
+    encoding = _ENCODINGS.get(variant.codec, "")
+    channels = "/2" if encoding == "opus" else ""
+    return f"{encoding}/{clock(variant)}{channels}" if encoding else ""
 
 
 def test_streams(name: str, contents: int) -> list[Stream]:
@@ -95,13 +111,29 @@ class Sender:
         self.timestamp: int | None = None
         # Ethernet, IPv4 and UDP up to what depends on the length; no checksum is looked at
         self.ends = struct.pack(">4s4s", struct.pack(">I", 0x0A000000 + number), b"\xc0\0\2\1")
-        self.ports = struct.pack(">HH", 16384 + 2 * self.rng.randrange(8192), 20000)
+        # a port of its own, as what signalling says of one holds for all that goes there
+        self.ports = (16384 + 2 * self.rng.randrange(8192), _RECEIVER_PORTS + 2 * (number % _PAIRS))
 
-    def frame(self, datagram: bytes) -> bytes:
-        """Return the Ethernet frame of a datagram."""
+    def frame(self, datagram: bytes, ports: tuple[int, int] | None = None) -> bytes:
+        """Return the Ethernet frame of a datagram, of media when no ports are given."""
         octets = 28 + len(datagram)
         ip = struct.pack(">BBHIBBH", 0x45, 0, octets, 0, 64, 17, 0) + self.ends
-        return b"\2\0\0\0\0\2\2\0\0\0\0\1\x08\0" + ip + self.ports + struct.pack(">HH", octets - 20, 0) + datagram
+        udp = struct.pack(">HHHH", *(ports or self.ports), octets - 20, 0)
+        return b"\2\0\0\0\0\2\2\0\0\0\0\1\x08\0" + ip + udp + datagram
+
+    def describe(self, encoding: str) -> None:
+        """Let signalling name the codec of this stream's payload type, by an rtpmap such as ``opus/48000/2``."""
+        body = (
+            f"v=0\r\no=- 0 {self.sent} IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+            f"m=audio {self.ports[1]} RTP/AVP {self.kind}\r\na=rtpmap:{self.kind} {encoding}\r\n"
+        )
+        message = (
+            "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@192.0.2.1>;tag=1\r\n"
+            f"To: <sip:b@192.0.2.1>;tag=2\r\nCall-ID: {self.ssrc}\r\nCSeq: 1 INVITE\r\n"
+            f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        self.listener.now_ns += PACKET_NS
+        self.listener.hear([(self.listener.now_ns, self.frame(message.encode(), (_SIP_PORT, _SIP_PORT)))])
 
     def frames(self, packets: Sequence[Packet]) -> Iterator[tuple[int, bytes]]:
         """Yield the next packets as frames with their times."""

@@ -24,7 +24,6 @@ from tests.live.lab import (
     Namespace,
     Sensor,
     namespaces,
-    program,
     read_capture,
     run_to_end,
     running,
@@ -332,7 +331,7 @@ def test_output_to_a_terminal_is_text(namespace: Namespace, mirror: Mirror, clin
             said.extend(os.read(terminal, 65536))
         return what in said
 
-    with open(terminal, "rb"), running(namespace.command(*LEGWATCH, "run", "-i", "span0"), stdout=end):
+    with os.fdopen(terminal, "rb"), running(namespace.command(*LEGWATCH, "run", "-i", "span0"), stdout=end):
         os.close(end)
         wait_for(lambda: tells(b"ready"), "it is ready")
         mirror.replay([frame for frame in clinic if b"RTP/AVP 0" in frame[1]][:1], SPEED)

@@ -451,8 +451,7 @@ def test_clock_of_another_codec_is_not_that_of_the_hint(clock: int) -> None:
     """The length of 20 ms of iLBC and a tag, for as many timestamp units, but these are no 20 ms."""
     gap = 160 * SECOND // clock
     packets = [
-        (T0 + gap * number, *packet[1:])
-        for number, packet in enumerate(stream(ciphertext(400, 48), payload_type=TYPE))
+        (T0 + gap * number, *packet[1:]) for number, packet in enumerate(stream(ciphertext(400, 48), payload_type=TYPE))
     ]
     assert "tag-length" not in media(observe([*hinted("iLBC/8000"), *packets])).basis
 
