@@ -51,6 +51,7 @@ cdef enum:
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
     HINT_SCORED = 20            # packets that contradict a hinted codec
     CLOCK_PACKETS = 16          # packets before the clock rate of a dynamic type is told from its timestamps
+    NEAR_CLOCKS_NS = 2000000000 # what it takes to tell two rates that are close
 
 
 cdef inline Stream* find_stream(Core* c, Flow* f, uint32_t ssrc, bint from_high) noexcept nogil:
@@ -231,7 +232,7 @@ cdef inline void check_hint(const Core* c, Stream* s) noexcept nogil:
 
 
 cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
-    """Basis for calling a stream encrypted that contradicts the codec that signalling names for it; 0 when that is not so.
+    """Basis for calling a stream encrypted whose packets contradict the codec that signalling names; 0 when not so.
 
     Signalling may lie. So every other codec that has a table must be contradicted too. Where the codec has a law of
     length, what is behind its frames must be a tag, the length not that of another codec's frames or of noise, and the
@@ -435,7 +436,7 @@ cdef inline uint32_t nearest_clock(uint64_t units, uint64_t ns) noexcept nogil:
     if 28000 <= rate <= 36000:
         return 32000
     if 42000 <= rate < 46000:
-        return 44100
+        return 44100 if ns > NEAR_CLOCKS_NS else 0      # or jitter could make it of 48000
     if 46000 <= rate <= 54000:
         return 48000
     if 79000 <= rate <= 101000:

@@ -363,8 +363,8 @@ cdef void score_sticky(Judge* j, const uint8_t* p, int n, int free) noexcept nog
 
 cdef void count_positions(Positions* positions, const uint8_t* p, int octets, int free,
                           bint frame_start) noexcept nogil:
-    # What continues a frame is even in video in clear. An MKI in a short payload would look like structure: that keeps a
-    # stream from being called encrypted, which is safe, but must not count for "clear".
+    # What continues a frame is even in video in clear. An MKI in a short payload would look like structure: that keeps
+    # a stream from being called encrypted, which is safe, but must not count for "clear".
     cdef int i
     positions.covered = <uint8_t>max(<int>positions.covered, POSITION_OCTETS - free)
     if positions.packets == 255:
@@ -381,11 +381,11 @@ cdef void count_positions(Positions* positions, const uint8_t* p, int octets, in
 
 
 cdef void look(Positions* positions) noexcept nogil:
-    """Hold the bits of all positions against even ones, at 24, 48, 96 and 192 packets: fewer looks are fewer chances.
+    """Hold the bits of all positions against even ones, at 24, 48, 96 and 192 packets: few looks are few chances.
 
-    Pearson's statistic, the sum of (2c - n)^2 / n over the positions, has under encryption as many degrees of freedom k
-    as there are positions, so mean k and variance 2k. Ciphertext passes a look with probability 0.92; what does not pass
-    waits for the next.
+    Pearson's statistic, the sum of (2c - n)^2 / n over the positions, has under encryption as many degrees of freedom
+    k as there are positions, so mean k and variance 2k. Ciphertext passes a look with probability 0.92; what does not
+    pass waits for the next.
     """
     cdef int64_t sum = 0, beyond
     cdef int32_t n, square, octets = 0, k = 0, i

@@ -38,7 +38,7 @@ from tests.packets import (
 TABLES = Tables(resources.files("fastpath").joinpath("tables", "tables.bin").read_bytes())
 PHONE, PROXY = End("192.0.2.1", 5060), End("192.0.2.2", 5060)
 TYPE = 97
-SOONEST = 25  # packets until the clock of a dynamic type is known
+SOONEST = 20  # packets that must contradict a hinted codec
 WITHOUT = 32  # packets until ciphertext on a dynamic type can be called so with nothing to go by
 
 
