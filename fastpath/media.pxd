@@ -51,7 +51,7 @@ cdef enum:
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
     HINT_SCORED = 20            # packets that contradict a hinted codec
     CLOCK_PACKETS = 16          # packets before the clock rate of a dynamic type is told from its timestamps
-    NEAR_CLOCKS_NS = 2000000000 # what it takes to tell two rates that are close
+    NEAR_CLOCKS_NS = 2000000000     # what it takes to tell two rates that are close
 
 
 cdef inline Stream* find_stream(Core* c, Flow* f, uint32_t ssrc, bint from_high) noexcept nogil:

@@ -276,10 +276,6 @@ cdef void choose_best(Judge* j, const TableSet* tables, const uint8_t* p, int n,
         j.room.candidate[i].table = <uint8_t>table
 
 
-cdef inline bint is_hinted(const TableSet* tables, uint8_t table, uint8_t hint) noexcept nogil:
-    return hint != HINT_NONE and tables.table[table].codec == hint
-
-
 cdef inline int32_t table_prior(const Judge* j, const TableSet* tables, uint8_t table) noexcept nogil:
     # Dynamic types try their tables in turn; one of a static type is among them by a hint only.
     return tables.table[table].prior + (HINTED_PRIOR if j.next_table and table < tables.first_dynamic else 0)
@@ -570,8 +566,7 @@ cdef int32_t judge_packet(Judge* j, const TableSet* tables, const uint8_t* paylo
             c.s = clamp(c.s + score.least)
             c.r = clamp(c.r + score.own)
             fit = max(fit, score.own)
-        if (c.s < DROP and c.r < DROP and j.next_table and turn(j, tables) != 0xFF
-                and not is_hinted(tables, c.table, hint)):
+        if c.s < DROP and c.r < DROP and j.next_table and turn(j, tables) != 0xFF:
             j.candidates -= 1
             c[0] = j.room.candidate[j.candidates]
             continue
