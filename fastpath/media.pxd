@@ -25,8 +25,8 @@ from fastpath.octets cimport be32
 from fastpath.rtp cimport (
     CRYPTEX_ONE_BYTE, CRYPTEX_TWO_BYTE, MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER,
     RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets,
-    hinted_frame_octets, is_frame_length, is_tag_length, may_be_noise, rtcp_parse, rtp_parse, srtcp_place, static_clock,
-    tiles_until,
+    hinted_frame_octets, is_frame_length, is_tag_length, may_be_tagged_noise, rtcp_parse, rtp_parse, sample_bits,
+    srtcp_place, static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
     CLEAR_BITS, CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
@@ -199,9 +199,12 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
 
 
 cdef inline bint is_inferred(const Stream* s) noexcept nogil:
-    # White noise may have begun in clear media, but not just when its payloads grew by a tag.
-    return judge_infers(&s.judge) and (
-        (s.hint == HINT_NONE and is_tag_length(s.excess)) or not may_be_noise(s.octets, s.step, s.clock))
+    # Samples of white noise are as random as ciphertext; not so likely just when payloads grew by a tag, and hardly for
+    # as long as the last look takes under a NULL cipher.
+    if s.hint == HINT_NONE and is_tag_length(s.excess):
+        return judge_infers(&s.judge, False)
+    return (not sample_bits(s.octets, s.step, s.clock)
+            and judge_infers(&s.judge, may_be_tagged_noise(s.octets, s.step, s.clock)))
 
 
 cdef inline void take_hint(Core* c, Stream* s, const Decoded* d) noexcept nogil:
@@ -240,7 +243,8 @@ cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
     """
     cdef uint32_t clock
     if (s.hint == HINT_NONE or s.judge.scored < HINT_SCORED or s.judge.frames < HINT_SCORED
-            or not judge_rejects(&s.judge, c.tables) or may_be_noise(s.octets, s.step, s.clock)):
+            or not judge_rejects(&s.judge, c.tables) or sample_bits(s.octets, s.step, s.clock)
+            or may_be_tagged_noise(s.octets, s.step, s.clock)):
         return 0
     clock = c.hints.law[s.hint].clock
     if clock and s.clock != clock:

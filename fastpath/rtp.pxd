@@ -180,7 +180,11 @@ cdef inline bint is_frame_length(uint32_t octets, uint32_t step) noexcept nogil:
 
 
 cdef inline uint32_t sample_bits(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:
-    # Bits a sample when these are the octets of ``step`` samples of one of the usual sizes, else 0.
+    """Bits a sample when these are the octets of ``step`` samples of one of the usual sizes, else 0.
+
+    White noise in such a codec is as random as ciphertext: only the length tells them apart. ``clock`` in Hz, 0 when it
+    is not known.
+    """
     cdef uint32_t bits = octets * 8
     if step == 0 or bits % step:
         return 0
@@ -196,15 +200,13 @@ cdef inline bint is_even_noise(uint32_t octets, uint32_t tag, uint32_t step, uin
     return bits == 2 or bits >= 16
 
 
-cdef inline bint may_be_noise(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:
-    """Can a payload that looks random be samples of white noise in clear?
+cdef inline bint may_be_tagged_noise(uint32_t octets, uint32_t step, uint32_t clock) noexcept nogil:
+    """Can a payload that looks random be white noise with a NULL cipher's tag behind it?
 
-    They are as random as ciphertext: only the length tells them apart. ``clock`` in Hz, 0 when it is not known. Where a
-    sample's bits are even at any loudness, or at the greatest (G.726 at 16 kbit/s, linear samples), a NULL cipher's tag
-    may follow.
+    That of linear samples and of G.726 at 16 kbit/s is even; where samples have other sizes their tables show it.
     """
-    return (sample_bits(octets, step, clock) != 0 or is_even_noise(octets, 4, step, clock)
-            or is_even_noise(octets, 10, step, clock) or is_even_noise(octets, 16, step, clock))
+    return (is_even_noise(octets, 4, step, clock) or is_even_noise(octets, 10, step, clock)
+            or is_even_noise(octets, 16, step, clock))
 
 
 cdef inline uint32_t static_clock(uint8_t payload_type) noexcept nogil:

@@ -30,6 +30,9 @@ cdef enum:
     LOOK_OCTETS = 96            # octets that no MKI could cover, at least, behind such a look …
     LOOK_POSITIONS = 32         # … at so many positions
 
+    POSITIONS_EVEN = 1          # at the last look the bits were as even as ciphertext's
+    POSITIONS_DUE = 2           # a frame has begun with a packet too short to be counted
+
     TABLE_VETO = 1              # its rejection is asked for before a stream is called encrypted
     TABLE_BY_FRAME = 2          # a second table for the first packet of a frame
     TABLE_CERTAIN = 4           # what it predicts every frame has: its rejection is the codec's
@@ -84,7 +87,7 @@ cdef struct Positions:
     uint8_t packets
     uint8_t frames              # of these, those that began one: only their bits are counted
     uint8_t covered             # octets at the end of the first six that an MKI could cover
-    uint8_t even                # at the last look the bits were as even as ciphertext's
+    uint8_t flags
 
 
 cdef union Room:
@@ -126,5 +129,5 @@ cdef bint judge_clear(const Judge* judge) noexcept nogil
 cdef uint16_t judge_codec(const Judge* judge, uint16_t known) noexcept nogil
 cdef bint judge_rejects(const Judge* judge, const TableSet* tables) noexcept nogil
 cdef bint judge_uniform(const Judge* judge) noexcept nogil
-cdef bint judge_infers(const Judge* judge) noexcept nogil
+cdef bint judge_infers(const Judge* judge, bint at_last) noexcept nogil
 cdef void judge_restart(Judge* judge, bint new_claim) noexcept nogil

@@ -359,25 +359,40 @@ cdef void score_sticky(Judge* j, const uint8_t* p, int n, int free) noexcept nog
 
 cdef void count_positions(Positions* positions, const uint8_t* p, int octets, int free,
                           bint frame_start) noexcept nogil:
-    # What continues a frame is even in video in clear. An MKI in a short payload would look like structure: that keeps
-    # a stream from being called encrypted, which is safe, but must not count for "clear".
+    # What continues a frame is even in video in clear, so of each frame the first packet counts that is long enough.
+    # Where all are short an MKI among the octets would look like structure: that keeps a stream from being called
+    # encrypted, which is safe, but must not count for "clear".
     cdef int i
-    positions.covered = <uint8_t>max(<int>positions.covered, POSITION_OCTETS - free)
-    if positions.packets == 255:
+    if positions.frames == 255:
         return
-    positions.packets += 1
+    if positions.packets < 255:
+        positions.packets += 1
     if frame_start:
+        positions.flags |= POSITIONS_DUE
+    frame_start = positions.flags & POSITIONS_DUE and octets
+    if frame_start:
+        positions.flags &= ~POSITIONS_DUE
+        positions.covered = <uint8_t>max(<int>positions.covered, octets - free)
         positions.frames += 1
         for i in range(octets):
             positions.seen[i] += 1
         for i in range(8 * octets):
             positions.ones[i] += (p[i >> 3] >> (7 - (i & 7))) & 1
-    if FIRST_LOOK <= positions.packets <= LAST_LOOK and positions.packets % FIRST_LOOK == 0:
+    if is_time_to_look(positions, frame_start):
         look(positions)
+
+
+cdef inline bint is_time_to_look(const Positions* positions, bint frame_start) noexcept nogil:
+    cdef int n = positions.packets // FIRST_LOOK
+    if positions.packets % FIRST_LOOK or positions.packets > LAST_LOOK:
+        return positions.packets > LAST_LOOK and frame_start and positions.frames == LAST_FRAMES
+    return n & (n - 1) == 0 and positions.frames >= (LAST_FRAMES if positions.packets == LAST_LOOK else FIRST_LOOK)
 
 
 cdef void look(Positions* positions) noexcept nogil:
     """Hold the bits of all positions against even ones, at 24, 48, 96 and 192 packets: few looks are few chances.
+
+    There must be as many frames as at the first look; at the last a few will do, or else when there are.
 
     Pearson's statistic, the sum of (2c - n)^2 / n over the positions, has under encryption as many degrees of freedom
     k as there are positions, so mean k and variance 2k. Ciphertext passes a look with probability 0.92; what does not
@@ -385,9 +400,6 @@ cdef void look(Positions* positions) noexcept nogil:
     """
     cdef int64_t sum = 0, beyond
     cdef int32_t n, square, octets = 0, k = 0, i
-    n = positions.packets // FIRST_LOOK
-    if n & (n - 1) or positions.frames < (LAST_FRAMES if positions.packets == LAST_LOOK else FIRST_LOOK):
-        return
     for i in range(POSITION_BITS):
         n = positions.seen[i >> 3]
         if n < LAST_FRAMES:
@@ -398,8 +410,10 @@ cdef void look(Positions* positions) noexcept nogil:
         octets += n
     beyond = sum - k * UNIT
     # at most 1.5 standard deviations: beyond^2 <= 1.5^2 * 2k
-    positions.even = (k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS
-                      and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT))
+    positions.flags &= ~POSITIONS_EVEN
+    if (k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS
+            and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT)):
+        positions.flags |= POSITIONS_EVEN
 
 
 # Counts of at most PLANE_OCTETS in an octet each: loops that a compiler turns into vector code.
@@ -438,7 +452,8 @@ cdef void score_generic(Judge* j, const uint8_t* p, int n, int length, bint whol
     if frame_start or j.frames < 2:
         score_sticky(j, p, n, free)
     if j.next_table == TABLES_REJECTED:
-        count_positions(&j.room.positions, p, min(n, POSITION_OCTETS), free, frame_start)
+        i = 0 if free < POSITION_OCTETS and j.longest >= MAX_TAIL + POSITION_OCTETS else n
+        count_positions(&j.room.positions, p, min(i, POSITION_OCTETS), min(free, POSITION_OCTETS), frame_start)
     if free > PLANE_OCTETS:
         free = PLANE_OCTETS
     found = matches(p, free, 1)
@@ -663,13 +678,14 @@ cdef bint judge_uniform(const Judge* j) noexcept nogil:
             and generic_best(j) <= MAX_GENERIC_BITS * UNIT and j.best <= MAX_GENERIC_BITS * UNIT)
 
 
-cdef bint judge_infers(const Judge* j) noexcept nogil:
+cdef bint judge_infers(const Judge* j, bint at_last) noexcept nogil:
     """Is all that a dynamic type's payload showed enough to call it encrypted, with nothing else to go by?
 
     Every table was rejected, and in the frames that began since then the bits were even at each position that no MKI
-    could cover.
+    could cover. ``at_last``: the last look has to have shown it.
     """
-    return j.next_table == TABLES_REJECTED and j.room.positions.even
+    return (j.next_table == TABLES_REJECTED and (j.room.positions.flags & POSITIONS_EVEN) != 0
+            and (j.room.positions.packets >= LAST_LOOK or not at_last))
 
 
 cdef void judge_restart(Judge* j, bint new_claim) noexcept nogil:

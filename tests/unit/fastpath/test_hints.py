@@ -292,10 +292,11 @@ def test_tag_behind_the_frames_of_a_hinted_codec_is_inferred_soon(encoding: str,
 
 @pytest.mark.parametrize(("encoding", "octets"), [law for law in LAWS if law[0] in EVEN])
 @pytest.mark.parametrize("tag", [4, 10, 16])
-def test_tag_behind_what_may_be_white_noise_proves_nothing(encoding: str, octets: int, tag: int) -> None:
-    """A NULL cipher's tag is even too."""
+def test_tag_behind_what_may_be_white_noise_is_waited_for(encoding: str, octets: int, tag: int) -> None:
+    """A NULL cipher's tag is even too. White noise for as long as the last look takes is no call."""
     outcome = observe(hinted(encoding) + stream(ciphertext(500, octets + tag), payload_type=TYPE))
-    assert outcome.verdicts == []
+    assert [packet >= 200 for _, packet in outcome.verdicts] in ([], [True])
+    assert "tag-length" not in media(outcome).basis
 
 
 @pytest.mark.parametrize("encoding", ["AMR/8000", "speex/8000"])
