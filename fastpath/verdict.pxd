@@ -40,6 +40,7 @@ cdef enum:
     TAIL_UNKNOWN = -1           # how much of a payload is tag and MKI is not known
     MAX_TAIL = 18               # MKI of 8 and tag of 10 octets
     MAX_FRAME_TAIL = 24         # MKI of 8 and tag of 16 octets
+    MAX_SILENCE = 6             # octets that may describe silence, and so say nothing of which codecs can be meant
 
 
 cdef struct Table:

@@ -306,7 +306,7 @@ cdef void add_hinted(Judge* j, const TableSet* tables, uint8_t hint, uint32_t le
 cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length, uint8_t hint) noexcept nogil:
     # By header and signalling alone, which the null does not constrain: the choice costs no validity. A dynamic type
     # tries its tables in turn, as places come free, those of a hinted codec first, and all of them again from each
-    # start time on.
+    # start time on. None loses its turn to a descriptor of silence, which is shorter than what it is for.
     cdef int i
     cdef uint8_t table
     cdef uint8_t first = tables.first_static[pt]
@@ -328,7 +328,7 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
         else:
             j.candidates -= 1
             j.room.candidate[i] = j.room.candidate[j.candidates]
-    while j.candidates < MAX_CANDIDATES:
+    while j.candidates < MAX_CANDIDATES and length > MAX_SILENCE:
         table = turn(j, tables)
         if table == 0xFF:
             break

@@ -22,6 +22,7 @@ from tests.packets import (
     account,
     ciphertext,
     finish,
+    g729,
     new_engine,
     observe,
     speech,
@@ -156,6 +157,15 @@ def unknown_codec(packets: int, bias: float, octets: int = 40) -> list[bytes]:
 def test_one_uneven_bit_in_each_frame_keeps_a_stream_from_being_called_encrypted(bias: float) -> None:
     outcome = observe(stream(unknown_codec(600, bias), payload_type=DYNAMIC))
     assert not [verdict for verdict in outcome.verdicts if verdict[0] == "encrypted"]
+
+
+@pytest.mark.parametrize("silence", [1, 2, 4, 6])
+@pytest.mark.parametrize("before", [0, 200])
+def test_silence_of_few_octets_leaves_no_codec_unasked(before: int, silence: int) -> None:
+    """A descriptor of silence comes first, or where the test begins anew as the length changed: no frame, no answer."""
+    payloads = g729(before) + ciphertext(1, silence) + g729(600)
+    said = [protection for protection, _ in observe(stream(payloads, payload_type=DYNAMIC)).verdicts]
+    assert said == ["clear"]
 
 
 def test_tag_of_one_payload_type_is_not_taken_for_one_of_another() -> None:
