@@ -11,7 +11,7 @@ from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.evidence cimport say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
-    STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
+    STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
 )
 from fastpath.hints cimport find_hint
 from fastpath.names cimport (
@@ -29,7 +29,7 @@ from fastpath.rtp cimport (
     tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
+    CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TABLES_REJECTED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
     judge_codec, judge_infers, judge_packet, judge_rejects, judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
@@ -195,10 +195,18 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
     return c.table.flows[number].rtcp if number else NULL
 
 
-cdef inline bint is_inferred(const Stream* s) noexcept nogil:
-    # White noise may have begun in clear media, but not just when its payloads grew by a tag.
-    return judge_infers(&s.judge) and (
-        (s.hint == HINT_NONE and is_tag_length(s.excess)) or not may_be_noise(s.octets, s.step, s.clock))
+cdef inline bint was_noise(Stream* s) noexcept nogil:
+    # White noise may have begun in clear media, but not just when its payloads grew by a tag. A step or a length that is
+    # no longer that of samples proves nothing by itself: what was seen before it counts no more.
+    if s.judge.next_table != TABLES_REJECTED or (s.hint == HINT_NONE and is_tag_length(s.excess)):
+        return False
+    if may_be_noise(s.octets, s.step, s.clock):
+        s.flags |= STREAM_NOISE
+        return True
+    if s.flags & STREAM_NOISE:
+        s.flags &= ~STREAM_NOISE
+        judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+    return False
 
 
 cdef inline void take_hint(Core* c, Stream* s, const Decoded* d) noexcept nogil:
@@ -237,7 +245,7 @@ cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
     """
     cdef uint32_t clock
     if (s.hint == HINT_NONE or s.judge.scored < HINT_SCORED or s.judge.frames < HINT_SCORED
-            or not judge_rejects(&s.judge, c.tables) or may_be_noise(s.octets, s.step, s.clock)):
+            or not judge_rejects(&s.judge, c.tables)):
         return 0
     clock = c.hints.law[s.hint].clock
     if clock and s.clock != clock:
@@ -253,6 +261,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
     # The order is the strength of the evidence. A stream that is not proved to be RTP gets no verdict.
     cdef bint tagged = is_tag_length(s.excess)
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
+    cdef bint noise
     cdef RtcpState* rtcp
     if judge_clear(&s.judge):
         check_hint(c, s)
@@ -263,6 +272,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
         settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
     elif judge_uniform(&s.judge):
         rtcp = f.rtcp if f.rtcp != NULL else companion(c, f)
+        noise = was_noise(s)
         if f.flags & FLOW_DTLS_DONE:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_DTLS, ts_ns)
         elif f.flags & FLOW_ZRTP_DONE:
@@ -271,9 +281,9 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif s.flags & STREAM_CRYPTEX:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
-        elif hint_infers(c, s):
+        elif not noise and hint_infers(c, s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, hint_infers(c, s), ts_ns)
-        elif judge_rejects(&s.judge, c.tables) if covered else is_inferred(s):
+        elif judge_rejects(&s.judge, c.tables) if covered else not noise and judge_infers(&s.judge):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM

@@ -21,12 +21,15 @@ from tests.packets import (
     Packet,
     account,
     ciphertext,
+    ethernet,
     finish,
     g729,
     new_engine,
     observe,
+    rtp,
     speech,
     stream,
+    udp,
 )
 
 BLOB = resources.files("fastpath").joinpath("tables", "tables.bin").read_bytes()
@@ -128,6 +131,24 @@ def test_random_octets_of_a_sample_length_stay_undetermined() -> None:
     """White noise in G.711 or L16 is as random as ciphertext: 160 octets for 160 timestamp units may be either."""
     found = observe(stream(ciphertext(600, 160), payload_type=DYNAMIC)).stream
     assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
+
+
+@pytest.mark.parametrize("after", [1, 3, 25])
+@pytest.mark.parametrize("octets", [20, 80, 200])
+def test_white_noise_whose_length_changes_stays_undetermined(octets: int, after: int) -> None:
+    """What was seen while the length was that of samples says nothing, also when the length is another by now."""
+    noise = ciphertext(300, 160) + ciphertext(after, octets)
+    assert observe(stream(noise, payload_type=DYNAMIC)).verdicts == []
+
+
+def test_white_noise_after_a_pause_stays_undetermined() -> None:
+    """Discontinuous transmission: the timestamp jumps while the sequence number goes on (RFC 3551 section 4.1)."""
+    packets = [
+        (T0 + 20 * MS * index, ethernet(udp(rtp(index, payload, timestamp=160 * (index + 9 * (index // 200)),
+                                                payload_type=DYNAMIC))))
+        for index, payload in enumerate(ciphertext(900, 160))
+    ]  # fmt: skip
+    assert observe(packets).verdicts == []
 
 
 @pytest.mark.parametrize("octets", [12, 15, 19])
