@@ -46,6 +46,7 @@ cdef enum:
     MAX_REPEATS = 3             # equal first octets in a row: of ciphertext in one of 2^24 packets
     CONSTANT_RUN = 8            # packets of one length before a change of it is a sign
     LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
+    LONGEST_PROOF = 250         # … or as many as it took to be called so, up to this
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
@@ -257,11 +258,16 @@ cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
     return 0
 
 
+cdef inline bint is_too_soon(const Stream* s) noexcept nogil:
+    # Structure that took long to be seen is as long not seen again: nothing is inferred before that.
+    return s.protection == PROTECTION_CLEAR and s.judge.scored < min(s.decided_packet, <uint32_t>LONGEST_PROOF)
+
+
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
     # The order is the strength of the evidence. A stream that is not proved to be RTP gets no verdict.
     cdef bint tagged = is_tag_length(s.excess)
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
-    cdef bint noise
+    cdef bint unsure
     cdef RtcpState* rtcp
     if judge_clear(&s.judge):
         check_hint(c, s)
@@ -272,7 +278,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
         settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
     elif judge_uniform(&s.judge):
         rtcp = f.rtcp if f.rtcp != NULL else companion(c, f)
-        noise = was_noise(s)
+        unsure = was_noise(s) or is_too_soon(s)
         if f.flags & FLOW_DTLS_DONE:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_DTLS, ts_ns)
         elif f.flags & FLOW_ZRTP_DONE:
@@ -281,13 +287,13 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif s.flags & STREAM_CRYPTEX:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
-        elif not noise and hint_infers(c, s):
+        elif not unsure and hint_infers(c, s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, hint_infers(c, s), ts_ns)
-        elif judge_rejects(&s.judge, c.tables) if covered else not noise and judge_infers(&s.judge):
+        elif judge_rejects(&s.judge, c.tables) if covered else not unsure and judge_infers(&s.judge):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM
-        elif s.protection == PROTECTION_CLEAR and s.judge.scored >= LOST_CLEAR:
+        elif s.protection == PROTECTION_CLEAR and s.judge.scored >= LOST_CLEAR and not is_too_soon(s):
             settle(c, f, s, PROTECTION_UNDETERMINED, GRADE_NONE, BASIS_LOOKS_UNIFORM, ts_ns)
             s.flags &= ~STREAM_SETTLED
     elif s.judge.scored >= MIN_SCORED and s.protection == PROTECTION_UNDETERMINED:
