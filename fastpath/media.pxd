@@ -11,7 +11,8 @@ from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.evidence cimport say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
-    STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
+    STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
+    find_flow,
 )
 from fastpath.hints cimport find_hint
 from fastpath.names cimport (
@@ -197,8 +198,8 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
 
 
 cdef inline bint was_noise(Stream* s) noexcept nogil:
-    # White noise may have begun in clear media, but not just when its payloads grew by a tag. A step or a length that is
-    # no longer that of samples proves nothing by itself: what was seen before it counts no more.
+    # White noise may have begun in clear media, but not just when its payloads grew by a tag. A step or a length that
+    # is no longer that of samples proves nothing by itself: what was seen before it counts no more.
     if s.judge.next_table != TABLES_REJECTED or (s.hint == HINT_NONE and is_tag_length(s.excess)):
         return False
     if may_be_noise(s.octets, s.step, s.clock):

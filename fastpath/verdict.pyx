@@ -691,6 +691,8 @@ cdef class Tables:
         version, count, total, crc = struct.unpack_from("<HHII", blob, 4)
         if version != 1 or total != len(blob) or zlib.crc32(blob[16:]) != crc or count > MAX_TABLES:
             raise ValueError("codec tables: damaged or of another version")
+        if total < 16 + 48 * count:
+            raise ValueError("codec tables: shorter than their descriptions")
         names = []
         dynamic = False
         for i in range(count):

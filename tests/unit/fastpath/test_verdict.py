@@ -2,6 +2,7 @@
 
 import os
 import random
+import struct
 import zlib
 from collections.abc import Callable, Iterable
 from importlib import resources
@@ -414,6 +415,14 @@ def described(at: int, value: bytes) -> bytes:
 def test_tables_cut_short_are_refused(length: int) -> None:
     with pytest.raises(ValueError, match="codec tables"):
         Tables(BLOB[:length])
+
+
+@pytest.mark.parametrize("octets", [0, 47])
+def test_tables_without_room_for_their_descriptions_are_refused(octets: int) -> None:
+    body = BLOB[16 : 16 + octets]
+    head = struct.pack("<4sHHII", b"LWTB", 1, 1, 16 + octets, zlib.crc32(body))
+    with pytest.raises(ValueError, match="codec tables"):
+        Tables(head + body)
 
 
 def test_tables_with_any_octet_of_their_description_changed_are_refused() -> None:
