@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc
 
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
-from fastpath.evidence cimport say_evidence
+from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
     STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
@@ -30,8 +30,8 @@ from fastpath.rtp cimport (
     tiles_until,
 )
 from fastpath.verdict cimport (
-    CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TABLES_REJECTED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
-    judge_codec, judge_infers, judge_packet, judge_rejects, judge_restart, judge_uniform,
+    CLEAR_BITS, CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TABLES_REJECTED, TAIL_UNKNOWN, UNIT, glance,
+    judge_clear, judge_codec, judge_infers, judge_packet, judge_rejects, judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
 
@@ -167,10 +167,13 @@ cdef inline void note_change(Core* c, Flow* f, Stream* s, uint8_t before, uint64
 cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t grade, uint32_t basis,
                         uint64_t ts_ns) noexcept nogil:
     cdef uint8_t before = s.protection
+    cdef int32_t bits
     s.flags |= STREAM_SETTLED
     s.doubts = 0
     if protection == PROTECTION_CLEAR:
-        s.bits = max(s.bits, <int32_t>s.judge.best) if before == protection else s.judge.best
+        # How far few octets went beyond the threshold depends on which digits or letters they are.
+        bits = CLEAR_BITS * UNIT if 0 < s.octets < MIN_TOLD_OCTETS else s.judge.best
+        s.bits = max(s.bits, bits) if before == protection else bits
         s.codec = judge_codec(&s.judge, s.codec)
     else:
         s.bits = 0
