@@ -11,7 +11,8 @@ from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
-    STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream, find_flow,
+    STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
+    find_flow,
 )
 from fastpath.hints cimport find_hint
 from fastpath.names cimport (
@@ -29,8 +30,8 @@ from fastpath.rtp cimport (
     srtcp_place, static_clock, tiles_until,
 )
 from fastpath.verdict cimport (
-    CLEAR_BITS, CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TAIL_UNKNOWN, UNIT, glance, judge_clear,
-    judge_codec, judge_infers, judge_packet, judge_rejects, judge_restart, judge_uniform,
+    CLEAR_BITS, CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TABLES_REJECTED, TAIL_UNKNOWN, UNIT, glance,
+    judge_clear, judge_codec, judge_infers, judge_packet, judge_rejects, judge_restart, judge_uniform,
 )
 from fastpath.wire cimport Decoded, FlowKeyBits, hash_key
 
@@ -46,6 +47,7 @@ cdef enum:
     MAX_REPEATS = 3             # equal first octets in a row: of ciphertext in one of 2^24 packets
     CONSTANT_RUN = 8            # packets of one length before a change of it is a sign
     LOST_CLEAR = 64             # scored packets without structure before a clear stream is not called clear any more
+    LONGEST_PROOF = 250         # … or as many as it took to be called so, up to this
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
@@ -166,12 +168,13 @@ cdef inline void note_change(Core* c, Flow* f, Stream* s, uint8_t before, uint64
 cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t grade, uint32_t basis,
                         uint64_t ts_ns) noexcept nogil:
     cdef uint8_t before = s.protection
+    cdef int32_t bits
     s.flags |= STREAM_SETTLED
     s.doubts = 0
     if protection == PROTECTION_CLEAR:
-        s.bits = max(s.bits, <int32_t>s.judge.best) if before == protection else s.judge.best
-        if 0 < s.octets < MIN_TOLD_OCTETS:
-            s.bits = min(s.bits, CLEAR_BITS * UNIT)
+        # How far few octets went beyond the threshold depends on which digits or letters they are.
+        bits = CLEAR_BITS * UNIT if 0 < s.octets < MIN_TOLD_OCTETS else s.judge.best
+        s.bits = max(s.bits, bits) if before == protection else bits
         s.codec = judge_codec(&s.judge, s.codec)
     else:
         s.bits = 0
@@ -198,13 +201,24 @@ cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
     return c.table.flows[number].rtcp if number else NULL
 
 
+cdef inline bint was_noise(Stream* s) noexcept nogil:
+    # White noise may have begun in clear media, but not just when its payloads grew by a tag. A step or a length that
+    # is no longer that of samples proves nothing by itself: what was seen before it counts no more.
+    if s.judge.next_table != TABLES_REJECTED or (s.hint == HINT_NONE and is_tag_length(s.excess)):
+        return False
+    if sample_bits(s.octets, s.step, s.clock):
+        s.flags |= STREAM_NOISE
+        return True
+    if s.flags & STREAM_NOISE:
+        s.flags &= ~STREAM_NOISE
+        judge_restart(&s.judge, s.protection != PROTECTION_CLEAR)
+    return False
+
+
 cdef inline bint is_inferred(const Stream* s) noexcept nogil:
-    # Samples of white noise are as random as ciphertext; not so likely just when payloads grew by a tag, and hardly for
-    # as long as the last look takes under a NULL cipher.
-    if s.hint == HINT_NONE and is_tag_length(s.excess):
-        return judge_infers(&s.judge, False)
-    return (not sample_bits(s.octets, s.step, s.clock)
-            and judge_infers(&s.judge, may_be_tagged_noise(s.octets, s.step, s.clock)))
+    # White noise for as long as the last look takes is hardly a call, NULL cipher or not.
+    cdef bint grown = s.hint == HINT_NONE and is_tag_length(s.excess)
+    return judge_infers(&s.judge, not grown and may_be_tagged_noise(s.octets, s.step, s.clock))
 
 
 cdef inline void take_hint(Core* c, Stream* s, const Decoded* d) noexcept nogil:
@@ -243,8 +257,7 @@ cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
     """
     cdef uint32_t clock
     if (s.hint == HINT_NONE or s.judge.scored < HINT_SCORED or s.judge.frames < HINT_SCORED
-            or not judge_rejects(&s.judge, c.tables) or sample_bits(s.octets, s.step, s.clock)
-            or may_be_tagged_noise(s.octets, s.step, s.clock)):
+            or not judge_rejects(&s.judge, c.tables) or may_be_tagged_noise(s.octets, s.step, s.clock)):
         return 0
     clock = c.hints.law[s.hint].clock
     if clock and s.clock != clock:
@@ -256,10 +269,16 @@ cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
     return 0
 
 
+cdef inline bint is_too_soon(const Stream* s) noexcept nogil:
+    # Structure that took long to be seen is as long not seen again: nothing is inferred before that.
+    return s.protection == PROTECTION_CLEAR and s.judge.scored < min(s.decided_packet, <uint32_t>LONGEST_PROOF)
+
+
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:
     # The order is the strength of the evidence. A stream that is not proved to be RTP gets no verdict.
     cdef bint tagged = is_tag_length(s.excess)
     cdef bint covered = c.tables.first_static[s.payload_type] != 0xFF
+    cdef bint unsure
     cdef RtcpState* rtcp
     if judge_clear(&s.judge):
         check_hint(c, s)
@@ -270,6 +289,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
         settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
     elif judge_uniform(&s.judge):
         rtcp = f.rtcp if f.rtcp != NULL else companion(c, f)
+        unsure = was_noise(s) or is_too_soon(s)
         if f.flags & FLOW_DTLS_DONE:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_DTLS, ts_ns)
         elif f.flags & FLOW_ZRTP_DONE:
@@ -278,13 +298,13 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_SRTCP_INDEX, ts_ns)
         elif s.flags & STREAM_CRYPTEX:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
-        elif hint_infers(c, s):
+        elif not unsure and hint_infers(c, s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, hint_infers(c, s), ts_ns)
-        elif judge_rejects(&s.judge, c.tables) if covered else is_inferred(s):
+        elif judge_rejects(&s.judge, c.tables) if covered else not unsure and is_inferred(s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:
             s.basis = BASIS_LOOKS_UNIFORM
-        elif s.protection == PROTECTION_CLEAR and s.judge.scored >= LOST_CLEAR:
+        elif s.protection == PROTECTION_CLEAR and s.judge.scored >= LOST_CLEAR and not is_too_soon(s):
             settle(c, f, s, PROTECTION_UNDETERMINED, GRADE_NONE, BASIS_LOOKS_UNIFORM, ts_ns)
             s.flags &= ~STREAM_SETTLED
     elif s.judge.scored >= MIN_SCORED and s.protection == PROTECTION_UNDETERMINED:

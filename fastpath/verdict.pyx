@@ -297,7 +297,7 @@ cdef void add_hinted(Judge* j, const TableSet* tables, uint8_t hint, uint32_t le
 cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32_t length, uint8_t hint) noexcept nogil:
     # By header and signalling alone, which the null does not constrain: the choice costs no validity. A dynamic type
     # tries its tables in turn, as places come free, those of a hinted codec first, and all of them again from each
-    # start time on.
+    # start time on. None loses its turn to a descriptor of silence, which is shorter than what it is for.
     cdef int i
     cdef uint8_t table
     cdef uint8_t first = tables.first_static[pt]
@@ -314,7 +314,7 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
         j.candidates = 0
         j.next_table = 0
     j.longest = <uint8_t>max(<uint32_t>j.longest, min(length, <uint32_t>255))
-    if j.next_table == TABLES_REJECTED:
+    if j.next_table == TABLES_REJECTED or length <= MAX_SILENCE_OCTETS < j.longest:
         return
     if j.next_table == 0:
         j.next_table = tables.first_dynamic
@@ -322,11 +322,7 @@ cdef void choose_candidates(Judge* j, const TableSet* tables, uint8_t pt, uint32
         add_hinted(j, tables, hint, length)
     i = 0
     while i < j.candidates and turn(j, tables) != 0xFF:
-        table = j.room.candidate[i].table
-        if length < tables.table[table].min_octets:
-            # What silence is described with says nothing of its codec, nor is it any other codec's turn.
-            return
-        if fits(&tables.table[table], length):
+        if fits(&tables.table[j.room.candidate[i].table], length):
             i += 1
         else:
             j.candidates -= 1
@@ -720,6 +716,8 @@ cdef class Tables:
         version, count, total, crc = struct.unpack_from("<HHII", blob, 4)
         if version != 1 or total != len(blob) or zlib.crc32(blob[16:]) != crc or count > MAX_TABLES:
             raise ValueError("codec tables: damaged or of another version")
+        if total < 16 + 48 * count:
+            raise ValueError("codec tables: shorter than their descriptions")
         names = []
         dynamic = False
         for i in range(count):

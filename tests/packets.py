@@ -171,6 +171,18 @@ def ciphertext(count: int, octets: int = 170, *, seed: int = 1) -> list[bytes]:
     return [rng.randbytes(octets) for _ in range(count)]
 
 
+def g729(count: int, octets: int = 20) -> list[bytes]:
+    """G.729 with nothing to see but its parity bit, odd over the six high bits of P1 (ITU-T G.729 section 3.7.2)."""
+    rng = random.Random(octets)
+
+    def frame() -> bytes:
+        bits = rng.getrandbits(80)
+        parity = 1 ^ (bits >> 56 & 0x3F).bit_count() & 1
+        return (bits & ~(1 << 53) | parity << 53).to_bytes(10)
+
+    return [b"".join(frame() for _ in range((octets + 9) // 10))[:octets] for _ in range(count)]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What an engine said from its first packet to the end of the input."""

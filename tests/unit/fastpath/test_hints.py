@@ -27,6 +27,7 @@ from tests.packets import (
     ciphertext,
     ethernet,
     finish,
+    g729,
     new_engine,
     observe,
     speech,
@@ -377,18 +378,6 @@ def amr(count: int, octets: int) -> list[bytes]:
     """AMR, octet-aligned: the mode request, a table of contents, speech bits (RFC 4867 section 4.4)."""
     rng = random.Random(octets)
     return [b"\xf0\x3c" + rng.randbytes(octets - 2) for _ in range(count)]
-
-
-def g729(count: int, octets: int) -> list[bytes]:
-    """G.729 with nothing to see but its parity bit, odd over the six high bits of P1 (ITU-T G.729 section 3.7.2)."""
-    rng = random.Random(octets)
-
-    def frame() -> bytes:
-        bits = rng.getrandbits(80)
-        parity = 1 ^ (bits >> 56 & 0x3F).bit_count() & 1
-        return (bits & ~(1 << 53) | parity << 53).to_bytes(10)
-
-    return [b"".join(frame() for _ in range((octets + 9) // 10))[:octets] for _ in range(count)]
 
 
 def pcmu(count: int, octets: int) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import struct
 import zlib
 from collections.abc import Callable, Iterable
 from importlib import resources
@@ -21,11 +22,15 @@ from tests.packets import (
     Packet,
     account,
     ciphertext,
+    ethernet,
     finish,
+    g729,
     new_engine,
     observe,
+    rtp,
     speech,
     stream,
+    udp,
 )
 
 BLOB = resources.files("fastpath").joinpath("tables", "tables.bin").read_bytes()
@@ -129,6 +134,24 @@ def test_random_octets_of_a_sample_length_stay_undetermined() -> None:
     assert (found.protection, found.basis) == ("undetermined", ("looks-uniform",))
 
 
+@pytest.mark.parametrize("after", [1, 3, 25])
+@pytest.mark.parametrize("octets", [20, 80, 200])
+def test_white_noise_whose_length_changes_stays_undetermined(octets: int, after: int) -> None:
+    """What was seen while the length was that of samples says nothing, also when the length is another by now."""
+    noise = ciphertext(300, 160) + ciphertext(after, octets)
+    assert observe(stream(noise, payload_type=DYNAMIC)).verdicts == []
+
+
+def test_white_noise_after_a_pause_stays_undetermined() -> None:
+    """Discontinuous transmission: the timestamp jumps while the sequence number goes on (RFC 3551 section 4.1)."""
+    packets = [
+        (T0 + 20 * MS * index, ethernet(udp(rtp(index, payload, timestamp=160 * (index + 9 * (index // 200)),
+                                                payload_type=DYNAMIC))))
+        for index, payload in enumerate(ciphertext(900, 160))
+    ]  # fmt: skip
+    assert observe(packets).verdicts == []
+
+
 @pytest.mark.parametrize("octets", [12, 15, 19])
 def test_few_octets_a_packet_are_enough_where_all_of_them_are_even(octets: int) -> None:
     flow = observe(stream(ciphertext(600, octets), payload_type=DYNAMIC)).flow
@@ -156,6 +179,21 @@ def unknown_codec(packets: int, bias: float, octets: int = 40) -> list[bytes]:
 def test_one_uneven_bit_in_each_frame_keeps_a_stream_from_being_called_encrypted(bias: float) -> None:
     outcome = observe(stream(unknown_codec(600, bias), payload_type=DYNAMIC))
     assert not [verdict for verdict in outcome.verdicts if verdict[0] == "encrypted"]
+
+
+@pytest.mark.parametrize(("bias", "octets"), [(0.05, 20), (0.1, 14), (0.1, 20), (0.15, 40), (0.2, 40)])
+def test_what_took_long_to_be_shown_clear_is_not_soon_called_something_else(bias: float, octets: int) -> None:
+    outcome = observe(stream(unknown_codec(3000, bias, octets), payload_type=DYNAMIC))
+    assert [protection for protection, _ in outcome.verdicts] == ["clear"]
+
+
+@pytest.mark.parametrize("silence", [1, 2, 4, 6])
+@pytest.mark.parametrize("before", [0, 200])
+def test_silence_of_few_octets_leaves_no_codec_unasked(before: int, silence: int) -> None:
+    """A descriptor of silence comes first, or where the test begins anew as the length changed: no frame, no answer."""
+    payloads = g729(before) + ciphertext(1, silence) + g729(600)
+    said = [protection for protection, _ in observe(stream(payloads, payload_type=DYNAMIC)).verdicts]
+    assert said == ["clear"]
 
 
 def test_tag_of_one_payload_type_is_not_taken_for_one_of_another() -> None:
@@ -377,6 +415,14 @@ def described(at: int, value: bytes) -> bytes:
 def test_tables_cut_short_are_refused(length: int) -> None:
     with pytest.raises(ValueError, match="codec tables"):
         Tables(BLOB[:length])
+
+
+@pytest.mark.parametrize("octets", [0, 47])
+def test_tables_without_room_for_their_descriptions_are_refused(octets: int) -> None:
+    body = BLOB[16 : 16 + octets]
+    head = struct.pack("<4sHHII", b"LWTB", 1, 1, 16 + octets, zlib.crc32(body))
+    with pytest.raises(ValueError, match="codec tables"):
+        Tables(head + body)
 
 
 def test_tables_with_any_octet_of_their_description_changed_are_refused() -> None:
