@@ -51,7 +51,7 @@ cdef enum:
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
-    HINT_SCORED = 20            # packets that contradict a hinted codec
+    HINT_SCORED = 20            # packets with a tag behind the frames of a hinted codec
     CLOCK_PACKETS = 16          # packets before the clock rate of a dynamic type is told from its timestamps
     NEAR_CLOCKS_NS = 2000000000     # what it takes to tell two rates that are close
 
@@ -248,25 +248,20 @@ cdef inline void check_hint(const Core* c, Stream* s) noexcept nogil:
         s.excess_run = 0
 
 
-cdef inline uint32_t hint_infers(const Core* c, const Stream* s) noexcept nogil:
-    """Basis for calling a stream encrypted whose packets contradict the codec that signalling names; 0 when not so.
+cdef inline bint hint_infers(const Core* c, const Stream* s) noexcept nogil:
+    """Is the tag behind the frames of the codec that signalling names enough to call a stream encrypted?
 
-    Signalling may lie. So every other codec that has a table must be contradicted too. Where the codec has a law of
-    length, what is behind its frames must be a tag, the length not that of another codec's frames or of noise, and the
-    clock the codec's own.
+    Signalling may lie. So that codec must be contradicted, and with it every other that has a table; the length must not
+    be that of another codec's frames or of noise; and the clock must be the codec's own. A codec without a law of length
+    has no tag to show: there the bits have to be even, hint or not.
     """
     cdef uint32_t clock
-    if (s.hint == HINT_NONE or s.judge.scored < HINT_SCORED or s.judge.frames < HINT_SCORED
-            or not judge_rejects(&s.judge, c.tables) or may_be_tagged_noise(s.octets, s.step, s.clock)):
-        return 0
+    if (s.hint == HINT_NONE or s.judge.scored < HINT_SCORED or s.excess_run < HINT_SCORED
+            or not is_tag_length(s.excess) or not judge_rejects(&s.judge, c.tables)):
+        return False
     clock = c.hints.law[s.hint].clock
-    if clock and s.clock != clock:
-        return 0
-    if c.hints.law[s.hint].units == 0:
-        return BASIS_NO_CODEC_FITS
-    if s.excess_run >= HINT_SCORED and is_tag_length(s.excess) and not is_frame_length(s.octets, s.step):
-        return BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS
-    return 0
+    return ((clock == 0 or s.clock == clock) and not is_frame_length(s.octets, s.step)
+            and not may_be_tagged_noise(s.octets, s.step, s.clock))
 
 
 cdef inline bint is_too_soon(const Stream* s) noexcept nogil:
@@ -299,7 +294,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
         elif s.flags & STREAM_CRYPTEX:
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_PROVED, BASIS_CRYPTEX, ts_ns)
         elif not unsure and hint_infers(c, s):
-            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, hint_infers(c, s), ts_ns)
+            settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_TAG_LENGTH | BASIS_NO_CODEC_FITS, ts_ns)
         elif judge_rejects(&s.judge, c.tables) if covered else not unsure and is_inferred(s):
             settle(c, f, s, PROTECTION_ENCRYPTED, GRADE_INFERRED, BASIS_NO_CODEC_FITS, ts_ns)
         elif s.protection == PROTECTION_UNDETERMINED:

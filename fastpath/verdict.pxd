@@ -11,8 +11,9 @@ cdef enum:
     MAX_SCORED_OCTETS = 256     # of one payload
     MAX_SILENCE_OCTETS = 8      # of what describes silence between a codec's frames (SID)
     TABLES_REJECTED = 0xFF      # Judge.next_table: no table is left; the candidates' room counts bit positions
-    POSITION_OCTETS = 6         # of a payload's first
-    POSITION_BITS = 8 * POSITION_OCTETS
+    POSITION_OCTETS = 4         # of a payload's first, whose bits are counted …
+    PAIR_OCTETS = 2             # … and of these, whether each bit differs from the next
+    POSITION_BITS = 8 * (POSITION_OCTETS + PAIR_OCTETS)
 
     NAMING_BITS = 20            # evidence that names the codec where a generic expert has more
     CLEAR_BITS = 40             # evidence for "clear": at most 2^-40 under encryption
@@ -27,8 +28,8 @@ cdef enum:
     FIRST_LOOK = 24
     LAST_LOOK = 192
     LAST_FRAMES = 8             # that began since then, at the last look; at the others there must be FIRST_LOOK
-    LOOK_OCTETS = 96            # octets that no MKI could cover, at least, behind such a look …
-    LOOK_POSITIONS = 32         # … at so many positions
+    LOOK_OCTETS = 96            # octets and pairs, at least, behind such a look …
+    LOOK_POSITIONS = 32         # … and so many positions
 
     POSITIONS_EVEN = 1          # at the last look the bits were as even as ciphertext's
     POSITIONS_DUE = 2           # a frame has begun with a packet too short to be counted
@@ -86,7 +87,7 @@ cdef struct Positions:
     uint8_t seen[POSITION_OCTETS]
     uint8_t packets
     uint8_t frames              # of these, those that began one: only their bits are counted
-    uint8_t covered             # octets at the end of the first six that an MKI could cover
+    uint8_t covered             # octets at the end of these that an MKI could cover
     uint8_t flags
 
 

@@ -353,6 +353,12 @@ cdef void score_sticky(Judge* j, const uint8_t* p, int n, int free) noexcept nog
     memcpy(j.previous, p, min(n, 4))
 
 
+cdef inline void add_bits(uint8_t* counts, uint8_t bits) noexcept nogil:
+    cdef int i
+    for i in range(8):
+        counts[i] += bits >> (7 - i) & 1
+
+
 cdef void count_positions(Positions* positions, const uint8_t* p, int octets, int free,
                           bint frame_start) noexcept nogil:
     # What continues a frame is even in video in clear, so of each frame the first packet counts that is long enough.
@@ -372,8 +378,9 @@ cdef void count_positions(Positions* positions, const uint8_t* p, int octets, in
         positions.frames += 1
         for i in range(octets):
             positions.seen[i] += 1
-        for i in range(8 * octets):
-            positions.ones[i] += (p[i >> 3] >> (7 - (i & 7))) & 1
+            add_bits(&positions.ones[8 * i], p[i])
+            if i < PAIR_OCTETS:
+                add_bits(&positions.ones[8 * (POSITION_OCTETS + i)], <uint8_t>(p[i] ^ (p[i] << 1 | p[i] >> 7)))
     if is_time_to_look(positions, frame_start):
         look(positions)
 
@@ -383,6 +390,11 @@ cdef inline bint is_time_to_look(const Positions* positions, bint frame_start) n
     if positions.packets % FIRST_LOOK or positions.packets > LAST_LOOK:
         return positions.packets > LAST_LOOK and frame_start and positions.frames == LAST_FRAMES
     return n & (n - 1) == 0 and positions.frames >= (LAST_FRAMES if positions.packets == LAST_LOOK else FIRST_LOOK)
+
+
+cdef inline int seen_with(int group) noexcept nogil:
+    # The octet whose bits, or pairs of bits, are the counts of a group of eight.
+    return group if group < POSITION_OCTETS else group - POSITION_OCTETS
 
 
 cdef void look(Positions* positions) noexcept nogil:
@@ -397,7 +409,7 @@ cdef void look(Positions* positions) noexcept nogil:
     cdef int64_t sum = 0, beyond
     cdef int32_t n, square, octets = 0, k = 0, i
     for i in range(POSITION_BITS):
-        n = positions.seen[i >> 3]
+        n = positions.seen[seen_with(i >> 3)]
         if n < LAST_FRAMES:
             continue
         square = 2 * <int32_t>positions.ones[i] - n
@@ -488,9 +500,11 @@ cdef int32_t plane_bias(const uint16_t* counts, uint16_t total) noexcept nogil:
 cdef int32_t position_bias(const Positions* positions) noexcept nogil:
     cdef int32_t most = LOWEST, apart, total
     cdef int i, b
-    for i in range(POSITION_OCTETS - positions.covered):
+    for i in range(POSITION_BITS // 8):
+        if seen_with(i) >= POSITION_OCTETS - positions.covered:
+            continue
         apart = 0
-        total = positions.seen[i]
+        total = positions.seen[seen_with(i)]
         for b in range(8 * i, 8 * i + 8):
             apart = max(apart, 2 * <int32_t>positions.ones[b] - total, total - 2 * <int32_t>positions.ones[b])
         most = max(most, bias(apart, total))
