@@ -36,6 +36,7 @@ cdef enum:
     STREAM_SAID = 8             # its first Verdict record went out
     STREAM_CRYPTEX = 16         # its header extensions are encrypted (RFC 9335)
     STREAM_RESYNC = 32          # resync holds a sequence number
+    STREAM_CHANGED = 128        # its verdict was clear or encrypted, and then another
     STREAM_NOISE = 64           # what is judged had the length of samples, whose white noise is as even as ciphertext
 
 

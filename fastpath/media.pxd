@@ -10,9 +10,9 @@ from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
 from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
 from fastpath.flow cimport (
-    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CRYPTEX, STREAM_FROM_HIGH,
-    STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream, add_stream,
-    find_flow,
+    FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CHANGED, STREAM_CRYPTEX,
+    STREAM_FROM_HIGH, STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream,
+    add_stream, find_flow,
 )
 from fastpath.hints cimport find_hint
 from fastpath.names cimport (
@@ -188,6 +188,7 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
         s.decided_packet = s.packets
         s.decided_ns = ts_ns - s.first_ns if ts_ns > s.first_ns else 0
     if before == PROTECTION_CLEAR or before == PROTECTION_ENCRYPTED:
+        s.flags |= STREAM_CHANGED
         note_change(c, f, s, before, ts_ns)
     say_verdict(c, f, s, before if s.flags & STREAM_SAID else PROTECTION_NONE, ts_ns)
 
@@ -251,9 +252,9 @@ cdef inline void check_hint(const Core* c, Stream* s) noexcept nogil:
 cdef inline bint hint_infers(const Core* c, const Stream* s) noexcept nogil:
     """Is the tag behind the frames of the codec that signalling names enough to call a stream encrypted?
 
-    Signalling may lie. So that codec must be contradicted, and with it every other that has a table; the length must not
-    be that of another codec's frames or of noise; and the clock must be the codec's own. A codec without a law of length
-    has no tag to show: there the bits have to be even, hint or not.
+    Signalling may lie. So that codec must be contradicted, and with it every other that has a table; the length must
+    not be that of another codec's frames or of noise; and the clock must be the codec's own. A codec without a law of
+    length has no tag to show: there the bits have to be even, hint or not.
     """
     cdef uint32_t clock
     if (s.hint == HINT_NONE or s.judge.scored < HINT_SCORED or s.excess_run < HINT_SCORED
@@ -265,8 +266,12 @@ cdef inline bint hint_infers(const Core* c, const Stream* s) noexcept nogil:
 
 
 cdef inline bint is_too_soon(const Stream* s) noexcept nogil:
-    # Structure that took long to be seen is as long not seen again: nothing is inferred before that.
-    return s.protection == PROTECTION_CLEAR and s.judge.scored < min(s.decided_packet, <uint32_t>LONGEST_PROOF)
+    # Structure that took long to be seen is as long not seen again: nothing is inferred before that. How long it took
+    # is known of the first verdict only.
+    cdef uint32_t proof = LONGEST_PROOF
+    if not s.flags & STREAM_CHANGED:
+        proof = min(proof, s.decided_packet)
+    return s.protection == PROTECTION_CLEAR and s.judge.scored < proof
 
 
 cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept nogil:

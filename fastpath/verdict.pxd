@@ -29,6 +29,7 @@ cdef enum:
     LAST_LOOK = 192
     LAST_FRAMES = 8             # that began since then, at the last look; at the others there must be FIRST_LOOK
     LOOK_OCTETS = 96            # octets and pairs, at least, behind such a look …
+    MOST_UNEVEN = 12            # (2c - n)^2 / n of one position: of ciphertext 1 in 1900
     LOOK_POSITIONS = 32         # … and so many positions
 
     POSITIONS_EVEN = 1          # at the last look the bits were as even as ciphertext's

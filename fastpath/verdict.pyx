@@ -403,23 +403,25 @@ cdef void look(Positions* positions) noexcept nogil:
     There must be as many frames as at the first look; at the last a few will do, or else when there are.
 
     Pearson's statistic, the sum of (2c - n)^2 / n over the positions, has under encryption as many degrees of freedom
-    k as there are positions, so mean k and variance 2k. Ciphertext passes a look with probability 0.92; what does not
-    pass waits for the next.
+    k as there are positions, so mean k and variance 2k; no single one may be far off either. Ciphertext passes a look
+    with probability 0.9; what does not pass waits for the next.
     """
-    cdef int64_t sum = 0, beyond
+    cdef int64_t sum = 0, beyond, most = 0
     cdef int32_t n, square, octets = 0, k = 0, i
     for i in range(POSITION_BITS):
         n = positions.seen[seen_with(i >> 3)]
         if n < LAST_FRAMES:
             continue
         square = 2 * <int32_t>positions.ones[i] - n
-        sum += square * square * UNIT // n
+        square = square * square * UNIT // n
+        sum += square
+        most = max(most, <int64_t>square)
         k += 1
         octets += n
     beyond = sum - k * UNIT
     # at most 1.5 standard deviations: beyond^2 <= 1.5^2 * 2k
     positions.flags &= ~POSITIONS_EVEN
-    if (k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS
+    if (k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS and most <= MOST_UNEVEN * UNIT
             and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT)):
         positions.flags |= POSITIONS_EVEN
 

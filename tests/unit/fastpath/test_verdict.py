@@ -184,7 +184,8 @@ def test_one_uneven_bit_in_each_frame_keeps_a_stream_from_being_called_encrypted
 @pytest.mark.parametrize(("bias", "octets"), [(0.05, 20), (0.1, 14), (0.1, 20), (0.15, 40), (0.2, 40)])
 def test_what_took_long_to_be_shown_clear_is_not_soon_called_something_else(bias: float, octets: int) -> None:
     outcome = observe(stream(unknown_codec(3000, bias, octets), payload_type=DYNAMIC))
-    assert [protection for protection, _ in outcome.verdicts] == ["clear"]
+    said = [protection for protection, _ in outcome.verdicts]
+    assert said[said.index("clear") :] == ["clear"]
 
 
 @pytest.mark.parametrize("silence", [1, 2, 4, 6])
