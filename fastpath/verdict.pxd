@@ -27,10 +27,9 @@ cdef enum:
     # which the bits of each position are held against even ones. One that no table knows shows itself there.
     FIRST_LOOK = 24
     LAST_LOOK = 192
-    LAST_FRAMES = 8             # that began since then, at the last look; at the others there must be FIRST_LOOK
-    LOOK_OCTETS = 96            # octets and pairs, at least, behind such a look …
+    LAST_FRAMES = 6             # that began since then, at the last look; at the others there must be FIRST_LOOK
     MOST_UNEVEN = 12            # (2c - n)^2 / n of one position: of ciphertext 1 in 1900
-    LOOK_POSITIONS = 32         # … and so many positions
+    LOOK_POSITIONS = 32         # at least, of bits and pairs
 
     POSITIONS_EVEN = 1          # at the last look the bits were as even as ciphertext's
     POSITIONS_DUE = 2           # a frame has begun with a packet too short to be counted

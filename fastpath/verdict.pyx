@@ -407,7 +407,7 @@ cdef void look(Positions* positions) noexcept nogil:
     with probability 0.9; what does not pass waits for the next.
     """
     cdef int64_t sum = 0, beyond, most = 0
-    cdef int32_t n, square, octets = 0, k = 0, i
+    cdef int32_t n, square, k = 0, i
     for i in range(POSITION_BITS):
         n = positions.seen[seen_with(i >> 3)]
         if n < LAST_FRAMES:
@@ -417,11 +417,10 @@ cdef void look(Positions* positions) noexcept nogil:
         sum += square
         most = max(most, <int64_t>square)
         k += 1
-        octets += n
     beyond = sum - k * UNIT
     # at most 1.5 standard deviations: beyond^2 <= 1.5^2 * 2k
     positions.flags &= ~POSITIONS_EVEN
-    if (k >= LOOK_POSITIONS and octets >= 8 * LOOK_OCTETS and most <= MOST_UNEVEN * UNIT
+    if (k >= LOOK_POSITIONS and most <= MOST_UNEVEN * UNIT
             and (beyond <= 0 or 2 * beyond * beyond <= 9 * k * UNIT * UNIT)):
         positions.flags |= POSITIONS_EVEN
 
