@@ -52,9 +52,6 @@ cdef extern from *:
         {"H263-1998", "h263p", 90000, 0, 0, 0, 0}, {"H263-2000", "h263p", 90000, 0, 0, 0, 0},
         {"MP4V-ES", "mp4v", 90000, 0, 0, 0, 0}, {"JPEG", "jpeg", 90000, 0, 0, 0, 0},
     };
-    /* Octets of the authentication tag by SdpCrypto.suite. */
-    static const unsigned char lw_tag_octets[23] __attribute__((unused)) = {
-        0, 10, 4, 10, 10, 10, 12, 10, 4, 10, 4, 16, 16, 16, 16, 10, 4, 10, 4, 10, 4, 10, 4};
     """
     ctypedef struct Encoding:
         const char* name
@@ -65,7 +62,6 @@ cdef extern from *:
         uint16_t other_units
         uint16_t other_octets
     const Encoding* encoding "lw_encoding"
-    const uint8_t* tag_octets "lw_tag_octets"
 
 
 cdef struct Hint:
@@ -74,7 +70,6 @@ cdef struct Hint:
     uint32_t message            # number of the description
     uint16_t port               # 0: the entry is free
     uint8_t count
-    uint8_t tag_octets          # of the first suite that was offered there (RFC 4568), 0 when none was
     uint8_t payload_type[HINT_PAIRS]
     uint8_t codec[HINT_PAIRS]   # index into Tables.codecs
 
@@ -225,7 +220,6 @@ cdef inline void note_media(HintTable* table, const uint8_t* p, const SdpMedia* 
         # What an earlier description said of it holds no more; sections of one may share a port (RFC 9143).
         hint.message = table.message
         hint.count = 0
-        hint.tag_octets = 0
     hint.seen_ns = ts_ns
     for i in range(pairs):
         if hint.count == HINT_PAIRS:
@@ -233,8 +227,6 @@ cdef inline void note_media(HintTable* table, const uint8_t* p, const SdpMedia* 
         hint.payload_type[hint.count] = payload_type[i]
         hint.codec[hint.count] = codec[i]
         hint.count += 1
-    if m.crypto_count and hint.tag_octets == 0:
-        hint.tag_octets = tag_octets[m.cryptos[0].suite]
 
 
 cdef inline void note_hints(HintTable* table, const uint8_t* p, const SipScan* scan, const HashSecret* secret,

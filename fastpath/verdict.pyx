@@ -374,7 +374,8 @@ cdef void count_positions(Positions* positions, const uint8_t* p, int octets, in
     frame_start = positions.flags & POSITIONS_DUE and octets
     if frame_start:
         positions.flags &= ~POSITIONS_DUE
-        positions.covered = <uint8_t>max(<int>positions.covered, octets - free)
+        if octets > free:
+            positions.covered = <uint8_t>max(<int>positions.covered, POSITION_OCTETS - free)
         positions.frames += 1
         for i in range(octets):
             positions.seen[i] += 1

@@ -166,6 +166,15 @@ def test_mki_in_a_short_payload_keeps_it_undetermined(payload: int, mki: int) ->
     assert found.protection == "undetermined"
 
 
+@pytest.mark.parametrize("captured", [1, 2, 3])
+@pytest.mark.parametrize("payload", [1, 2, 20])
+def test_mki_in_what_was_captured_of_a_packet_is_never_clear(payload: int, captured: int) -> None:
+    """A snap length that leaves so many octets of the payload."""
+    packets = stream(srtp(3, 900, payload, 10, 8), payload_type=DYNAMIC)
+    cut = [(ts_ns, frame[: 54 + captured], len(frame)) for ts_ns, frame, *_ in packets]
+    assert "clear" not in [protection for protection, _ in observe(cut).verdicts]
+
+
 def unknown_codec(packets: int, bias: float, octets: int = 40) -> list[bytes]:
     """Frames whose fifth bit alone is not even, as an index of a rarely used codebook would be."""
     source = random.Random(f"{bias}")
