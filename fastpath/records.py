@@ -31,6 +31,7 @@ class AppSeen:
     ts_ns: int
     key: FlowKey
     app: str  # the values of the output contract: "sip", "rtp", "tls", …
+    macs: tuple[str, str] = ("", "")  # of a and b in the packet that showed it; "" where the link has none
 
 
 @dataclass(slots=True)
@@ -51,6 +52,43 @@ class Verdict:
     log10_p: float | None  # bound on the probability of this evidence under encryption; with "clear" only
     packet: int  # number of the deciding packet among the stream's media packets, 1 = first
     elapsed_ns: int  # from the stream's first packet to the deciding one
+    seq: int = 0  # of the deciding packet, as are the next
+    timestamp: int = 0
+
+
+@dataclass(slots=True)
+class Control:
+    """The protection of a flow's RTCP, when first known and at every change."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    protection: str  # "clear", "encrypted" or "undetermined"
+    basis: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Tones:
+    """Telephone events (RFC 4733) that were seen in clear, said once for each stream; which ones is never said."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    from_a: bool
+    ssrc: int
+    payload_type: int
+    packets: int  # that showed it
+
+
+@dataclass(slots=True)
+class Certificate:
+    """The end-entity certificate that one side of a DTLS handshake showed (1.2 and before: 1.3 encrypts it)."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    from_a: bool
+    der: bytes
 
 
 @dataclass(slots=True)
@@ -117,6 +155,54 @@ class SipMessage:
     to_user: str
     user_agent: str
     media: tuple[SdpMedia, ...] | None  # None: no SDP body
+
+
+@dataclass(slots=True)
+class Negotiation:
+    """What a dialogue offered or agreed on one hop, or that it is over; said only when that changes."""
+
+    flow: int  # of the message
+    ts_ns: int
+    key: FlowKey
+    from_a: bool
+    dialog: int  # this dialogue on this hop; never used again in a process
+    state: str  # "offered", "agreed" or "ended"
+    call_id: str  # bounded; longer ones are cut and end in a digest
+    from_tag: int  # keyed digests, 0 while not known
+    to_tag: int
+    from_user: str  # in memory only; leaves the process as a pseudonym
+    to_user: str
+    session_ids: tuple[str, ...]  # the two UUIDs of Session-ID (RFC 7989), the nil one left out
+    headers: tuple[tuple[int, int], ...]  # (which of the engine's call_headers, keyed digest of its value)
+    replaces: str  # the Call-ID of the dialogue that this one takes the place of (RFC 3891), "" for none
+    recording: bool  # a recording session (RFC 7866)
+    offer: tuple[SdpMedia, ...] | None  # None: was not seen
+    answer: tuple[SdpMedia, ...] | None
+
+
+@dataclass(slots=True)
+class Exposure:
+    """What SIP in clear shows to whoever reads it: at a flow's first such message, then at most every ten seconds."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    kind: str  # "sip", "keys" (a=crypto), "credentials" or "text" (the body of a MESSAGE)
+    method: str  # of the first message
+    status: int
+    detail: tuple[str, ...]  # suites of the keys; scheme of the credentials
+    count: int  # messages since the last record of this kind and flow
+
+
+@dataclass(slots=True)
+class Agent:
+    """Who speaks SIP at one end of a flow, when first heard or changed."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    from_a: bool
+    user_agent: str  # bounded
 
 
 @dataclass(slots=True)
