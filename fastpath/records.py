@@ -52,8 +52,10 @@ class Verdict:
     log10_p: float | None  # bound on the probability of this evidence under encryption; with "clear" only
     packet: int  # number of the deciding packet among the stream's media packets, 1 = first
     elapsed_ns: int  # from the stream's first packet to the deciding one
-    seq: int = 0  # of the deciding packet, as are the next
-    timestamp: int = 0
+    seq: int = 0  # RTP sequence number of the deciding packet …
+    timestamp: int = 0  # … and its RTP timestamp
+    since_packet: int = 1  # number of the first packet that the verdict rests on
+    tag: int | None = None  # octets that its lengths show behind the codec's frames: tag and MKI; None: not known
 
 
 @dataclass(slots=True)

@@ -5,20 +5,40 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from fastpath.records import AppSeen, Evidence, FlowEnded, Hello, Record, SipMessage, Verdict
-from sensor.calls.legs import Legs, LegState
+from fastpath.records import (
+    Agent,
+    AppSeen,
+    Certificate,
+    Control,
+    Evidence,
+    Exposure,
+    FlowEnded,
+    Hello,
+    Negotiation,
+    Record,
+    Tones,
+    Verdict,
+)
+from sensor.calls.calls import Call, Calls
+from sensor.calls.endpoints import Endpoints
+from sensor.calls.keys import KeyUses
+from sensor.calls.leg import LegState, protection
+from sensor.calls.legs import Legs
 from sensor.config.schema import Limits, Policy
 from sensor.findings import Book
-from sensor.model import FlowContext, Leg
-from sensor.policy import rules
-from sensor.policy.segments import Segments
-from sensor.signalling.dialogs import Dialogs
+from sensor.model import Call as CallRecord
+from sensor.model import Endpoint, FlowContext, Leg
+from sensor.policy import health
+from sensor.policy import media as rules
+from sensor.policy.segments import Required, Segments
 from sensor.signalling.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sensor.findings import Claim
     from sensor.model import Sink
+    from sensor.policy.media import MediaFacts
 
 NS = 1_000_000_000
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
@@ -26,7 +46,7 @@ JUMP_NS = 3600 * NS  # a step of time that one record alone does not prove: its 
 MAX_TLS_HOSTS = 1 << 16
 SIPS_PORT = 5061  # RFC 3261 section 18.2.1
 
-_SIP_IN_TLS = FlowContext("unknown", "unknown", "sip")
+_CARRIES_SIP = FlowContext("unknown", "unknown", "sip")
 
 # Counters of the core that mean that something was not seen, and what they count
 _LOSSES = {
@@ -41,7 +61,8 @@ class Analysis:
     """Feeds records through signalling, legs and policy, and tells the sinks.
 
     ``interface`` names the watched link, "" for a capture file: only a live link can fall silent.
-    ``pseudonym`` turns a Call-ID into the name of the call in leg records; without it legs name no call.
+    ``pseudonym`` turns an identity into what may leave the process, given its kind ("call" or "user"); without it
+    legs name no call.
     """
 
     def __init__(
@@ -51,7 +72,7 @@ class Analysis:
         *,
         limits: Limits | None = None,
         interface: str = "",
-        pseudonym: Callable[[str], str] | None = None,
+        pseudonym: Callable[[str, str], str] | None = None,
     ) -> None:
         limits = limits or Limits()
         self.book = Book(sinks, capacity=limits.findings)
@@ -60,11 +81,14 @@ class Analysis:
         self._sinks = sinks
         self._interface = interface
         self._pseudonym = pseudonym
-        self._legs = Legs(self._judge, self._leg_ended)
-        self._dialogs = Dialogs(limits.dialogues)
+        self._calls = Calls(self._calls_joined, self._call_ended)
+        self._legs = Legs(self._calls, self._judge, self._leg_ended)
+        self._keys = KeyUses()
+        self._endpoints = Endpoints(self._endpoint_ended)
         self._paths = Paths(self.book, self._segments, policy)
         self._tls_hosts: dict[str, None] = {}  # ends of TLS that carries SIP, the latest last
-        self._sip_tls: set[int] = set()  # its flows
+        self._sip_flows: set[int] = set()  # those under TLS or WebSocket that carry SIP
+        self._ws_flows: set[int] = set()
         self._waiting: deque[LegState] = deque()  # legs in grace, the first to leave it first
         self._now_ns = 0
         self._record_ns = 0  # time of the latest record
@@ -76,9 +100,14 @@ class Analysis:
         self._lost_said = 0
         self._lost_ns = 0
         self._take: dict[type, Callable[..., None]] = {
-            SipMessage: self._sip,
+            Negotiation: self._legs.negotiated,
+            Exposure: self._exposed,
+            Agent: self._endpoints.agent,
             AppSeen: self._app_seen,
-            Verdict: self._legs.verdict,
+            Verdict: self._verdict,
+            Control: self._legs.control,
+            Tones: self._legs.tones,
+            Certificate: self._legs.certificate,
             Hello: self._hello,
             Evidence: lambda _record: None,  # how a verdict came about changes nothing
             FlowEnded: self._flow_ended,
@@ -116,7 +145,7 @@ class Analysis:
             self._received, self._received_ns = received, self._now_ns
         if self._interface:
             silent_ns = self._now_ns - self._received_ns
-            self.book.hold("traffic", rules.no_traffic(self._interface, silent_ns, self._policy), self._now_ns)
+            self.book.hold("traffic", health.no_traffic(self._interface, silent_ns, self._policy), self._now_ns)
         self._watch_loss(counters)
 
     def reload(self, policy: Policy) -> None:
@@ -133,17 +162,20 @@ class Analysis:
 
     def close(self) -> None:
         """End every leg, after the last record. Findings stay open: the end of the input resolves nothing."""
+        self._judge_by_time()
         self._legs.close()
+        self._endpoints.close()
         self._paths.tell()
 
     def tables(self) -> dict[str, int]:
         """Return the fill of the tables and what they had to turn away, by name, for the metrics."""
         return {
             "legs": len(self._legs),
-            "dialogues": len(self._dialogs),
-            "dialogues_evicted": self._dialogs.evicted,
-            "signalling_pairs": len(self._paths),
-            "signalling_pairs_refused": self._paths.refused,
+            "calls": len(self._calls),
+            "endpoints": len(self._endpoints),
+            "endpoints_evicted": self._endpoints.evicted,
+            "exposures": len(self._paths),
+            "exposures_refused": self._paths.refused,
             "findings_refused": self.book.overflow,
         }
 
@@ -158,24 +190,41 @@ class Analysis:
         if self._received_ns is not None:
             self._received_ns = min(self._received_ns, now_ns)
 
-    def _sip(self, msg: SipMessage) -> None:
-        hosts = self._paths.take(msg)
-        for dialog in self._dialogs.feed(msg, hosts):
-            self._legs.signalled(dialog, msg.ts_ns)
+    def _exposed(self, record: Exposure) -> None:
+        if record.flow in self._ws_flows:
+            self._sip_flows.add(record.flow)
+            transport = "WebSocket"
+        else:
+            transport = record.key.proto.upper()
+        self._paths.take(record, transport)
 
     def _app_seen(self, record: AppSeen) -> None:
         if record.app == "tls":
             if SIPS_PORT in (record.key.a_port, record.key.b_port):
                 self._carries_sip(record)
+                self._endpoints.signalling(record, "encrypted")
+        elif record.app == "sip":
+            self._endpoints.signalling(record, "clear")
+        elif record.app == "ws":
+            self._ws_flows.add(record.flow)
         else:
+            if record.app == "rtp":
+                self._endpoints.media(record)
             self._legs.app_seen(record)
 
+    def _verdict(self, record: Verdict) -> None:
+        leg = self._legs.verdict(record)
+        self._endpoints.verdict(record, protection(record.protection))
+        self._calls.stream(leg, record)
+
     def _hello(self, record: Hello) -> None:
-        if record.kind == "tls" and record.alpn.startswith("sip"):
+        if record.kind == "dtls":
+            self._legs.hello(record)
+        elif record.alpn.startswith("sip"):
             self._carries_sip(record)
 
     def _carries_sip(self, record: AppSeen | Hello) -> None:
-        self._sip_tls.add(record.flow)
+        self._sip_flows.add(record.flow)
         for host in (record.key.a, record.key.b):
             self._tls_hosts.pop(host, None)
             self._tls_hosts[host] = None
@@ -184,52 +233,102 @@ class Analysis:
 
     def _flow_ended(self, record: FlowEnded) -> None:
         context = self._legs.flow_ended(record)
-        if record.app == "sip":
-            self._paths.flow_ended(record.flow)
-        elif record.flow in self._sip_tls:
-            self._sip_tls.discard(record.flow)
-            context = _SIP_IN_TLS
+        if record.flow in self._sip_flows:
+            self._sip_flows.discard(record.flow)
+            context = _CARRIES_SIP
+        self._ws_flows.discard(record.flow)
         for sink in self._sinks:
             sink.flow_ended(record, context)
 
     def _leg_ended(self, state: LegState) -> None:
+        if not state.flow_ids:
+            self._judge(state, self._now_ns)
         a, b = state.hosts()
         by_tls = a in self._tls_hosts or b in self._tls_hosts
         leg = Leg(
             a,
             b,
             state.media,
-            "clear" if state.call_id else "tls" if by_tls else "unknown",
+            "clear" if state.line is not None else "tls" if by_tls else "unknown",
             state.signalled,
             state.observed(),
             state.comparison(),
             state.key_exchange(),
             state.assessed(),
             state.flow_ids,
-            self._pseudonym(state.call_id) if self._pseudonym and state.call_id else None,
+            state.call is not None and state.call.recording,
+            self._pseudonym(state.call.name, "call") if self._pseudonym and state.call is not None else None,
             state.first_ns,
             state.last_ns,
         )
         for sink in self._sinks:
             sink.leg_ended(leg)
+        if not state.cut_off:
+            self.book.hold(state, (), state.last_ns)
+
+    def _call_ended(self, call: Call) -> None:
+        self.book.hold(call, (), call.last_ns)
+        if self._pseudonym is None:
+            return
+        record = CallRecord(
+            self._pseudonym(call.name, "call"),
+            self._pseudonym(call.from_user, "user"),
+            self._pseudonym(call.to_user, "user"),
+            call.recording,
+            tuple(call.past),
+            call.joined,
+            call.first_ns,
+            call.last_ns,
+        )
+        for sink in self._sinks:
+            sink.call_ended(record)
+
+    def _endpoint_ended(self, endpoint: Endpoint) -> None:
+        for sink in self._sinks:
+            sink.endpoint_ended(endpoint)
 
     def _judge(self, leg: LegState, now_ns: int) -> None:
         """Hold a leg against the policy, or wait until its grace is over."""
-        clear = leg.clear_media()
-        if clear is None:
-            if leg.cut_off:
-                self.book.touch(leg, now_ns)
-            else:
-                self.book.hold(leg, (), now_ns)
+        facts = leg.facts()
+        if facts.observed == "not-observed" and leg.cut_off:
+            self.book.touch(leg, now_ns)
             return
-        grace_end = rules.grace_end(clear, self._policy)
-        if now_ns >= grace_end:
-            key = clear.verdict.key
-            required = self._segments.required(key.a, key.b, key.vlans)
-            self.book.hold(leg, rules.media(clear, required, self._policy, now_ns), now_ns)
-        elif not leg.waits_until_ns:
-            leg.waits_until_ns = grace_end
-            self._waiting.append(leg)
+        required = self._required(facts)
+        self.book.hold(leg, self._claims(leg, facts, required, now_ns), now_ns)
+        if facts.clear is not None:
+            grace_end = rules.grace_end(facts, self._policy)
+            if now_ns < grace_end and not leg.waits_until_ns:
+                leg.waits_until_ns = grace_end
+                self._waiting.append(leg)
+        if leg.call is not None and len(leg.call.legs) > 1:
+            self._judge_call(leg.call, now_ns)
+
+    def _claims(self, leg: LegState, facts: MediaFacts, required: Required, now_ns: int) -> list[Claim]:
+        claims = rules.media(facts, required, self._policy, now_ns)
+        if facts.keys is not None and facts.accepted and leg.call is not None and facts.observed != "not-observed":
+            earlier = self._keys.earlier(leg)
+            if earlier is not None:
+                claims += rules.key_reuse(facts, earlier, required, self._policy)
+        return claims
+
+    def _calls_joined(self, call: Call, part: Call, now_ns: int) -> None:
+        self.book.hold(part, (), now_ns)
+        self._judge_call(call, now_ns)
+
+    def _judge_call(self, call: Call, now_ns: int) -> None:
+        """Hold the legs of a call against each other."""
+        claims: list[Claim] = []
+        facts = [leg.facts() for leg in call.legs if leg.flows]
+        clear = next((each for each in facts if each.clear and now_ns >= rules.grace_end(each, self._policy)), None)
+        if clear is not None and not clear.recording:
+            ends = {clear.a, clear.b}
+            safe = next((each for each in facts if each.observed == "encrypted" and {each.a, each.b} != ends), None)
+            if safe is not None:
+                claims = rules.half_protected(clear, safe, call.how(), self._required(clear), self._policy)
+        self.book.hold(call, claims, now_ns)
+
+    def _required(self, facts: MediaFacts) -> Required:
+        return self._segments.required(facts.a, facts.b, facts.vlans)
 
     def _watch_loss(self, counters: Mapping[str, int]) -> None:
         lost = {words: counters.get(name, 0) for name, words in _LOSSES.items()}
@@ -242,7 +341,7 @@ class Analysis:
             # Said again only when it has become ten times as much.
             if new >= 10 * self._lost_said:
                 self._lost_said = new
-                self.book.hold("loss", rules.loss(self._interface, since, self._policy), self._now_ns)
+                self.book.hold("loss", health.loss(self._interface, since, self._policy), self._now_ns)
             else:
                 self.book.touch("loss", self._now_ns, 1)
         elif self._lost_said and self._now_ns - self._lost_ns >= self._policy.resolve_after * NS:
@@ -251,5 +350,10 @@ class Analysis:
 
     def _sweep(self) -> None:
         self._paths.sweep(self._now_ns)
-        for dialog in self._dialogs.expire(self._now_ns):
-            self._legs.signalled(dialog, self._now_ns)
+        self._judge_by_time()
+
+    def _judge_by_time(self) -> None:
+        """Judge the legs of which only time makes a finding."""
+        for leg in self._legs:
+            if leg.live() == "undetermined" or (leg.accepted and leg.last_state == leg.live() == "not-observed"):
+                self._judge(leg, self._now_ns)

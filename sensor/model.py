@@ -18,6 +18,8 @@ KeyExchange = Literal["sdes", "sdes-exposed", "dtls", "zrtp", "none", "unknown"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 FindingState = Literal["open", "resolved", "waived"]
 
+# Of several, the state that is said of all together
+WORSE: dict[Protection, int] = {"not-observed": 0, "encrypted": 1, "undetermined": 2, "clear": 3}
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 
 
@@ -62,7 +64,50 @@ class Leg:
     key_exchange: KeyExchange
     assessed: float  # share of its time that was well observed, 0 to 1
     flows: list[int] = field(default_factory=list)
+    recording: bool = False  # of a recording session (SIPREC)
     call: str | None = None  # pseudonym of the call
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallLeg:
+    """A leg as its call's record names it."""
+
+    a: str
+    b: str
+    media: str
+    signalled: Signalled
+    observed: Protection
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Legs that belong together, and what joins them."""
+
+    call: str  # pseudonym, as its legs have it
+    caller: str  # pseudonyms, "" where no signalling named them
+    callee: str
+    recording: bool
+    legs: tuple[CallLeg, ...]
+    joined_by: tuple[str, ...]  # evidence across Call-IDs, the strongest first
+    first_ns: int
+    last_ns: int
+
+    @property
+    def observed(self) -> Protection:
+        """The worst of its legs' states."""
+        return max((leg.observed for leg in self.legs), key=WORSE.__getitem__, default="not-observed")
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """An address that speaks SIP or exchanges media."""
+
+    address: str
+    mac: str = ""  # of the device, or of the router before it; "" where the link shows none
+    user_agent: str = ""
+    roles: dict[str, Protection] = field(default_factory=dict)  # "media", "signalling": as last seen
     first_ns: int = 0
     last_ns: int = 0
 
@@ -84,6 +129,12 @@ class Sink(Protocol):
 
     def leg_ended(self, leg: Leg) -> None:
         """A leg is over; its record is final."""
+
+    def call_ended(self, call: Call) -> None:
+        """A call is over, after its legs."""
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:
+        """The input has ended, or an endpoint had to make room; its record is final."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """A finding was opened, updated or resolved."""

@@ -31,6 +31,8 @@ class Pipeline:
             max_streams=limits.streams,
             media_idle_s=self._config.policy.media_idle,
             flow_idle_s=self._config.capture.flow_idle,
+            call_headers=self._config.capture.call_headers,
+            max_dialogs=limits.dialogues,
             trace_flow=trace_flow,
         )
 
@@ -41,5 +43,5 @@ class Pipeline:
             sinks,
             limits=self._config.limits,
             interface=interface,
-            pseudonym=lambda call_id: self._names.of(call_id, "call"),
+            pseudonym=self._names.of,
         )

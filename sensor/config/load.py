@@ -15,6 +15,7 @@ from yaml.constructor import ConstructorError, SafeConstructor
 from sensor.config.schema import (
     Address,
     Capture,
+    ClearBeforeKey,
     Config,
     FaultsError,
     Limits,
@@ -92,6 +93,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "policy": Policy,
     "segments": Segment,
     "pairs": Pair,
+    "clear_before_key": ClearBeforeKey,
     "capture": Capture,
     "limits": Limits,
     "metrics": Metrics,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from sensor.model import SEVERITIES, Severity
 from sensor.policy.catalogue import CATALOGUE
+from sensor.policy.suites import is_weak
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict, GetCoreSchemaHandler
@@ -26,6 +27,7 @@ Location = tuple[str | int, ...]
 
 MAX_NAME = 64
 MAX_PORT = 0xFFFF
+MAX_HEADERS, MAX_HEADER = 8, 32  # headers that the core looks for, and the octets of a name
 MAX_SECONDS = 86_400
 MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
 OUTSIDE = "outside"  # the name of everything that no segment holds
@@ -144,6 +146,18 @@ def _severities(value: object) -> dict[str, Severity]:
     return value
 
 
+def _weak_suite(value: object) -> str:
+    if not isinstance(value, str) or not is_weak(value):
+        raise ValueError("must be a weak suite by its registered name, such as AES_CM_128_HMAC_SHA1_32")
+    return value
+
+
+def _header(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_HEADER or not value.isascii() or " " in value:
+        raise ValueError(f"must be the name of a SIP header of at most {MAX_HEADER} characters, such as X-Call-ID")
+    return value.lower()
+
+
 Name = Annotated[str, Parsed(_name)]
 Network = Annotated[IPv4Network | IPv6Network, Parsed(_network)]
 Seconds = Annotated[float, _seconds(1)]
@@ -208,6 +222,14 @@ PRIVATE = Segment(
 
 
 @dataclass(frozen=True, slots=True)
+class ClearBeforeKey(_Section):
+    """How much media may run in clear while its keys are on their way: more of either is a finding."""
+
+    packets: Annotated[int, _whole(0, 1 << 20)] = 50
+    seconds: Annotated[float, _seconds(0)] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy(_Section):
     """What the network should be."""
 
@@ -215,8 +237,13 @@ class Policy(_Section):
     pairs: tuple[Pair, ...] = ()
     grace: Annotated[float, _seconds(0)] = 2.0  # how long clear media may run while keys are on their way
     media_idle: IdleSeconds = 30.0  # media silent for longer has ended
+    undetermined_after: Seconds = 30.0  # media of which nothing can be said becomes a finding
+    not_observed_after: Seconds = 30.0  # so does media that was agreed and is not seen
     no_traffic_after: Seconds = 60.0
     resolve_after: Seconds = 300.0  # clear signalling, exposed keys and loss are over after this long without more
+    clear_before_key: ClearBeforeKey = field(default_factory=ClearBeforeKey)
+    rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always
+    allowed_suites: tuple[Annotated[str, Parsed(_weak_suite)], ...] = ()  # weak ones that are accepted
     severities: Annotated[Mapping[str, Severity], Parsed(_severities)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -255,6 +282,12 @@ class Capture(_Section):
     promiscuous: bool = True
     ring_mib: Annotated[int, _whole(1, 4096)] = 64
     flow_idle: IdleSeconds = 300.0  # any other flow silent for longer has ended
+    call_headers: tuple[Annotated[str, Parsed(_header)], ...] = ()  # SIP headers that join the legs of a call
+
+    def __post_init__(self) -> None:
+        """Refuse more headers than the core looks for."""
+        if len(self.call_headers) > MAX_HEADERS:
+            raise FaultsError([(("call_headers",), f"at most {MAX_HEADERS} headers are possible")])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
     from fastpath.records import FlowEnded
-    from sensor.model import Finding, FlowContext, Leg, Severity
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity
 
 _METHODS: dict[Severity, str] = {
     "info": "info",
@@ -90,6 +90,12 @@ class Events:
 
     def leg_ended(self, leg: Leg) -> None:
         """Legs are too many for a log."""
+
+    def call_ended(self, call: Call) -> None:
+        """Calls are too many for a log."""
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:
+        """Endpoints are too many for a log."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Say ``finding_opened``, ``finding_updated`` or ``finding_resolved``; a waived finding does not alert."""

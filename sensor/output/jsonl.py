@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import Change, FlowEnded, Hello, StreamStats
-    from sensor.model import Finding, FlowContext, Leg, Subject
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Subject
     from sensor.output.summary import Summary
 
 # Plain trees of fresh objects: nothing to check for cycles, and every flow line pays for what this costs.
@@ -46,6 +46,14 @@ class JsonLines:
     def leg_ended(self, leg: Leg) -> None:
         """Write the ``leg`` line."""
         self._write(leg_object(leg))
+
+    def call_ended(self, call: Call) -> None:
+        """Write the ``call`` line."""
+        self._write(call_object(call))
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:
+        """Write the ``endpoint`` line."""
+        self._write(endpoint_object(endpoint))
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Write the ``finding`` line once it is resolved; until then keep it."""
@@ -128,9 +136,47 @@ def leg_object(leg: Leg) -> dict[str, object]:
         "key_exchange": leg.key_exchange,
         "assessed": round(leg.assessed, 3),
         "flows": leg.flows,
+        "recording": leg.recording,
         "call": leg.call,
         "first": timestamp(leg.first_ns),
         "last": timestamp(leg.last_ns),
+    }
+
+
+def call_object(call: Call) -> dict[str, object]:
+    """Return the ``call`` object."""
+    return {
+        "type": "call",
+        "call": call.call,
+        "caller": call.caller or None,
+        "callee": call.callee or None,
+        "recording": call.recording,
+        "legs": [
+            {
+                "a": leg.a,
+                "b": leg.b,
+                "media": leg.media,
+                "signalled": leg.signalled,
+                "observed": leg.observed,
+            }
+            for leg in call.legs
+        ],
+        "joined_by": call.joined_by,
+        "first": timestamp(call.first_ns),
+        "last": timestamp(call.last_ns),
+    }
+
+
+def endpoint_object(endpoint: Endpoint) -> dict[str, object]:
+    """Return the ``endpoint`` object."""
+    return {
+        "type": "endpoint",
+        "address": endpoint.address,
+        "mac": endpoint.mac or None,
+        "user_agent": endpoint.user_agent or None,
+        "roles": endpoint.roles,
+        "first": timestamp(endpoint.first_ns),
+        "last": timestamp(endpoint.last_ns),
     }
 
 
@@ -173,6 +219,8 @@ def summary_object(summary: Summary) -> dict[str, object]:
         "kernel_drops": summary.kernel_drops,
         "flows": summary.flows,
         "legs": summary.legs,
+        "calls": summary.calls,
+        "endpoints": summary.endpoints,
         "findings": dict(summary.findings),
         "seconds": round(summary.seconds, 3),
     }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from fastpath.records import FlowEnded, Record
-    from sensor.model import Finding, FlowContext, Leg
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg
 
 # Seconds. A verdict takes 1 to 64 packets of 10 to 60 ms; a quiet stream with comfort noise takes longer.
 VERDICT_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -88,12 +88,13 @@ _ENGINE_GAUGES = {
 # Names of Analysis.tables() and what they are called here.
 _ANALYSIS_GAUGES = {
     "legs": ("legwatch_legs_active", "Legs that are not over."),
-    "dialogues": ("legwatch_sip_dialogues_active", "SIP dialogues in the table."),
-    "signalling_pairs": ("legwatch_signalling_pairs_active", "Pairs of hosts between which SIP was seen."),
+    "calls": ("legwatch_calls_active", "Calls that are not over."),
+    "endpoints": ("legwatch_endpoints_active", "Addresses that speak SIP or exchange media."),
+    "exposures": ("legwatch_exposures_active", "What pairs of hosts show in clear SIP, by kind."),
 }
 _ANALYSIS_COUNTERS = {
-    "dialogues_evicted": ("legwatch_sip_dialogues_evicted", "SIP dialogues that had to make room for others."),
-    "signalling_pairs_refused": ("legwatch_signalling_pairs_refused", "Pairs of hosts that found no room."),
+    "endpoints_evicted": ("legwatch_endpoints_evicted", "Endpoints that had to make room for others."),
+    "exposures_refused": ("legwatch_exposures_refused", "What pairs of hosts showed and found no room."),
     "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),
 }
 
@@ -129,6 +130,7 @@ class Metrics(Collector):
         self._signalling = _zeros(STREAM_STATES)
         self._legs = _zeros(tuple(product(SIGNALLED, LEG_STATES)))
         self._comparisons = _zeros(COMPARISONS)
+        self._calls = _zeros(LEG_STATES)
         self._opened = _zeros(tuple(product(finding_codes, SEVERITIES)))
         self._open_now: dict[int, tuple[str, str]] = {}  # a finding's severity may change while it is open
         self._open = _zeros(tuple(self._opened))
@@ -160,6 +162,13 @@ class Metrics(Collector):
         """Count the leg by what was promised, what was seen and how they compare."""
         self._legs[leg.signalled, leg.observed] += 1
         self._comparisons[leg.comparison] += 1
+
+    def call_ended(self, call: Call) -> None:
+        """Count the call by what its legs were seen to be, the worst of them."""
+        self._calls[call.observed] += 1
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:
+        """Endpoints are a gauge of the tables."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Move the gauge of open findings; count the opened ones."""
@@ -253,6 +262,7 @@ class Metrics(Collector):
         yield _counter(
             "legwatch_legs_compared", "Legs by how promise and packets compare.", self._comparisons, "comparison"
         )
+        yield _counter("legwatch_calls_ended", "Calls by the worst state of their legs.", self._calls, "observed")
         yield _counter("legwatch_findings_opened", "Findings opened.", self._opened, "code", "severity")
         yield _gauge("legwatch_findings_open", "Findings that are open now.", self._open, "code", "severity")
 

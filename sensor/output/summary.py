@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import FlowEnded
-    from sensor.model import Finding, FlowContext, Leg, Severity
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity
 
 
 @dataclass(slots=True)
@@ -31,6 +31,8 @@ class Summary:
     kernel_drops: int = 0
     flows: int = 0
     legs: int = 0
+    calls: int = 0
+    endpoints: int = 0
     findings: Counter[str] = field(default_factory=Counter)  # by code
     worst: Severity | None = None  # of the findings that are not waived
     seconds: float = 0.0  # from the first packet of any flow to the last, added over the captures
@@ -59,6 +61,14 @@ class Summary:
     def leg_ended(self, leg: Leg) -> None:  # noqa: ARG002
         """Count a leg."""
         self.legs += 1
+
+    def call_ended(self, call: Call) -> None:  # noqa: ARG002
+        """Count a call."""
+        self.calls += 1
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:  # noqa: ARG002
+        """Count an endpoint."""
+        self.endpoints += 1
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Count a finding when it opens; a waived one does not alert, so it is never the worst."""

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastpath.records import FlowEnded
-    from sensor.model import Comparison, Finding, FlowContext, Leg, Protection, Severity, Signalled, Subject
+    from sensor.model import (
+        Call,
+        Comparison,
+        Endpoint,
+        Finding,
+        FlowContext,
+        Leg,
+        Protection,
+        Severity,
+        Signalled,
+        Subject,
+    )
     from sensor.output.summary import Summary
 
 MAX_LEGS = 100  # rows of the table; a person reads no more, and memory stays bounded
@@ -67,6 +78,12 @@ class Report:
 
     def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
         """Flows are for machines: the table shows legs."""
+
+    def call_ended(self, call: Call) -> None:
+        """Calls are for machines, as their legs are here."""
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:
+        """Endpoints are for machines."""
 
     def leg_ended(self, leg: Leg) -> None:
         """Keep the leg if it is among the worst."""

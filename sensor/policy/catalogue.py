@@ -7,7 +7,9 @@ from typing import NamedTuple
 from sensor.model import Severity
 
 TRANSMISSION = "164.312(e)(1)"  # transmission security
+INTEGRITY = "164.312(e)(2)(i)"  # integrity controls in transmission
 ENCRYPTION = "164.312(e)(2)(ii)"  # encryption in transmission
+AUTHENTICATION = "164.312(d)"  # person or entity authentication
 AUDIT = "164.312(b)"  # audit controls: what the sensor cannot see, it cannot vouch for
 
 
@@ -22,8 +24,24 @@ class Entry(NamedTuple):
 CATALOGUE: dict[str, Entry] = {
     "media-clear": Entry("Media in clear", "critical", (TRANSMISSION, ENCRYPTION)),
     "media-clear-despite-srtp": Entry("Media in clear although SRTP was agreed", "critical", (ENCRYPTION,)),
+    "media-downgraded": Entry("Media encrypted first, in clear later", "critical", (ENCRYPTION,)),
+    "media-clear-before-key": Entry("Media in clear before its keys", "high", (ENCRYPTION,)),
+    "media-null-cipher": Entry("SRTP without encryption or authentication", "critical", (INTEGRITY, ENCRYPTION)),
+    "media-weak-srtp": Entry("Weak SRTP suite", "medium", (INTEGRITY,)),
+    "media-half-protected": Entry("One leg of a call encrypted, another in clear", "critical", (TRANSMISSION,)),
+    "rtcp-clear": Entry("RTCP in clear", "medium", (TRANSMISSION,)),
+    "dtmf-clear": Entry("Telephone events in clear", "high", (ENCRYPTION,)),
+    "fax-clear": Entry("Fax in clear", "critical", (ENCRYPTION,)),
+    "media-undetermined": Entry("Media of which nothing can be said", "low", (TRANSMISSION,)),
+    "media-not-observed": Entry("Media was agreed and not seen here", "low", (AUDIT,)),
+    "srtp-key-reuse": Entry("One SRTP key in two calls", "high", (ENCRYPTION,)),
+    "dtls-fingerprint-mismatch": Entry("Another certificate than announced", "critical", (AUTHENTICATION, INTEGRITY)),
+    "dtls-fingerprint-unprotected": Entry("DTLS fingerprint in clear SIP", "medium", (AUTHENTICATION,)),
+    "recording-clear": Entry("Recording in clear", "critical", (ENCRYPTION,)),
     "signalling-clear": Entry("SIP without TLS", "high", (TRANSMISSION, ENCRYPTION)),
     "sdes-key-exposed": Entry("SRTP keys readable in clear SIP", "critical", (ENCRYPTION,)),
+    "credentials-exposed": Entry("Credentials readable in clear SIP", "high", (AUTHENTICATION,)),
+    "message-clear": Entry("Text message in clear", "critical", (ENCRYPTION,)),
     "sensor-no-traffic": Entry("No traffic reaches the sensor", "critical", (AUDIT,)),
     "sensor-loss": Entry("The sensor lost traffic", "high", (AUDIT,)),
 }

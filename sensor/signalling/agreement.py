@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from sensor.model import Signalled
 
 if TYPE_CHECKING:
-    from fastpath.records import SdpMedia
+    from fastpath.records import SdpCrypto, SdpMedia
 
 MAX_LINES = 16  # m-lines of one SDP that are followed
+MAX_CANDIDATES = 8  # further addresses of a line
 
 End = tuple[str, int]  # address and port
 
@@ -20,8 +21,17 @@ _MEDIA = frozenset(("audio", "video", "text", "application", "message", "image")
 _UNSPECIFIED = ("", "0.0.0.0", "::")  # noqa: S104  (RFC 3264 section 8.4: no address, on hold as RFC 2543 wrote it)
 
 
+class Keys(NamedTuple):
+    """The SDES keys that an answer chose: what they are for, and digests in their place."""
+
+    suite: str  # "" when it is not registered
+    unprotected: tuple[str, ...]  # session parameters that take protection away (RFC 4568 section 6.3)
+    offerer: int  # salted digest of the offerer's key; 0 when it was not seen
+    answerer: int
+
+
 class Line(NamedTuple):
-    """One m-line of RTP: who sends where, and how it is to be protected."""
+    """One m-line of media: who sends where, and how it is to be protected."""
 
     media: str
     signalled: Signalled
@@ -29,14 +39,21 @@ class Line(NamedTuple):
     sdes: bool  # either side carried a=crypto
     offerer: End | None  # None: not seen, on hold with no address, or a host name
     answerer: End | None
+    silent: bool = False  # on hold: nobody is to send
+    fax: bool = False  # T.38 over UDPTL
+    keys: Keys | None = None
+    fingerprints: tuple[str, ...] = ()  # of both sides' certificates
+    more: tuple[End, ...] = ()  # ICE candidates, RTCP on a port of its own
 
 
 def lines(
     offer: tuple[SdpMedia, ...] | None, answer: tuple[SdpMedia, ...] | None, *, accepted: bool
 ) -> tuple[Line | None, ...]:
-    """Return what is agreed for each m-line, None where it is refused or no RTP; None for a side that was not seen."""
+    """Return what is agreed for each m-line, None where it is refused or no media; None for a side that was not seen.
+
+    An answer has the offer's m-lines in the offer's order (RFC 3264 section 6).
+    """
     if offer is not None and answer is not None:
-        # An answer has the offer's m-lines in the offer's order (RFC 3264 section 6).
         return tuple(_line(o, a, accepted=accepted) for o, a in zip(offer[:MAX_LINES], answer, strict=False))
     if offer is not None:
         return tuple(_line(o, None, accepted=accepted) for o in offer[:MAX_LINES])
@@ -45,23 +62,50 @@ def lines(
 
 def _line(offer: SdpMedia | None, answer: SdpMedia | None, *, accepted: bool) -> Line | None:
     last = answer or offer
-    # Port 0 refuses the m-line or ends it (RFC 3264 sections 6 and 8.2).
-    if last is None or last.port == 0 or (offer is not None and offer.port == 0) or "RTP/" not in last.profile:
+    if last is None or _is_refused(last) or (offer is not None and _is_refused(offer)):
         return None
-    sdes = bool(last.cryptos or (offer is not None and offer.cryptos))
     media = last.media if last.media in _MEDIA else "other"
-    return Line(media, _signalled(offer or last, last), accepted, sdes, _end(offer), _end(answer))
+    fax = last.profile.lower() == "udptl"
+    if not fax and "RTP/" not in last.profile:
+        return None
+    sides = (last,) if offer is None or offer is last else (offer, last)
+    return Line(
+        media,
+        "clear" if fax else _signalled(offer or last, last),
+        accepted,
+        any(side.cryptos for side in sides),
+        _end(offer),
+        _end(answer),
+        last.direction == "inactive" or last.address in _UNSPECIFIED,
+        fax,
+        _keys(offer, answer) if last.cryptos else None,
+        tuple(print_ for side in sides for print_ in side.fingerprints),
+        _more(sides) if any(side.candidates or side.rtcp_port for side in sides) else (),
+    )
+
+
+def _is_refused(side: SdpMedia) -> bool:
+    """Port 0 refuses a line or ends it (RFC 3264 sections 6 and 8.2), unless another line's is offered for it."""
+    return side.port == 0 and not side.bundle_only  # RFC 9143 section 6
 
 
 def _end(side: SdpMedia | None) -> End | None:
-    if side is None or side.address in _UNSPECIFIED or not _is_address(side.address):
+    if side is None or side.port == 0 or side.address in _UNSPECIFIED or not _is_address(side.address):
         return None
     return side.address, side.port
+
+
+def _more(sides: tuple[SdpMedia, ...]) -> tuple[End, ...]:
+    ends = [end for side in sides for end in side.candidates[:MAX_CANDIDATES] if _is_address(end[0])]
+    ends += [(side.address, side.rtcp_port) for side in sides if side.rtcp_port and _is_address(side.address)]
+    return tuple(dict.fromkeys(ends))
 
 
 @lru_cache(maxsize=4096)
 def _is_address(text: str) -> bool:
     """Say whether it is an address; a host name is found in no packet, and may hold a user's name or number."""
+    if text.isascii() and text.replace(".", "").isdigit() and text.count(".") == 3:  # noqa: PLR2004  (the core wrote it)
+        return True
     try:
         ip_address(text)
     except ValueError:
@@ -69,13 +113,33 @@ def _is_address(text: str) -> bool:
     return "%" not in text  # a zone (RFC 4007 section 11) is any text
 
 
+def _keys(offer: SdpMedia | None, answer: SdpMedia | None) -> Keys | None:
+    """Return what the answer's one a=crypto chose: the offer's of the same tag (RFC 4568 section 5.1.2)."""
+    if answer is None:
+        return None
+    chosen = answer.cryptos[0]
+    offered = next((crypto for crypto in offer.cryptos if crypto.tag == chosen.tag), None) if offer else None
+    unprotected = dict.fromkeys(name for crypto in (chosen, offered) if crypto for name in _unprotected(crypto))
+    return Keys(chosen.suite, tuple(unprotected), offered.key_digest if offered else 0, chosen.key_digest)
+
+
+def _unprotected(crypto: SdpCrypto) -> list[str]:
+    flags = (
+        ("UNENCRYPTED_SRTP", crypto.unencrypted_srtp),
+        ("UNENCRYPTED_SRTCP", crypto.unencrypted_srtcp),
+        ("UNAUTHENTICATED_SRTP", crypto.unauthenticated_srtp),
+    )
+    return [name for name, is_set in flags if is_set]
+
+
 def _signalled(offer: SdpMedia, answer: SdpMedia) -> Signalled:
     """Return what two sides agree on; the same one twice where only one was seen.
 
-    The answer keeps the offer's profile (RFC 3264 section 6), so either side tells it.
+    The answer keeps the offer's profile (RFC 3264 section 6), or has that of the potential configuration that it chose
+    (RFC 5939 section 3.6.2), so it tells.
     """
     crypto = bool(offer.cryptos and answer.cryptos)
-    fingerprint = bool(offer.fingerprint and answer.fingerprint)
+    fingerprint = bool(offer.fingerprints and answer.fingerprints)
     zrtp = offer.zrtp_hash and answer.zrtp_hash  # RFC 6189 section 8.1
     if "SAVP" in answer.profile:
         if "TLS/" in answer.profile:  # RFC 5764 section 8

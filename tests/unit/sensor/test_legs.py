@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.records import AppSeen, FlowEnded, SipMessage, Verdict
-from sensor.calls.legs import Legs, LegState
-from sensor.signalling.dialogs import Dialogs
+from fastpath.records import AppSeen, FlowEnded, Negotiation, Record, Verdict
+from sensor.calls.calls import Call, Calls
+from sensor.calls.leg import LegState
+from sensor.calls.legs import Legs
 from tests.unit.sensor.traffic import (
     ALICE,
     BOB,
@@ -14,7 +15,9 @@ from tests.unit.sensor.traffic import (
     PROXY,
     RELAY,
     T0,
+    Message,
     S,
+    Signalling,
     dtls,
     ended,
     line,
@@ -40,17 +43,17 @@ class Joined:
     def __init__(self) -> None:
         self.over: list[LegState] = []
         self.judged: list[tuple[LegState, str]] = []
-        self.dialogs = Dialogs(64)
-        self.legs = Legs(lambda leg, _: self.judged.append((leg, leg.live())), self.over.append)
+        self.joined: list[Call] = []
+        self.signalling = Signalling()
+        self.calls = Calls(lambda call, _part, _now: self.joined.append(call), lambda _call: None)
+        self.legs = Legs(self.calls, lambda leg, _: self.judged.append((leg, leg.live())), self.over.append)
 
-    def feed(self, *records: SipMessage | AppSeen | Verdict | FlowEnded) -> None:
-        for record in records:
+    def feed(self, *records: Message | Record) -> None:
+        for record in self.signalling.read(records):
             match record:
-                case SipMessage():
-                    a, b = sorted((record.key.a, record.key.b))
-                    for dialog in self.dialogs.feed(record, (a, b)):
-                        self.legs.signalled(dialog, record.ts_ns)
-                case AppSeen():
+                case Negotiation():
+                    self.legs.negotiated(record)
+                case AppSeen(app=app) if app != "sip":
                     self.legs.app_seen(record)
                 case Verdict():
                     self.legs.verdict(record)
@@ -60,6 +63,10 @@ class Joined:
     def leg(self) -> LegState:
         (leg,) = self.legs
         return leg
+
+
+def call_id(leg: LegState) -> str:
+    return leg.call.name if leg.call else ""
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def test_media_from_behind_nat_joins_by_its_one_known_end(joined: Joined) -> Non
         sip("200 INVITE", sdp(RELAY, 40000), source=RELAY, target=ALICE),
         seen("rtp", media_key("203.0.113.9", 61000, RELAY, 40000)),
     )
-    assert (joined.leg().call_id, joined.leg().hosts()) == ("call-1", ("203.0.113.9", RELAY))
+    assert (call_id(joined.leg()), joined.leg().hosts()) == ("call-1", ("203.0.113.9", RELAY))
 
 
 def test_media_seen_before_its_signalling_is_adopted(joined: Joined) -> None:
@@ -98,7 +105,7 @@ def test_media_seen_before_its_signalling_is_adopted(joined: Joined) -> None:
     assert joined.leg().comparison() == "unsignalled"
     joined.feed(OK)
     leg = joined.leg()
-    assert (leg.call_id, leg.observed(), leg.comparison(), leg.flow_ids) == ("call-1", "clear", "agree", [7])
+    assert (call_id(leg), leg.observed(), leg.comparison(), leg.flow_ids) == ("call-1", "clear", "agree", [7])
     assert joined.over == []
 
 
@@ -246,8 +253,8 @@ def test_next_call_on_the_same_ports_takes_their_media_over(joined: Joined) -> N
         sip("200 INVITE", sdes(*B), call_id="call-2", source=BOB, target=ALICE, ts_ns=T0 + 12 * S),
         verdict("encrypted", ssrc=9, ts_ns=T0 + 13 * S),
     )
-    assert [(leg.call_id, leg.observed()) for leg in joined.over] == [("call-1", "clear")]
-    assert (joined.leg().call_id, joined.leg().observed()) == ("call-2", "encrypted")
+    assert [(call_id(leg), leg.observed()) for leg in joined.over] == [("call-1", "clear")]
+    assert (call_id(joined.leg()), joined.leg().observed()) == ("call-2", "encrypted")
 
 
 def test_next_call_to_the_same_port_leaves_the_media_of_the_call_before_alone(joined: Joined) -> None:
@@ -258,14 +265,14 @@ def test_next_call_to_the_same_port_leaves_the_media_of_the_call_before_alone(jo
         sip("200 INVITE", sdp(*B), tags=("carol", "bob"), call_id="call-2", source=BOB, target=CAROL),
         ended("clear"),
     )
-    assert [(leg.call_id, leg.flow_ids, leg.observed()) for leg in joined.over] == [("call-1", [7], "clear")]
-    assert (joined.leg().call_id, joined.leg().flow_ids, joined.leg().observed()) == ("call-2", [], "not-observed")
+    assert [(call_id(leg), leg.flow_ids, leg.observed()) for leg in joined.over] == [("call-1", [7], "clear")]
+    assert (call_id(joined.leg()), joined.leg().flow_ids, joined.leg().observed()) == ("call-2", [], "not-observed")
 
 
 def test_media_at_the_port_of_a_call_that_is_over_is_not_that_call_s(joined: Joined) -> None:
     """The next call signals by TLS, and the port is used again before the flow of the one before went idle."""
     joined.feed(INVITE, OK, seen("rtp"), BYE, seen("rtp", media_key(ALICE, 16384, CAROL, 20000), flow=8))
-    assert sorted((leg.call_id, *leg.flow_ids) for leg in joined.legs) == [("", 8), ("call-1", 7)]
+    assert sorted((call_id(leg), *leg.flow_ids) for leg in joined.legs) == [("", 8), ("call-1", 7)]
 
 
 def test_reinvite_back_to_the_ports_it_left_takes_their_media_back(joined: Joined) -> None:
@@ -340,8 +347,8 @@ def test_audio_and_video_are_two_legs_each_with_its_media(joined: Joined) -> Non
 )
 def test_signalled_and_observed_are_compared(
     joined: Joined,
-    invite: SipMessage | None,
-    ok: SipMessage | None,
+    invite: Message | None,
+    ok: Message | None,
     apps: list[str],
     protection: str,
     expected: tuple[str, str, str],
@@ -364,7 +371,7 @@ def test_judgement_is_asked_for_when_media_turns_clear_and_when_it_no_longer_is(
 def test_closing_ends_every_leg_that_has_something_to_say(joined: Joined) -> None:
     joined.feed(INVITE, sip("INVITE", sdp(CAROL, 9000), tags=("c", ""), call_id="call-2"), seen("rtp"))
     joined.legs.close()
-    assert ([leg.call_id for leg in joined.over], len(joined.legs)) == (["call-1"], 0)
+    assert ([call_id(leg) for leg in joined.over], len(joined.legs)) == (["call-1"], 0)
 
 
 def test_nothing_is_kept_of_a_leg_that_is_over(joined: Joined) -> None:

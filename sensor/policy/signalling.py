@@ -1,0 +1,78 @@
+"""What is true by the policy of signalling that is read in clear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sensor.policy.claims import claim, end, pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastpath.records import Exposure
+    from sensor.config.schema import Policy
+    from sensor.findings import Claim
+    from sensor.policy.segments import Required
+
+
+def exposed(first: Exposure, transport: str, required: Required, policy: Policy) -> list[Claim]:
+    """Return the claim about what SIP shows between two hosts, from the first message that showed it."""
+    code, is_required, say = _KINDS[first.kind]
+    if not is_required(required):
+        return []
+    key = first.key
+    where = f"over {transport} between {end(key.a, key.a_port)} and {end(key.b, key.b_port)}"
+    evidence = say(first, where)
+    return [claim(code, policy, pair("signalling", key.a, key.b), required, evidence)]
+
+
+def _sip(first: Exposure, where: str) -> str:
+    return f"SIP read in clear {where}; the first message was {_message(first)}"
+
+
+def _keys(first: Exposure, where: str) -> str:
+    suites = ", ".join(dict.fromkeys(suite or "an unregistered suite" for suite in first.detail))
+    return f"a=crypto with {suites} readable in a SIP {_message(first)} {where}"
+
+
+def _credentials(first: Exposure, where: str) -> str:
+    basic = "basic" in first.detail
+    what = "Basic credentials (user and password)" if basic else "Digest credentials (a hash to guess the password by)"
+    return f"{what} readable in a SIP {_message(first)} {where}"
+
+
+def _text(_first: Exposure, where: str) -> str:
+    return f"the text of a SIP MESSAGE readable {where}"
+
+
+_KINDS: dict[str, tuple[str, Callable[[Required], bool], Callable[[Exposure, str], str]]] = {
+    "sip": ("signalling-clear", lambda required: required.signalling, _sip),
+    "keys": ("sdes-key-exposed", lambda required: required.media, _keys),
+    "credentials": ("credentials-exposed", lambda required: required.signalling, _credentials),
+    "text": ("message-clear", lambda required: required.media or required.signalling, _text),
+}
+
+# Methods of RFC 3261 and its extensions. Another token could be anything, a telephone number too, and is not repeated.
+_METHODS = frozenset(
+    (
+        "INVITE",
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "REGISTER",
+        "OPTIONS",
+        "PRACK",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "PUBLISH",
+        "INFO",
+        "REFER",
+        "MESSAGE",
+        "UPDATE",
+    )
+)
+
+
+def _message(first: Exposure) -> str:
+    method = first.method if first.method in _METHODS else "extension method"
+    return f"{first.status} to {method}" if first.status else method
