@@ -32,12 +32,20 @@ cdef struct EventHead:
     FlowKeyBits key
 
 
+cdef struct EventApp:
+    uint8_t app
+    uint8_t has_macs
+    uint8_t mac[2][6]       # of a and b
+
+
 cdef struct EventVerdict:
     uint64_t elapsed_ns
     uint32_t ssrc
     uint32_t packet
     uint32_t basis
     int32_t bits            # log2 of the evidence, in 1/32 bit
+    uint32_t timestamp
+    uint16_t seq
     uint8_t payload_type
     uint8_t protection
     uint8_t previous        # PROTECTION_NONE for the first verdict

@@ -141,6 +141,8 @@ cdef inline void say_verdict(Core* c, Flow* f, Stream* s, uint8_t previous, uint
     v.elapsed_ns = ts_ns - s.first_ns if ts_ns > s.first_ns else 0
     v.basis = s.basis
     v.bits = s.bits
+    v.timestamp = s.timestamp
+    v.seq = s.seq
     v.payload_type = s.payload_type
     v.protection = s.protection
     v.previous = previous
