@@ -18,6 +18,7 @@ cdef enum:
     EVENT_SIP = 4
     EVENT_FLOW = 5
     EVENT_EVIDENCE = 6
+    EVENT_CONTROL = 7
 
     MAX_EVENT_STREAMS = 64
 
@@ -51,6 +52,11 @@ cdef struct EventVerdict:
     uint8_t previous        # PROTECTION_NONE for the first verdict
     uint8_t grade
     uint16_t codec
+
+
+cdef struct EventControl:
+    uint32_t basis
+    uint8_t protection
 
 
 cdef struct EventEvidence:

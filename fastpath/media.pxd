@@ -7,7 +7,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport calloc
 
 from fastpath.core cimport Core, begin_event, set_app
-from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
+from fastpath.events cimport EVENT_CONTROL, EVENT_VERDICT, EventControl, EventHead, EventVerdict, ring_commit
 from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CHANGED, STREAM_CRYPTEX,
@@ -587,10 +587,22 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
     score(c, f, s, d, h, new_frame)
 
 
+cdef inline void say_control(Core* c, const Flow* f, const Decoded* d) noexcept nogil:
+    cdef EventHead* head = begin_event(c, f, EVENT_CONTROL, sizeof(EventControl), d.ts_ns, d.from_high)
+    cdef EventControl* e
+    if head == NULL:
+        return
+    e = <EventControl*>(<uint8_t*>head + sizeof(EventHead))
+    e.basis = f.rtcp.basis
+    e.protection = f.rtcp.protection
+    ring_commit(&c.ring, head)
+
+
 cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexcept nogil:
     cdef RtcpState* r = f.rtcp
     cdef const uint8_t* p = d.payload
     cdef uint32_t n = d.payload_wire, at, word, step, ssrc
+    cdef uint8_t before
     cdef int i
     cdef bint known, clear = False, proved = False
     if r == NULL:
@@ -600,6 +612,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         r.protection = PROTECTION_NONE
         f.rtcp = r
     r.packets += 1
+    before = r.protection
     if form > RTCP_HEADER:
         # A packet that is no report proves little by itself: some senders open a path with one before SRTCP begins.
         r.plain += 1
@@ -626,6 +639,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         r.ssrc[d.from_high] = ssrc
     if clear:
         r.protection = PROTECTION_CLEAR
+        r.basis &= BASIS_TAG_PRESENT | BASIS_COMPOUND   # what spoke for another protection before does not for this one
     elif proved:
         if r.reports == 0:
             r.protection = PROTECTION_ENCRYPTED
@@ -635,6 +649,8 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         r.basis |= BASIS_INCONCLUSIVE
     if r.protection != PROTECTION_NONE:
         set_app(c, f, APP_RTCP, d.ts_ns)
+    if r.protection != before:
+        say_control(c, f, d)
 
 
 cdef inline bint media_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
