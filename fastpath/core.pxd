@@ -1,16 +1,16 @@
 """What one engine holds, and how its parts say something to the sensor."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from fastpath.events cimport EVENT_APP, EventHead, EventRing, ring_commit, ring_reserve
+from fastpath.events cimport EVENT_APP, EventApp, EventHead, EventRing, ring_commit, ring_reserve
 from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, FlowTable
 from fastpath.hints cimport HintTable
 from fastpath.reasons cimport REASONS
 from fastpath.sip cimport SIP_MAX_PACKED, SipScan
 from fastpath.tcp cimport Memory
 from fastpath.verdict cimport TableSet
-from fastpath.wire cimport HashSecret
+from fastpath.wire cimport Decoded, HashSecret, same_key
 
 
 cdef struct Core:
@@ -28,6 +28,7 @@ cdef struct Core:
     uint64_t media_idle_ns
     uint64_t flow_idle_ns
     uint64_t least_idle_ns      # no flow ends sooner
+    const Decoded* at_hand      # the packet taken last; NULL between batches
     uint64_t traced             # the flow whose every packet is said (evidence.pxd); 0: none
     uint32_t finish_at          # next record that the end of the input looks at …
     uint8_t finish_round        # … for media first, as its record tells of the RTCP beside it
@@ -63,10 +64,20 @@ cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32
 cdef inline void set_app(Core* c, Flow* f, uint8_t app, uint64_t ts_ns) noexcept nogil:
     """Note what a flow carries; the highest in the order of ``App`` stays."""
     cdef EventHead* head
+    cdef EventApp* e
+    cdef bint from_a
     if app <= f.app:
         return
     f.app = app
-    head = begin_event(c, f, EVENT_APP, 8, ts_ns, False)
-    if head != NULL:
-        (<uint8_t*>head)[sizeof(EventHead)] = app
-        ring_commit(&c.ring, head)
+    head = begin_event(c, f, EVENT_APP, sizeof(EventApp), ts_ns, False)
+    if head == NULL:
+        return
+    e = <EventApp*>(<uint8_t*>head + sizeof(EventHead))
+    e.app = app
+    # What was held of a flow is read at its end, too: the packet at hand is another flow's then, or there is none.
+    if c.at_hand != NULL and c.at_hand.ethernet != NULL and same_key(&c.at_hand.key, &f.key):
+        from_a = c.at_hand.from_high == head.a_is_high
+        e.has_macs = True
+        memcpy(e.mac[not from_a], c.at_hand.ethernet + 6, 6)
+        memcpy(e.mac[from_a], c.at_hand.ethernet, 6)
+    ring_commit(&c.ring, head)

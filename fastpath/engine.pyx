@@ -18,8 +18,8 @@ from fastpath.block cimport PacketRef, PacketSource
 from fastpath.core cimport Core
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_EVIDENCE, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventChange, EventEvidence, EventFlow,
-    EventHead, EventHello, EventRing, EventStream, EventVerdict, ring_used,
+    EVENT_CONTROL, EVENT_EVIDENCE, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventApp, EventChange,
+    EventControl, EventEvidence, EventFlow, EventHead, EventHello, EventRing, EventStream, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
@@ -35,7 +35,7 @@ from fastpath.talk cimport tcp_segment, udp_talk
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
-from fastpath.records import AppSeen, Change, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Verdict
+from fastpath.records import AppSeen, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Verdict
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
@@ -340,9 +340,11 @@ cdef class Engine:
             return self.verdict_record(head, key)
         if head.kind == EVENT_EVIDENCE:
             return self.evidence_record(head)
+        if head.kind == EVENT_CONTROL:
+            return control_record(<const EventControl*>body, head, key)
         if head.kind == EVENT_HELLO:
             return hello_record(<const EventHello*>body, head, key)
-        return AppSeen(head.flow, head.ts_ns, key, APP_NAMES[body[0]])
+        return app_record(<const EventApp*>body, head, key)
 
     cdef str codec_name(self, uint16_t codec, int payload_type):
         # What the payload showed comes before what the payload type says.
@@ -357,7 +359,8 @@ cdef class Engine:
         return Verdict(
             head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type, codec,
             PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous], GRADE_NAMES[v.grade], basis_words(v.basis),
-            log10_bound(v.bits, codec not in CODECS_NOT_TOLD), v.packet, v.elapsed_ns,
+            log10_bound(v.bits, codec not in CODECS_NOT_TOLD), v.packet, v.elapsed_ns, v.seq, v.timestamp,
+            v.since_packet, None if v.tag < 0 else v.tag,
         )
 
     cdef object evidence_record(self, const EventHead* head):
@@ -410,6 +413,15 @@ cdef class Engine:
         )
 
 
+cdef object app_record(const EventApp* e, const EventHead* head, object key):
+    macs = (e.mac[0][:6].hex(":"), e.mac[1][:6].hex(":")) if e.has_macs else ("", "")
+    return AppSeen(head.flow, head.ts_ns, key, APP_NAMES[e.app], macs)
+
+
+cdef object control_record(const EventControl* e, const EventHead* head, object key):
+    return Control(head.flow, head.ts_ns, key, PROTECTION_NAMES[e.protection], basis_words(e.basis))
+
+
 cdef object hello_record(const EventHello* e, const EventHead* head, object key):
     return Hello(
         head.flow, head.ts_ns, key, "dtls" if e.is_dtls else "tls", e.version, e.cipher,
@@ -444,6 +456,7 @@ cdef inline uint32_t flow_of(Core* c, const Decoded* d, uint32_t guessed) noexce
 
 cdef inline void update(Core* c, const Decoded* d, uint32_t number) noexcept nogil:
     cdef Flow* f = &c.table.flows[number]
+    c.at_hand = d
     f.packets[d.from_high] += 1
     f.octets += d.wirelen
     if d.ts_ns > f.last_ns:
@@ -496,6 +509,7 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
             continue
         c.reason[CLASSIFIED] += 1
         update(c, &decoded[i], number)
+    c.at_hand = NULL
     if reason != CLASSIFIED:
         pass_time(c, refs[got - 1].ts_ns)
     return got

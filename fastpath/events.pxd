@@ -18,6 +18,7 @@ cdef enum:
     EVENT_SIP = 4
     EVENT_FLOW = 5
     EVENT_EVIDENCE = 6
+    EVENT_CONTROL = 7
 
     MAX_EVENT_STREAMS = 64
 
@@ -32,17 +33,32 @@ cdef struct EventHead:
     FlowKeyBits key
 
 
+cdef struct EventApp:
+    uint8_t app
+    uint8_t has_macs
+    uint8_t mac[2][6]       # of a and b
+
+
 cdef struct EventVerdict:
     uint64_t elapsed_ns
     uint32_t ssrc
     uint32_t packet
     uint32_t basis
     int32_t bits            # log2 of the evidence, in 1/32 bit
+    uint32_t timestamp
+    uint32_t since_packet   # the first that the verdict rests on
+    uint16_t seq
+    int16_t tag             # octets behind the codec's frames, -1: not known
     uint8_t payload_type
     uint8_t protection
     uint8_t previous        # PROTECTION_NONE for the first verdict
     uint8_t grade
     uint16_t codec
+
+
+cdef struct EventControl:
+    uint32_t basis
+    uint8_t protection
 
 
 cdef struct EventEvidence:

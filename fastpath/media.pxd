@@ -7,7 +7,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport calloc
 
 from fastpath.core cimport Core, begin_event, set_app
-from fastpath.events cimport EVENT_VERDICT, EventHead, EventVerdict, ring_commit
+from fastpath.events cimport EVENT_CONTROL, EVENT_VERDICT, EventControl, EventHead, EventVerdict, ring_commit
 from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CHANGED, STREAM_CRYPTEX,
@@ -128,7 +128,8 @@ cdef inline Stream* begin_stream(Core* c, Flow* f, const Decoded* d, const RtpHe
     return s
 
 
-cdef inline void say_verdict(Core* c, Flow* f, Stream* s, uint8_t previous, uint64_t ts_ns) noexcept nogil:
+cdef inline void say_verdict(Core* c, Flow* f, Stream* s, uint8_t previous, uint32_t scored,
+                             uint64_t ts_ns) noexcept nogil:
     cdef EventHead* head = begin_event(c, f, EVENT_VERDICT, sizeof(EventVerdict), ts_ns,
                                        (s.flags & STREAM_FROM_HIGH) != 0)
     cdef EventVerdict* v
@@ -141,6 +142,10 @@ cdef inline void say_verdict(Core* c, Flow* f, Stream* s, uint8_t previous, uint
     v.elapsed_ns = ts_ns - s.first_ns if ts_ns > s.first_ns else 0
     v.basis = s.basis
     v.bits = s.bits
+    v.timestamp = s.timestamp
+    v.seq = s.seq
+    v.since_packet = s.packets - scored + 1 if 0 < scored <= s.packets else 1
+    v.tag = s.excess if s.protection == PROTECTION_ENCRYPTED and s.excess_run >= 2 and is_tag_length(s.excess) else -1
     v.payload_type = s.payload_type
     v.protection = s.protection
     v.previous = previous
@@ -168,6 +173,7 @@ cdef inline void note_change(Core* c, Flow* f, Stream* s, uint8_t before, uint64
 cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t grade, uint32_t basis,
                         uint64_t ts_ns) noexcept nogil:
     cdef uint8_t before = s.protection
+    cdef uint32_t scored = s.judge.scored
     cdef int32_t bits
     s.flags |= STREAM_SETTLED
     s.doubts = 0
@@ -190,7 +196,7 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
     if before == PROTECTION_CLEAR or before == PROTECTION_ENCRYPTED:
         s.flags |= STREAM_CHANGED
         note_change(c, f, s, before, ts_ns)
-    say_verdict(c, f, s, before if s.flags & STREAM_SAID else PROTECTION_NONE, ts_ns)
+    say_verdict(c, f, s, before if s.flags & STREAM_SAID else PROTECTION_NONE, scored, ts_ns)
 
 
 cdef inline RtcpState* companion(Core* c, const Flow* f) noexcept nogil:
@@ -311,7 +317,7 @@ cdef inline void decide(Core* c, Flow* f, Stream* s, uint64_t ts_ns) noexcept no
         s.basis = BASIS_INCONCLUSIVE
     if s.protection == PROTECTION_NONE:
         s.protection = PROTECTION_UNDETERMINED
-        say_verdict(c, f, s, PROTECTION_NONE, ts_ns)
+        say_verdict(c, f, s, PROTECTION_NONE, s.judge.scored, ts_ns)
 
 
 cdef inline int known_tail(const Stream* s) noexcept nogil:
@@ -585,10 +591,22 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
     score(c, f, s, d, h, new_frame)
 
 
+cdef inline void say_control(Core* c, const Flow* f, const Decoded* d) noexcept nogil:
+    cdef EventHead* head = begin_event(c, f, EVENT_CONTROL, sizeof(EventControl), d.ts_ns, d.from_high)
+    cdef EventControl* e
+    if head == NULL:
+        return
+    e = <EventControl*>(<uint8_t*>head + sizeof(EventHead))
+    e.basis = f.rtcp.basis
+    e.protection = f.rtcp.protection
+    ring_commit(&c.ring, head)
+
+
 cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexcept nogil:
     cdef RtcpState* r = f.rtcp
     cdef const uint8_t* p = d.payload
     cdef uint32_t n = d.payload_wire, at, word, step, ssrc
+    cdef uint8_t before
     cdef int i
     cdef bint known, clear = False, proved = False
     if r == NULL:
@@ -598,6 +616,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         r.protection = PROTECTION_NONE
         f.rtcp = r
     r.packets += 1
+    before = r.protection
     if form > RTCP_HEADER:
         # A packet that is no report proves little by itself: some senders open a path with one before SRTCP begins.
         r.plain += 1
@@ -624,6 +643,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         r.ssrc[d.from_high] = ssrc
     if clear:
         r.protection = PROTECTION_CLEAR
+        r.basis &= BASIS_TAG_PRESENT | BASIS_COMPOUND   # what spoke for another protection before does not for this one
     elif proved:
         if r.reports == 0:
             r.protection = PROTECTION_ENCRYPTED
@@ -633,6 +653,8 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         r.basis |= BASIS_INCONCLUSIVE
     if r.protection != PROTECTION_NONE:
         set_app(c, f, APP_RTCP, d.ts_ns)
+    if r.protection != before:
+        say_control(c, f, d)
 
 
 cdef inline bint media_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:

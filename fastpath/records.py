@@ -300,4 +300,4 @@ class FlowEnded:
     last_ns: int
 
 
-Record = AppSeen | Verdict | Evidence | Hello | SipMessage | FlowEnded
+Record = AppSeen | Verdict | Control | Evidence | Hello | SipMessage | FlowEnded

@@ -52,6 +52,7 @@ cdef struct Decoded:
     uint64_t hash
     uint64_t ts_ns
     const uint8_t* payload
+    const uint8_t* ethernet # the frame's header (IEEE 802.3 section 3.2); NULL where the packet has none of its own
     uint32_t payload_len    # octets that were captured
     uint32_t payload_wire   # octets that the headers claim
     uint32_t wirelen
@@ -263,9 +264,11 @@ cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, De
     cdef int reason
     d.ts_ns = ref.ts_ns
     d.wirelen = ref.wirelen
+    d.ethernet = NULL
     if ref.linktype == LINKTYPE_ETHERNET:
         if n < 14:
             return MALFORMED_LINK
+        d.ethernet = p
         if ref.vlan_tpid:
             vlans = ref.vlan_tci & 0x0FFF
         reason = decode_ethertype(p + 14, n - 14, wire - 14, be16(p + 12), vlans, d)

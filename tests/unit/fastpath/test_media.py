@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from deploy.demo.wire import MS, SECOND
-from fastpath.records import AppSeen, FlowEnded, Verdict
+from fastpath.records import AppSeen, Control, FlowEnded, Verdict
 from tests.packets import (
     PCMU_STEP,
     T0,
@@ -437,6 +437,52 @@ def test_plain_packet_that_opens_a_path_does_not_make_srtcp_clear() -> None:
     packets = datagrams(opening) + datagrams(opening, src=B, dst=A, start_ns=T0 + MS)
     packets += datagrams(*(srtcp(1 + index, "80") for index in range(3)), start_ns=T0 + SECOND)
     assert observe(packets).flow.protection == "encrypted"
+
+
+# What is said of RTCP while the flow lives
+
+
+def told(packets: list[Packet]) -> list[tuple[str, tuple[str, ...], int]]:
+    """Protection, basis and milliseconds of each Control record."""
+    return [(said.protection, said.basis, (said.ts_ns - T0) // MS) for said in observe(packets).of(Control)]
+
+
+def test_clear_rtcp_is_said_once_at_its_first_report() -> None:
+    assert told(datagrams(*[COMPOUND] * 5)) == [("clear", ("rtcp-compound",), 0)]
+
+
+def test_rtcp_is_said_after_what_the_flow_carries() -> None:
+    records = observe(datagrams(COMPOUND)).records
+    assert [type(record) for record in records] == [AppSeen, Control, FlowEnded]
+
+
+def test_rtcp_beside_media_on_one_port_is_said_of_their_flow() -> None:
+    outcome = observe(sorted(stream(speech(30)) + datagrams(COMPOUND, start_ns=T0 + 105 * MS)))
+    (said,) = outcome.of(Control)
+    assert (said.flow, said.key, said.protection) == (outcome.flow.flow, outcome.flow.key, "clear")
+
+
+def test_srtcp_is_said_when_its_index_proves_it() -> None:
+    assert told(datagrams(*(srtcp(1 + index, "80") for index in range(5)))) == [
+        ("encrypted", ("srtcp-index",), 20),
+    ]
+
+
+def test_one_plain_packet_that_is_no_report_is_not_said() -> None:
+    opening = struct.pack(">BBHI4sI", 0x80, 204, 3, 7, b"open", 0)
+    assert told(datagrams(opening)) == []
+    assert told(datagrams(opening, opening)) == [("clear", ("rtcp-compound",), 20)]
+
+
+def test_change_of_rtcp_protection_is_said_with_what_shows_it() -> None:
+    packets = datagrams(*(srtcp(1 + index, "80") for index in range(4)), COMPOUND, COMPOUND)
+    assert told(packets) == [("encrypted", ("srtcp-index",), 20), ("clear", ("rtcp-compound",), 80)]
+
+
+def test_rtcp_that_stays_undetermined_is_said_once() -> None:
+    rng = random.Random(5)
+    packets = datagrams(*(COMPOUND[:8] + rng.randbytes(48) for _ in range(30)))
+    assert [said[:2] for said in told(packets)] == [("undetermined", ("inconclusive",))]
 
 
 # What else shares a media port
