@@ -3,14 +3,19 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fastpath.dialogs cimport DIALOGS_PER_CALL, DialogNews, DialogTable
 from fastpath.events cimport EVENT_APP, EventApp, EventHead, EventRing, ring_commit, ring_reserve
 from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, FlowTable
 from fastpath.hints cimport HintTable
 from fastpath.reasons cimport REASONS
-from fastpath.sip cimport SIP_MAX_PACKED, SipScan
+from fastpath.sip cimport SIP_MAX_PACKED, SipScan, WantedHeaders
 from fastpath.tcp cimport Memory
 from fastpath.verdict cimport TableSet
 from fastpath.wire cimport Decoded, HashSecret, same_key
+
+
+cdef enum:
+    MAX_NEWS = DIALOGS_PER_CALL + 2     # of dialogues: all of a call, and those that made room
 
 
 cdef struct Core:
@@ -20,9 +25,14 @@ cdef struct Core:
     const TableSet* tables
     HashSecret flow_secret
     HintTable hints
+    DialogTable dialogs
+    DialogNews news[MAX_NEWS]
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers
+    WantedHeaders wanted        # what the configuration joins calls by
     SipScan scan                # one message at a time
     uint8_t packed[SIP_MAX_PACKED]
+    uint8_t parties[SIP_MAX_PACKED]
+    bint every_message          # each SIP message is said as it was read
     uint64_t now_ns             # latest packet time; 0 before the first packet
     uint64_t jump_ns            # time of a packet too far off to be believed by itself
     uint64_t media_idle_ns
@@ -43,6 +53,7 @@ cdef struct Core:
     uint64_t streams_refused    # packets of streams that found no room
     uint64_t streams_replaced   # ended streams that made room in a full flow
     uint64_t changes_lost
+    uint64_t asides_refused     # what a flow would have kept beside its record
 
 
 cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32_t size, uint64_t ts_ns,

@@ -7,6 +7,7 @@ from fastpath.core cimport Core, begin_event
 from fastpath.events cimport (
     EVENT_FLOW, MAX_EVENT_STREAMS, EventChange, EventFlow, EventHead, EventHello, EventStream, ring_commit, ring_used,
 )
+from fastpath.exposure cimport say_rest
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID,
     WHEEL_SLOTS, Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
@@ -147,8 +148,8 @@ cdef inline void say_flow(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
             streams += 1
         number = c.table.streams[number].next
     streams = min(streams, <uint32_t>MAX_EVENT_STREAMS)
-    if f.changes != NULL:
-        changes = f.changes.count
+    if f.aside != NULL and f.aside.changes != NULL:
+        changes = f.aside.changes.count
     head = begin_event(c, f, EVENT_FLOW, <uint32_t>(sizeof(EventFlow) + streams * sizeof(EventStream)
                                                     + changes * sizeof(EventChange) + hello * sizeof(EventHello)),
                        ts_ns, False)
@@ -189,11 +190,11 @@ cdef inline void say_flow(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
         number = c.table.streams[number].next
     for i in range(changes):
         ec = <EventChange*>at
-        ec.ts_ns = f.changes.list[i].ts_ns
-        ec.packet = f.changes.list[i].packet
-        ec.ssrc = f.changes.list[i].ssrc
-        ec.before = f.changes.list[i].before
-        ec.after = f.changes.list[i].after
+        ec.ts_ns = f.aside.changes.list[i].ts_ns
+        ec.packet = f.aside.changes.list[i].packet
+        ec.ssrc = f.aside.changes.list[i].ssrc
+        ec.before = f.aside.changes.list[i].before
+        ec.after = f.aside.changes.list[i].after
         at += sizeof(EventChange)
     if hello:
         fill_hello(<EventHello*>at, f.talk, f.flags & FLOW_DTLS_SEEN)
@@ -208,6 +209,7 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
         for i in range(2):
             if f.talk.side[i].reads == SIDE_SIP:
                 read_rest(c, f, i)
+    say_rest(c, f, f.last_ns)
     say_flow(c, f, ts_ns)
     stream = f.streams
     while stream:
@@ -215,11 +217,13 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
         remove_stream(&c.table, stream)
         stream = next
     free(f.rtcp)
-    free(f.changes)
+    if f.aside != NULL:
+        free(f.aside.changes)
+    free(f.aside)
     if f.talk != NULL:
         end_conversation(f.talk, &c.memory)
     f.rtcp = NULL
-    f.changes = NULL
+    f.aside = NULL
     f.talk = NULL
     remove_flow(&c.table, number)
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from fastpath.block import PacketSource
 from fastpath.records import Record
 from fastpath.verdict import Tables
@@ -19,9 +21,12 @@ class Engine:
         event_bytes: int = ...,
         stream_bytes: int = ...,
         max_hints: int = ...,
+        call_headers: Sequence[str] = ...,
+        max_dialogs: int = ...,
         media_idle_s: float = 30,
         flow_idle_s: float = 300,
         trace_flow: int = 0,
+        every_message: bool = ...,
         secret: bytes | None = None,
         tables: Tables | None = None,
     ) -> None: ...

@@ -16,10 +16,12 @@ from libc.string cimport memcpy, memset
 
 from fastpath.block cimport PacketRef, PacketSource
 from fastpath.core cimport Core
+from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_CONTROL, EVENT_EVIDENCE, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_VERDICT, EventApp, EventChange,
-    EventControl, EventEvidence, EventFlow, EventHead, EventHello, EventRing, EventStream, EventVerdict, ring_used,
+    EVENT_AGENT, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_PAD,
+    EVENT_SIP, EVENT_VERDICT, EventAgent, EventApp, EventChange, EventControl, EventEvidence, EventExposure, EventFlow,
+    EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
@@ -30,7 +32,7 @@ from fastpath.media cimport media_packet
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
-from fastpath.sip cimport sip_unpack
+from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
 from fastpath.talk cimport tcp_segment, udp_talk
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
@@ -147,9 +149,12 @@ cdef class Engine:
         event_bytes: room for records between two calls of ``drain``; a power of two.
         stream_bytes: what reassembly may hold in all, in octets.
         max_hints: addresses and ports whose payload types, as signalling has them, are held; a power of two.
+        call_headers: names of SIP headers whose values cross as digests, at most eight.
+        max_dialogs: SIP dialogues held at once; the rest makes room, those never confirmed first.
         media_idle_s: silence that ends a flow of media, in seconds of packet time; at most 500.
         flow_idle_s: silence that ends any other flow; at most 500.
         trace_flow: the flow (``flow`` of the records) whose every packet is said in an Evidence record; 0 for none.
+        every_message: say each SIP message as it was read, in a SipMessage record. For tests only.
         secret: 48 octets for the keyed hashes and digests; random when None. For tests only.
         tables: codec tables to judge with; those of the package when None.
     Raises:
@@ -161,8 +166,9 @@ cdef class Engine:
     cdef Tables tables
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
-                  uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, double media_idle_s=30,
-                  double flow_idle_s=300, uint64_t trace_flow=0, bytes secret=None, Tables tables=None):
+                  uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, call_headers=(), uint32_t max_dialogs=1 << 16,
+                  double media_idle_s=30, double flow_idle_s=300, uint64_t trace_flow=0, bint every_message=False,
+                  bytes secret=None, Tables tables=None):
         if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
             raise ValueError("event_bytes: a power of two of at least 131072 is needed")
         if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
@@ -174,6 +180,11 @@ cdef class Engine:
         secret = os.urandom(SECRET_OCTETS) if secret is None else secret
         if len(secret) != SECRET_OCTETS:
             raise ValueError(f"secret: {SECRET_OCTETS} octets are needed")
+        if not 16 <= max_dialogs <= 1 << 24:
+            raise ValueError("max_dialogs: 16 to 16777216 are possible")
+        want_headers(call_headers, &self.core.wanted)
+        self.core.every_message = every_message
+        open_dialogs(&self.core.dialogs, max_dialogs)
         open_table(&self.core.table, max_flows, max_streams)
         self.core.ring.base = <uint8_t*>calloc(1, event_bytes)
         if self.core.ring.base == NULL:
@@ -204,6 +215,7 @@ cdef class Engine:
                 if self.core.table.flows[number].id:
                     end_flow(&self.core, number, 0)
         close_table(&self.core.table)
+        close_dialogs(&self.core.dialogs)
         free(self.core.ring.base)
         free(self.core.hints.entries)
 
@@ -293,6 +305,10 @@ cdef class Engine:
         counts["streams_replaced"] = c.streams_replaced
         counts["sip_messages"] = c.sip_messages
         counts["sip_unreadable"] = c.sip_unreadable
+        counts["dialogs"] = c.dialogs.count
+        counts["dialogs_evicted"] = c.dialogs.evicted
+        counts["offers_refused"] = c.dialogs.offers_refused
+        counts["asides_refused"] = c.asides_refused
         counts["hints"] = c.hints.count
         counts["hints_replaced"] = c.hints.replaced
         counts["reassembly_bytes"] = c.memory.used
@@ -334,6 +350,12 @@ cdef class Engine:
         key = key_record(head)
         if head.kind == EVENT_SIP:
             return sip_unpack(body + 8, (<const uint32_t*>body)[0], head.flow, head.ts_ns, key, head.from_a)
+        if head.kind == EVENT_NEGOTIATION:
+            return negotiation_record(<const EventNegotiation*>body, head, key)
+        if head.kind == EVENT_EXPOSURE:
+            return exposure_record(<const EventExposure*>body, head, key)
+        if head.kind == EVENT_AGENT:
+            return agent_record(<const EventAgent*>body, head, key)
         if head.kind == EVENT_FLOW:
             return self.flow_record(head, key)
         if head.kind == EVENT_VERDICT:

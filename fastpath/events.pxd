@@ -18,9 +18,14 @@ cdef enum:
     EVENT_SIP = 4
     EVENT_FLOW = 5
     EVENT_EVIDENCE = 6
+    EVENT_NEGOTIATION = 8
+    EVENT_EXPOSURE = 9
+    EVENT_AGENT = 10
     EVENT_CONTROL = 7
 
     MAX_EVENT_STREAMS = 64
+    MAX_SAID_TEXT = 128
+    MAX_SAID_SUITES = 16
 
 
 cdef struct EventHead:
@@ -81,6 +86,31 @@ cdef struct EventEvidence:
     uint8_t has_law
     uint8_t rejected
     uint8_t told                # whether the scores may leave
+
+
+cdef struct EventNegotiation:
+    uint64_t dialog
+    uint64_t from_tag
+    uint64_t to_tag
+    uint32_t parties            # octets of what sip_pack_parties wrote, which follows …
+    uint32_t offer              # … and of what sip_pack_media did, 0: none was seen
+    uint32_t answer
+    uint8_t state
+
+
+cdef struct EventExposure:
+    uint32_t count
+    uint16_t status
+    uint8_t kind
+    uint8_t details
+    uint8_t method_len
+    uint8_t detail[MAX_SAID_SUITES]     # suites, or the scheme of credentials
+    uint8_t method[MAX_SAID_TEXT]
+
+
+cdef struct EventAgent:
+    uint8_t size
+    uint8_t text[MAX_SAID_TEXT]
 
 
 cdef struct EventHello:

@@ -17,6 +17,7 @@ cdef enum:
     MAX_FLOW_STREAMS = 64
     MAX_PROBATION = 8           # unproved streams of one flow
     MAX_CHANGES = 32
+    SHOWN_KINDS = 4
 
     # Flow.flags
     FLOW_A_IS_HIGH = 1
@@ -53,6 +54,17 @@ cdef struct Changes:
     Change list[MAX_CHANGES]
 
 
+cdef struct SipShown:           # one kind of what clear SIP shows
+    uint64_t said_ns            # 0: never
+    uint32_t count              # messages since then
+
+
+cdef struct Aside:              # what most flows have nothing of
+    Changes* changes
+    SipShown shown[SHOWN_KINDS]
+    uint32_t agent[2]           # digest of what the low and the high end call themselves
+
+
 cdef struct Flow:
     FlowKeyBits key
     uint64_t last_ns
@@ -68,7 +80,7 @@ cdef struct Flow:
     uint32_t packets[2]
     RtcpState* rtcp
     Conversation* talk          # handshake and TCP streams; NULL for most flows
-    Changes* changes
+    Aside* aside
     uint32_t streams            # head of their list
     uint32_t hash
 

@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.events cimport EVENT_CONTROL, EVENT_VERDICT, EventControl, EventHead, EventVerdict, ring_commit
 from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
+from fastpath.exposure cimport aside
 from fastpath.flow cimport (
     FLOW_DTLS_DONE, FLOW_ZRTP_DONE, MAX_CHANGES, MAX_FLOW_STREAMS, MAX_PROBATION, STREAM_CHANGED, STREAM_CRYPTEX,
     STREAM_FROM_HIGH, STREAM_NOISE, STREAM_RESYNC, STREAM_SAID, STREAM_SETTLED, STREAM_VALID, Changes, Flow, Stream,
@@ -155,10 +156,11 @@ cdef inline void say_verdict(Core* c, Flow* f, Stream* s, uint8_t previous, uint
 
 
 cdef inline void note_change(Core* c, Flow* f, Stream* s, uint8_t before, uint64_t ts_ns) noexcept nogil:
-    cdef Changes* changes = f.changes
-    if changes == NULL:
-        changes = <Changes*>calloc(1, sizeof(Changes))
-        f.changes = changes
+    cdef Changes* changes = NULL
+    if aside(c, f) != NULL:
+        if f.aside.changes == NULL:
+            f.aside.changes = <Changes*>calloc(1, sizeof(Changes))
+        changes = f.aside.changes
     if changes == NULL or changes.count == MAX_CHANGES:
         c.changes_lost += 1
         return

@@ -131,12 +131,14 @@ class SdpMedia:
     direction: str  # "sendrecv", "sendonly", "recvonly" or "inactive"
     payload_types: tuple[tuple[int, str], ...]  # (number, encoding/clock as in rtpmap, "" when not mapped)
     cryptos: tuple[SdpCrypto, ...]
-    fingerprint: str  # "sha-256 AB:CD…" as a=fingerprint carries it, normalised in case; "" when none
+    fingerprints: tuple[str, ...]  # "sha-256 AB:CD…" as a=fingerprint carries it, normalised in case
     setup: str  # a=setup value, "" when none
     zrtp_hash: bool
     rtcp_mux: bool
     rtcp_port: int  # a=rtcp, 0 when none
     candidates: tuple[tuple[str, int], ...]  # addresses and ports of a=candidate, component 1
+    bundle_only: bool = False  # port 0 refuses nothing (RFC 9143 section 6)
+    potential_srtp: bool = False  # a secure profile is among the capabilities (RFC 5939)
 
 
 @dataclass(slots=True)
@@ -157,6 +159,12 @@ class SipMessage:
     to_user: str
     user_agent: str
     media: tuple[SdpMedia, ...] | None  # None: no SDP body
+    session_ids: tuple[str, ...] = ()  # UUIDs of Session-ID (RFC 7989), the nil one left out
+    headers: tuple[tuple[int, int], ...] = ()  # (which of the wanted ones, keyed digest of its value)
+    replaces: str = ""  # Call-ID that Replaces names (RFC 3891), as call_id would have it
+    credentials: str = ""  # "digest", "basic" or "bearer"
+    text: bool = False  # a MESSAGE whose body is in clear
+    recording: bool = False  # asks for a recording session (RFC 7866)
 
 
 @dataclass(slots=True)
@@ -300,4 +308,17 @@ class FlowEnded:
     last_ns: int
 
 
-Record = AppSeen | Verdict | Control | Evidence | Hello | SipMessage | FlowEnded
+Record = (
+    AppSeen
+    | Verdict
+    | Control
+    | Tones
+    | Certificate
+    | Hello
+    | Negotiation
+    | Exposure
+    | Agent
+    | SipMessage
+    | Evidence
+    | FlowEnded
+)

@@ -9,9 +9,10 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
+from fastpath.events cimport EventAgent, EventExposure, EventHead, EventNegotiation
 from fastpath.siphash cimport SIPHASH_SECRET_OCTETS, siphash
 
-from fastpath.records import FlowKey, SipMessage
+from fastpath.records import Agent, Exposure, FlowKey, Negotiation, SipMessage
 from fastpath.records import SdpCrypto as CryptoRecord
 from fastpath.records import SdpMedia as MediaRecord
 
@@ -61,10 +62,17 @@ cdef enum:
     HEADER_CONTENT_TYPE = 7
     HEADER_USER_AGENT = 8
     HEADER_SERVER = 9
+    HEADER_AUTHORIZATION = 10
+    HEADER_SESSION_ID = 11
+    HEADER_REPLACES = 12
+    HEADER_REQUIRE = 13
 
     BODY_OTHER = 0
     BODY_SDP = 1
     BODY_MULTIPART = 2
+    BODY_SEALED = 3             # not to be read by people: encrypted, or no message
+
+    UUID_DIGITS = 32
 
 
 # --- octets ------------------------------------------------------------------------------------------------------
@@ -285,19 +293,32 @@ cdef int header_kind(const uint8_t* p, uint32_t n) noexcept nogil:
     elif n == 7:
         if same(p, n, b"call-id", 7):
             return HEADER_CALL_ID
+        if same(p, n, b"require", 7):
+            return HEADER_REQUIRE
+    elif n == 8:
+        if same(p, n, b"replaces", 8):
+            return HEADER_REPLACES
     elif n == 10:
         if same(p, n, b"user-agent", 10):
             return HEADER_USER_AGENT
+        if same(p, n, b"session-id", 10):
+            return HEADER_SESSION_ID
     elif n == 12:
         if same(p, n, b"content-type", 12):
             return HEADER_CONTENT_TYPE
     elif n == 14:
         if same(p, n, b"content-length", 14):
             return HEADER_CONTENT_LENGTH
+    elif n == 13:
+        if same(p, n, b"authorization", 13):
+            return HEADER_AUTHORIZATION
+    elif n == 19:
+        if same(p, n, b"proxy-authorization", 19):
+            return HEADER_AUTHORIZATION
     return HEADER_OTHER
 
 
-cdef int next_header(const uint8_t* p, uint32_t n, uint32_t* at, Span* value) noexcept nogil:
+cdef int next_header(const uint8_t* p, uint32_t n, uint32_t* at, Span* field, Span* value) noexcept nogil:
     """One header field with its continuation lines (RFC 3261 section 7.3.1); at moves past it.
 
     A line counts once the octet after it was seen: until then it might go on.
@@ -328,6 +349,7 @@ cdef int next_header(const uint8_t* p, uint32_t n, uint32_t* at, Span* value) no
         return HEADER_OTHER
     i = skip_space(p, i + 1, end)
     value[0] = span(i, trim_end(p, i, end))
+    field[0] = span(start, start + n)
     return header_kind(p + start, n)
 
 
@@ -335,7 +357,7 @@ cdef int64_t sip_frame(const uint8_t* p, uint32_t n, uint32_t searched) noexcept
     cdef uint32_t at = 0, begin
     cdef int64_t length = 0
     cdef int kind
-    cdef Span value
+    cdef Span field, value
     if n > SIP_MAX_MESSAGE:
         n = SIP_MAX_MESSAGE
     kind = start_line(p, n, &at)
@@ -351,7 +373,7 @@ cdef int64_t sip_frame(const uint8_t* p, uint32_t n, uint32_t searched) noexcept
         return 0 if n < SIP_MAX_MESSAGE else -1
     length = -1
     while True:
-        kind = next_header(p, n, &at, &value)
+        kind = next_header(p, n, &at, &field, &value)
         if kind <= HEADER_END:
             break
         if kind == HEADER_CONTENT_LENGTH and length < 0:
@@ -472,6 +494,72 @@ cdef void party(
     tag[0] = name(p, text.at, text.at + text.len, secret)
 
 
+# --- headers that say what a message exposes, and to what it belongs ------------------------------------------------
+
+cdef uint8_t credentials(const uint8_t* p, Span value) noexcept nogil:
+    """The scheme of credentials (RFC 3261 section 20.7, RFC 8898).
+
+    A Digest with an empty response has nothing to guess by (RFC 3310 section 3.3: the first REGISTER of AKA).
+    """
+    cdef uint32_t at = value.at, end = value.at + value.len
+    cdef Span scheme = next_word(p, &at, end)
+    if same(p + scheme.at, scheme.len, b"basic", 5):
+        return SIP_CREDENTIALS_BASIC
+    if same(p + scheme.at, scheme.len, b"bearer", 6):
+        return SIP_CREDENTIALS_BEARER
+    if not same(p + scheme.at, scheme.len, b"digest", 6):
+        return SIP_CREDENTIALS_NONE
+    while at < end:
+        at = skip_space(p, at, end)
+        if begins(p + at, end - at, b"response", 8):
+            at = skip_space(p, at + 8, end)
+            if at < end and p[at] == c"=":
+                at = skip_space(p, at + 1, end)
+                return SIP_CREDENTIALS_DIGEST if at + 1 < end and p[at] == c'"' and p[at + 1] != c'"' else 0
+        while at < end and p[at] != c",":
+            at = past_quoted(p, at, end) if p[at] == c'"' else at + 1
+        at += 1
+    return SIP_CREDENTIALS_NONE
+
+
+cdef inline Span uuid(const uint8_t* p, Span text) noexcept nogil:
+    """A UUID of Session-ID (RFC 7989 section 5); len 0 for anything else, and for the nil one."""
+    cdef uint32_t i, zeros = 0
+    if text.len != UUID_DIGITS:
+        return span(0, 0)
+    for i in range(text.at, text.at + UUID_DIGITS):
+        if not is_hex(p[i]):
+            return span(0, 0)
+        zeros += p[i] == c"0"
+    return span(0, 0) if zeros == UUID_DIGITS else text
+
+
+cdef inline bint lists(const uint8_t* p, Span value, const char* word, uint32_t word_n) noexcept nogil:
+    """Whether a token is in a list with commas."""
+    cdef uint32_t at = value.at, end = value.at + value.len, stop
+    while at < end:
+        at = skip_space(p, at, end)
+        stop = find(p, at, end, c",")
+        if same(p + at, trim_end(p, at, stop) - at, word, word_n):
+            return True
+        at = stop + 1
+    return False
+
+
+cdef inline uint32_t first_value(const uint8_t* p, Span value) noexcept nogil:
+    """Where what comes before the first parameter ends."""
+    return trim_end(p, value.at, find(p, value.at, value.at + value.len, c";"))
+
+
+cdef void take_wanted(
+        const uint8_t* p, Span field, Span value, const uint8_t* secret, const WantedHeaders* wanted,
+        SipScan* out) noexcept nogil:
+    cdef int i
+    for i in range(wanted.count):
+        if out.wanted[i] == 0 and same(p + field.at, field.len, <const char*>&wanted.name[i][0], wanted.size[i]):
+            out.wanted[i] = siphash(secret, p + value.at, value.len)
+
+
 # --- body --------------------------------------------------------------------------------------------------------
 
 cdef int content_type(const uint8_t* p, Span value, Span* boundary) noexcept nogil:
@@ -482,7 +570,10 @@ cdef int content_type(const uint8_t* p, Span value, Span* boundary) noexcept nog
     if begins(v, value.len, b"multipart/", 10):
         boundary[0] = parameter(p, value.at, value.at + value.len, b"boundary", 8)
         if 0 < boundary.len <= MAX_BOUNDARY:
-            return BODY_MULTIPART
+            return BODY_SEALED if begins(v, value.len, b"multipart/encrypted", 19) else BODY_MULTIPART
+    if (begins(v, value.len, b"application/pkcs7-mime", 22) or begins(v, value.len, b"application/im-iscomposing", 26)
+            or begins(v, value.len, b"message/imdn", 12)):
+        return BODY_SEALED          # RFC 8591, RFC 3994, RFC 5438
     return BODY_OTHER
 
 
@@ -496,7 +587,7 @@ cdef inline bint is_sdp(const uint8_t* p, uint32_t at, uint32_t end, int kind) n
 cdef Span sdp_part(const uint8_t* p, uint32_t at, uint32_t end, Span boundary) noexcept nogil:
     """The first part of a multipart body that is SDP, also in a multipart within it (RFC 5621 section 3.2)."""
     cdef Span[MAX_NESTING] open
-    cdef Span inner, value
+    cdef Span inner, field, value
     cdef uint32_t depth = 1, parts = 0, i, stop, found = 0
     cdef int kind = BODY_OTHER, header
     open[0] = boundary
@@ -527,7 +618,7 @@ cdef Span sdp_part(const uint8_t* p, uint32_t at, uint32_t end, Span boundary) n
             at = stop + 1
             kind = BODY_OTHER
             while True:
-                header = next_header(p, end, &at, &value)
+                header = next_header(p, end, &at, &field, &value)
                 if header <= HEADER_END:
                     break
                 if header == HEADER_CONTENT_TYPE:
@@ -576,19 +667,27 @@ SUITE[:] = [
 ]
 
 
+cdef inline bint names_secure_profile(const uint8_t* p, uint32_t at, uint32_t end) noexcept nogil:
+    """Whether a profile, or one of a list (a=tcap, RFC 5939 section 3.4.1), is RTP/SAVP, RTP/SAVPF or one over DTLS."""
+    return memmem(p + at, end - at, b"/SAVP", 5) != NULL
+
+
 cdef inline void clear_media(SdpMedia* m) noexcept nogil:
     """Every field but the arrays, which their counts bound."""
-    memset(m, 0, <const uint8_t*>&m.payloads[0] - <const uint8_t*>m)
+    memset(m, 0, <const uint8_t*>&m.fingerprints[0] - <const uint8_t*>m)
 
 
 cdef bint open_media(const uint8_t* p, uint32_t at, uint32_t end, const SdpMedia* session, SdpMedia* m) noexcept nogil:
     """m=<media> <port>[/<count>] <proto> <fmt> … (RFC 8866 section 5.14); what holds from session level is copied."""
     cdef Span word
     cdef int64_t value
+    cdef int i
     clear_media(m)
     m.address = session.address
-    m.hash_name = session.hash_name
-    m.fingerprint = session.fingerprint
+    for i in range(session.fingerprint_count):
+        m.fingerprints[i] = session.fingerprints[i]
+    m.fingerprint_count = session.fingerprint_count
+    m.potential_srtp = session.potential_srtp
     m.direction = session.direction
     m.setup = session.setup
     m.media = next_word(p, &at, end)
@@ -598,6 +697,7 @@ cdef bint open_media(const uint8_t* p, uint32_t at, uint32_t end, const SdpMedia
         return False
     m.port = <uint16_t>value
     m.profile = next_word(p, &at, end)
+    m.secure = names_secure_profile(p, m.profile.at, m.profile.at + m.profile.len)
     while m.payload_count < SDP_MAX_PAYLOADS:
         word = next_word(p, &at, end)
         if word.len == 0:
@@ -677,23 +777,49 @@ cdef void read_crypto(
             crypto.flags |= CRYPTO_UNAUTHENTICATED_SRTP
 
 
+cdef inline uint32_t hash_octets(const uint8_t* p, Span name) noexcept nogil:
+    """Octets that a hash function gives (RFC 8122 section 5); 0 for one that is not known."""
+    if name.len == 3 and same(p + name.at, name.len, b"md5", 3):
+        return 16
+    if name.len == 5 and same(p + name.at, name.len, b"sha-1", 5):
+        return 20
+    if name.len == 7 and begins(p + name.at, name.len, b"sha-", 4):
+        return <uint32_t>max(number(p, name.at + 4, name.at + name.len), 0) // 8
+    return 0
+
+
 cdef bint read_fingerprint(const uint8_t* p, uint32_t at, uint32_t end, bint replace, SdpMedia* m) noexcept nogil:
-    """a=fingerprint:<hash> <hex pairs> (RFC 8122 section 5); of several at one level, the longest hash."""
+    """a=fingerprint:<hash> <hex pairs> (RFC 8122 section 5). Those of a section replace what it would inherit."""
     cdef Span hash_name = next_word(p, &at, end)
     cdef Span value = next_word(p, &at, end)
-    cdef uint32_t i
+    cdef uint32_t i, octets
     if hash_name.len == 0 or hash_name.len > MAX_HASH_NAME or value.len == 0 or value.len > MAX_FINGERPRINT:
+        return False
+    octets = hash_octets(p, hash_name)
+    if octets and value.len != 3 * octets - 1:
         return False
     for i in range(hash_name.at, hash_name.at + hash_name.len):
         if not is_token(p[i]):
             return False
-    for i in range(value.at, value.at + value.len):
-        if not is_hex(p[i]) and p[i] != c":":
+    for i in range(value.len):
+        if p[value.at + i] != c":" if i % 3 == 2 else not is_hex(p[value.at + i]):
             return False
-    if replace or value.len > m.fingerprint.len:
-        m.hash_name = hash_name
-        m.fingerprint = value
+    if replace:
+        m.fingerprint_count = 0
+    if m.fingerprint_count < SDP_MAX_FINGERPRINTS:
+        m.fingerprints[m.fingerprint_count].hash_name = hash_name
+        m.fingerprints[m.fingerprint_count].octets = value
+        m.fingerprint_count += 1
     return True
+
+
+cdef void read_capability(
+        const uint8_t* p, uint32_t at, uint32_t end, const uint8_t* secret, SdpMedia* m) noexcept nogil:
+    """a=acap:<number> crypto:…: a key that an answer may choose can be read as well as any (RFC 5939 section 3.3.1)."""
+    next_word(p, &at, end)
+    at = skip_space(p, at, end)
+    if begins(p + at, end - at, b"crypto:", 7):
+        read_crypto(p, at + 7, end, secret, m)
 
 
 cdef void read_candidate(const uint8_t* p, uint32_t at, uint32_t end, SdpMedia* m) noexcept nogil:
@@ -764,6 +890,8 @@ cdef void read_attribute(
     elif n == 11 and same(word, n, b"fingerprint", 11):
         if read_fingerprint(p, value_at, end, not own_fingerprint[0], m):
             own_fingerprint[0] = True
+    elif n == 4 and same(word, n, b"tcap", 4):
+        m.potential_srtp |= names_secure_profile(p, value_at, end)
     elif not in_media:
         return
     elif n == 6 and same(word, n, b"rtpmap", 6):
@@ -778,6 +906,10 @@ cdef void read_attribute(
             m.rtcp_port = <uint16_t>port
     elif n == 9 and same(word, n, b"zrtp-hash", 9):
         m.zrtp_hash = True
+    elif n == 4 and same(word, n, b"acap", 4):
+        read_capability(p, value_at, end, secret, m)
+    elif n == 11 and same(word, n, b"bundle-only", 11):
+        m.bundle_only = True
     elif n == 13 and same(word, n, b"rtcp-mux-only", 13):
         m.rtcp_mux = True
 
@@ -836,14 +968,15 @@ cdef void read_body(
         sdp_scan(p, part.at, part.at + part.len, out.content_length == n - at, secret, out)
 
 
-cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, SipScan* out) noexcept nogil:
+cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, const WantedHeaders* wanted,
+                  SipScan* out) noexcept nogil:
     cdef uint32_t at = 0, i
     cdef int kind, body = BODY_OTHER
     cdef int64_t value = -1, length = -1
     cdef bint has_type = False, has_from = False, has_to = False
-    cdef Span field, boundary, server, cseq_method
+    cdef Span name_of, field, boundary, server, cseq_method
     memset(out, 0, <const uint8_t*>&out.media[0] - <const uint8_t*>out)
-    field = boundary = server = cseq_method = span(0, 0)
+    name_of = field = boundary = server = cseq_method = span(0, 0)
     if n > SIP_MAX_MESSAGE:
         n = SIP_MAX_MESSAGE
     kind = start_line(p, n, &at)
@@ -856,10 +989,12 @@ cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, SipScan* 
     else:
         out.method = span(0, find(p, 0, at, c" "))
     while True:
-        kind = next_header(p, n, &at, &field)
+        kind = next_header(p, n, &at, &name_of, &field)
         if kind <= HEADER_END:
             break
         # The first of each counts: none of these may come twice (RFC 3261 section 7.3.1).
+        if wanted.count and field.len:
+            take_wanted(p, name_of, field, secret, wanted, out)
         if kind == HEADER_OTHER or field.len == 0:
             continue
         if kind == HEADER_CALL_ID:
@@ -894,6 +1029,18 @@ cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, SipScan* 
         elif kind == HEADER_USER_AGENT:
             if out.user_agent.len == 0:
                 out.user_agent = field
+        elif kind == HEADER_AUTHORIZATION:
+            if out.status == 0 and out.credentials == SIP_CREDENTIALS_NONE:
+                out.credentials = credentials(p, field)
+        elif kind == HEADER_SESSION_ID:
+            if out.session[0].len == 0 and out.session[1].len == 0:
+                out.session[0] = uuid(p, span(field.at, first_value(p, field)))
+                out.session[1] = uuid(p, parameter(p, field.at, field.at + field.len, b"remote", 6))
+        elif kind == HEADER_REPLACES:
+            if out.replaces.span.len == 0:
+                out.replaces = name(p, field.at, first_value(p, field), secret)
+        elif kind == HEADER_REQUIRE:
+            out.recording |= lists(p, field, b"siprec", 6)
         elif server.len == 0:
             server = field
     if value < 0 or cseq_method.len == 0 or out.call_id.span.len == 0:
@@ -906,20 +1053,26 @@ cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, SipScan* 
         out.user_agent = server
     if kind == HEADER_END:
         out.headers = at
+        out.text = at < n and body != BODY_SEALED and same(p + out.method.at, out.method.len, b"message", 7)
+        out.text &= out.status == 0
         read_body(p, n, body, boundary, secret, out)
     return SIP_OK
 
 
 # --- packing -----------------------------------------------------------------------------------------------------
 #
-#   status:u16 cseq:u32 has_sdp:u8 media_count:u8
-#   method call_id from_tag to_tag from_user to_user user_agent           each a text: length:u8, octets
-#   media_count times:
-#     media profile address hash_name fingerprint                         texts
-#     port:u16 rtcp_port:u16 direction:u8 setup:u8 rtcp_mux:u8 zrtp_hash:u8
-#     payload_count:u8 (number:u8 encoding)…
-#     crypto_count:u8 (key_digest:u64 tag:u32 suite:u8 flags:u8)…
-#     candidate_count:u8 (port:u16 address)…
+#   message:  status:u16 cseq:u32 has_sdp:u8 credentials:u8 text:u8 method from_tag to_tag user_agent parties media
+#   parties:  sessions:u8 wanted:u8 recording:u8 call_id from_user to_user replaces
+#             sessions times a text; wanted times: which:u8 digest:u64
+#   media:    count:u8, so many times:
+#             media profile address
+#             port:u16 rtcp_port:u16 direction:u8 setup:u8 rtcp_mux:u8 zrtp_hash:u8 bundle_only:u8 potential_srtp:u8
+#             fingerprint_count:u8 (hash_name octets)…
+#             payload_count:u8 (number:u8 encoding)…
+#             crypto_count:u8 (key_digest:u64 tag:u32 suite:u8 flags:u8)…
+#             candidate_count:u8 (port:u16 address)…
+#
+# What has no size is a text: length:u8, octets.
 
 cdef struct Writer:
     uint8_t* p
@@ -1037,14 +1190,18 @@ cdef void put_media(Writer* w, const uint8_t* p, const SdpMedia* m) noexcept nog
     put_text(w, p, m.media, MAX_MEDIA_TYPE)
     put_text(w, p, m.profile, MAX_TOKEN)
     put_address(w, p, m.address)
-    put_cased(w, p, m.hash_name, False)
-    put_cased(w, p, m.fingerprint, True)
     put_u16(w, m.port)
     put_u16(w, m.rtcp_port)
     put_u8(w, m.direction)
     put_u8(w, m.setup)
     put_u8(w, m.rtcp_mux)
     put_u8(w, m.zrtp_hash)
+    put_u8(w, m.bundle_only)
+    put_u8(w, m.potential_srtp)
+    put_u8(w, m.fingerprint_count)
+    for i in range(m.fingerprint_count):
+        put_cased(w, p, m.fingerprints[i].hash_name, False)
+        put_cased(w, p, m.fingerprints[i].octets, True)
     put_u8(w, m.payload_count)
     for i in range(m.payload_count):
         put_u8(w, m.payloads[i].number)
@@ -1061,33 +1218,80 @@ cdef void put_media(Writer* w, const uint8_t* p, const SdpMedia* m) noexcept nog
         put_address(w, p, m.candidates[i].address)
 
 
-cdef uint32_t sip_pack(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_t capacity) noexcept nogil:
-    cdef Writer w
+cdef void put_parties(Writer* w, const uint8_t* p, const SipScan* s) noexcept nogil:
+    cdef uint8_t wanted = 0
+    cdef int i
+    put_u8(w, (s.session[0].len != 0) + (s.session[1].len != 0))
+    for i in range(<int>SIP_MAX_WANTED):
+        wanted += s.wanted[i] != 0
+    put_u8(w, wanted)
+    put_u8(w, s.recording)
+    put_name(w, p, s.call_id, False)
+    put_name(w, p, s.from_user, True)
+    put_name(w, p, s.to_user, True)
+    put_name(w, p, s.replaces, False)
+    for i in range(2):
+        if s.session[i].len:
+            put_cased(w, p, s.session[i], False)
+    for i in range(<int>SIP_MAX_WANTED):
+        if s.wanted[i]:
+            put_u8(w, <uint8_t>i)
+            put(w, &s.wanted[i], 8)
+
+
+cdef void put_description(Writer* w, const uint8_t* p, const SipScan* s) noexcept nogil:
     cdef uint32_t i
+    put_u8(w, s.media_count)
+    for i in range(s.media_count):
+        put_media(w, p, &s.media[i])
+
+
+cdef inline Writer writer(uint8_t* out, uint32_t capacity) noexcept nogil:
+    cdef Writer w
     w.p = out
     w.at = 0
     w.capacity = capacity
     w.full = False
+    return w
+
+
+cdef uint32_t sip_pack(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_t capacity) noexcept nogil:
+    cdef Writer w = writer(out, capacity)
     put_u16(&w, s.status)
     put(&w, &s.cseq, 4)
     put_u8(&w, s.has_sdp)
-    put_u8(&w, s.media_count)
+    put_u8(&w, s.credentials)
+    put_u8(&w, s.text)
     put_text(&w, p, s.method, MAX_METHOD)
-    put_name(&w, p, s.call_id, False)
     put_name(&w, p, s.from_tag, False)
     put_name(&w, p, s.to_tag, False)
-    put_name(&w, p, s.from_user, True)
-    put_name(&w, p, s.to_user, True)
     put_text(&w, p, s.user_agent, MAX_USER_AGENT)
-    for i in range(s.media_count):
-        put_media(&w, p, &s.media[i])
+    put_parties(&w, p, s)
+    put_description(&w, p, s)
     return 0 if w.full else w.at
+
+
+cdef uint32_t sip_pack_parties(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_t capacity) noexcept nogil:
+    cdef Writer w = writer(out, capacity)
+    put_parties(&w, p, s)
+    return 0 if w.full else w.at
+
+
+cdef uint32_t sip_pack_media(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_t capacity) noexcept nogil:
+    cdef Writer w = writer(out, capacity)
+    put_description(&w, p, s)
+    return 0 if w.full else w.at
+
+
+cdef uint32_t sip_clean(const uint8_t* p, Span text, uint32_t most, uint8_t* out) noexcept nogil:
+    return clean(out, p + text.at, text.len, most)
 
 
 # --- records -----------------------------------------------------------------------------------------------------
 
 DIRECTION = ("sendrecv", "sendonly", "recvonly", "inactive")
 SETUP = ("", "active", "passive", "actpass", "holdconn")
+CREDENTIALS = ("", "digest", "basic", "bearer")
 SUITE_NAME = tuple([SUITE[i].decode("ascii").upper() for i in range(SUITES)])
 
 
@@ -1150,52 +1354,124 @@ cdef object take_candidate(Reader* r):
     return take_text(r), port
 
 
+cdef object take_fingerprint(Reader* r):
+    cdef str hash_name = take_text(r)
+    return f"{hash_name} {take_text(r)}"
+
+
+cdef object take_header(Reader* r):
+    cdef uint8_t which = take_u8(r)
+    cdef uint64_t digest
+    take(r, &digest, 8)
+    return which, digest
+
+
 cdef object take_media(Reader* r):
     cdef uint16_t port, rtcp_port
-    cdef uint8_t direction, setup, rtcp_mux, zrtp_hash
+    cdef uint8_t direction, setup, rtcp_mux, zrtp_hash, bundle_only, potential_srtp
     cdef str media = take_text(r)
     cdef str profile = take_text(r)
     cdef str address = take_text(r)
-    cdef str hash_name = take_text(r)
-    cdef str fingerprint = take_text(r)
     port = take_u16(r)
     rtcp_port = take_u16(r)
     direction = take_u8(r)
     setup = take_u8(r)
     rtcp_mux = take_u8(r)
     zrtp_hash = take_u8(r)
+    bundle_only = take_u8(r)
+    potential_srtp = take_u8(r)
+    fingerprints = tuple([take_fingerprint(r) for _ in range(take_u8(r))])
     payloads = tuple([take_payload(r) for _ in range(take_u8(r))])
     cryptos = tuple([take_crypto(r) for _ in range(take_u8(r))])
     candidates = tuple([take_candidate(r) for _ in range(take_u8(r))])
     return MediaRecord(
         media, port, profile, address, DIRECTION[direction], payloads, cryptos,
-        f"{hash_name} {fingerprint}" if fingerprint else "", SETUP[setup], bool(zrtp_hash), bool(rtcp_mux), rtcp_port,
-        candidates)
+        fingerprints, SETUP[setup], bool(zrtp_hash), bool(rtcp_mux), rtcp_port, candidates, bool(bundle_only),
+        bool(potential_srtp))
 
 
-cdef object sip_unpack(const uint8_t* body, uint32_t size, object flow, object ts_ns, object key, bint from_a):
+cdef tuple take_parties(Reader* r):
+    cdef uint8_t sessions = take_u8(r), wanted = take_u8(r), recording = take_u8(r)
+    cdef str call_id = take_text(r)
+    cdef str from_user = take_text(r)
+    cdef str to_user = take_text(r)
+    cdef str replaces = take_text(r)
+    session_ids = tuple([take_text(r) for _ in range(sessions)])
+    headers = tuple([take_header(r) for _ in range(wanted)])
+    return call_id, from_user, to_user, session_ids, headers, replaces, bool(recording)
+
+
+cdef tuple take_description(Reader* r):
+    return tuple([take_media(r) for _ in range(take_u8(r))])
+
+
+cdef inline Reader reader(const uint8_t* body, uint32_t size) noexcept:
     cdef Reader r
-    cdef uint16_t status
-    cdef uint32_t cseq
-    cdef uint8_t has_sdp, media_count
     r.p = body
     r.at = 0
     r.n = size
-    status = take_u16(&r)
+    return r
+
+
+cdef tuple sip_unpack_parties(const uint8_t* body, uint32_t size):
+    cdef Reader r = reader(body, size)
+    return take_parties(&r)
+
+
+cdef tuple sip_unpack_media(const uint8_t* body, uint32_t size):
+    cdef Reader r = reader(body, size)
+    return take_description(&r)
+
+
+cdef object sip_unpack(const uint8_t* body, uint32_t size, object flow, object ts_ns, object key, bint from_a):
+    cdef Reader r = reader(body, size)
+    cdef uint16_t status = take_u16(&r)
+    cdef uint32_t cseq
+    cdef uint8_t has_sdp, scheme, text
     take(&r, &cseq, 4)
     has_sdp = take_u8(&r)
-    media_count = take_u8(&r)
+    scheme = take_u8(&r)
+    text = take_u8(&r)
     method = take_text(&r)
-    call_id = take_text(&r)
     from_tag = take_text(&r)
     to_tag = take_text(&r)
-    from_user = take_text(&r)
-    to_user = take_text(&r)
     user_agent = take_text(&r)
-    media = tuple([take_media(&r) for _ in range(media_count)]) if has_sdp else None
+    call_id, from_user, to_user, session_ids, headers, replaces, recording = take_parties(&r)
+    media = take_description(&r)
     return SipMessage(
         flow, ts_ns, key, from_a, method, status, cseq, call_id, from_tag, to_tag, from_user, to_user, user_agent,
-        media)
+        media if has_sdp else None, session_ids, headers, replaces, CREDENTIALS[scheme], bool(text), recording)
+
+
+NEGOTIATION_STATES = ("offered", "agreed", "ended")
+EXPOSURE_KINDS = ("sip", "keys", "credentials", "text")
+
+
+cdef object negotiation_record(const EventNegotiation* e, const EventHead* head, object key):
+    cdef const uint8_t* at = <const uint8_t*>e + sizeof(EventNegotiation)
+    cdef object offer = None, answer = None
+    if e.offer:
+        offer = sip_unpack_media(at + e.parties, e.offer)
+    if e.answer:
+        answer = sip_unpack_media(at + e.parties + e.offer, e.answer)
+    call_id, from_user, to_user, session_ids, headers, replaces, recording = sip_unpack_parties(at, e.parties)
+    return Negotiation(
+        head.flow, head.ts_ns, key, bool(head.from_a), e.dialog, NEGOTIATION_STATES[e.state], call_id, e.from_tag,
+        e.to_tag, from_user, to_user, session_ids, headers, replaces, recording, offer, answer)
+
+
+cdef object exposure_record(const EventExposure* e, const EventHead* head, object key):
+    cdef int i
+    kind = EXPOSURE_KINDS[e.kind]
+    names = CREDENTIALS if kind == "credentials" else SUITE_NAME
+    detail = tuple([names[e.detail[i]] for i in range(e.details)])
+    method = PyUnicode_DecodeLatin1(<const char*>e.method, e.method_len, NULL)
+    return Exposure(head.flow, head.ts_ns, key, kind, method, e.status, detail, e.count)
+
+
+cdef object agent_record(const EventAgent* e, const EventHead* head, object key):
+    return Agent(
+        head.flow, head.ts_ns, key, bool(head.from_a), PyUnicode_DecodeLatin1(<const char*>e.text, e.size, NULL))
 
 
 # --- for tests and fuzzing ---------------------------------------------------------------------------------------
@@ -1219,19 +1495,37 @@ def resync(octets: bytes) -> int:
     return sip_resync(octets, <uint32_t>len(octets))
 
 
-def scan(octets: bytes, secret: bytes = bytes(SIPHASH_SECRET_OCTETS)) -> SipMessage | None:
+cdef int want_headers(names, WantedHeaders* wanted) except -1:
+    memset(wanted, 0, sizeof(WantedHeaders))
+    if len(names) > SIP_MAX_WANTED:
+        raise ValueError(f"call_headers: at most {SIP_MAX_WANTED} are possible")
+    for name_of in names:
+        octets = name_of.lower().encode("ascii", "replace")
+        if not 0 < len(octets) <= SIP_MAX_HEADER_NAME:
+            raise ValueError(f"call_headers: a name has 1 to {SIP_MAX_HEADER_NAME} characters")
+        memcpy(&wanted.name[wanted.count][0], <const uint8_t*>octets, len(octets))
+        wanted.size[wanted.count] = <uint8_t>len(octets)
+        wanted.count += 1
+    return 0
+
+
+def scan(
+    octets: bytes, secret: bytes = bytes(SIPHASH_SECRET_OCTETS), headers: tuple[str, ...] = ()
+) -> SipMessage | None:
     """One message, whole or cut, with flow 0 and time 0; None when it is not SIP or belongs to no dialogue.
 
-    The secret of 16 octets keys the digests; ValueError for another length.
+    The secret of 16 octets keys the digests; ``headers`` are those that are wanted. ValueError where they cannot be.
     """
     cdef const uint8_t* p = octets
     cdef const uint8_t* key = secret
     cdef SipScan s
+    cdef WantedHeaders wanted
     cdef uint8_t[SIP_MAX_PACKED] packed
     cdef uint32_t size
     if len(secret) != SIPHASH_SECRET_OCTETS:
         raise ValueError("the secret has 16 octets")
-    if sip_scan(p, <uint32_t>len(octets), key, &s) != SIP_OK:
+    want_headers(headers, &wanted)
+    if sip_scan(p, <uint32_t>len(octets), key, &wanted, &s) != SIP_OK:
         return None
     size = sip_pack(&s, p, packed, SIP_MAX_PACKED)
     return sip_unpack(packed, size, 0, 0, NO_FLOW, True)
