@@ -164,6 +164,7 @@ class Analysis:
         """End every leg, after the last record. Findings stay open: the end of the input resolves nothing."""
         self._judge_by_time()
         self._legs.close()
+        self._calls.close()
         self._endpoints.close()
         self._paths.tell()
 

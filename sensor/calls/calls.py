@@ -152,6 +152,12 @@ class Calls:
             ]
         self._close_if_over(call)
 
+    def close(self) -> None:
+        """End every call, after its legs."""
+        for call in dict.fromkeys(self._by_key.values()):
+            call.dialogs = 0
+            self._close_if_over(call)
+
     def same_media(self, leg: LegState, call: Call, ts_ns: int) -> None:
         """Join two calls of which one leg has the same two ends in both."""
         if leg.call is not None:
