@@ -9,6 +9,7 @@ from fastpath.hints cimport HintTable
 from fastpath.reasons cimport REASONS
 from fastpath.sip cimport SIP_MAX_PACKED, SipScan
 from fastpath.tcp cimport Memory
+from fastpath.tones cimport ToneTable
 from fastpath.verdict cimport TableSet
 from fastpath.wire cimport Decoded, HashSecret, same_key
 
@@ -20,6 +21,7 @@ cdef struct Core:
     const TableSet* tables
     HashSecret flow_secret
     HintTable hints
+    ToneTable tones
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers
     SipScan scan                # one message at a time
     uint8_t packed[SIP_MAX_PACKED]

@@ -19,6 +19,7 @@ cdef enum:
     EVENT_FLOW = 5
     EVENT_EVIDENCE = 6
     EVENT_CONTROL = 7
+    EVENT_TONES = 8
 
     MAX_EVENT_STREAMS = 64
 
@@ -57,6 +58,12 @@ cdef struct EventVerdict:
 cdef struct EventControl:
     uint32_t basis
     uint8_t protection
+
+
+cdef struct EventTones:
+    uint32_t ssrc
+    uint8_t payload_type
+    uint8_t packets
 
 
 cdef struct EventEvidence:

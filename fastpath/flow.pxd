@@ -115,6 +115,7 @@ cdef struct Stream:
     uint8_t repeats             # … and how often in a row it was the one before
     # third and fourth line
     Judge judge
+    uint16_t tones              # record of its telephone events (tones.pxd), 0 for none, or TONES_SAID
 
 
 cdef struct FlowTable:

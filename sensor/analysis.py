@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from fastpath.records import AppSeen, Control, Evidence, FlowEnded, Hello, Record, SipMessage, Verdict
+from fastpath.records import AppSeen, Control, Evidence, FlowEnded, Hello, Record, SipMessage, Tones, Verdict
 from sensor.calls.legs import Legs, LegState
 from sensor.config.schema import Limits, Policy
 from sensor.findings import Book
@@ -82,6 +82,7 @@ class Analysis:
             Hello: self._hello,
             Evidence: lambda _record: None,  # how a verdict came about changes nothing
             Control: lambda _record: None,
+            Tones: lambda _record: None,
             FlowEnded: self._flow_ended,
         }
 

@@ -18,11 +18,22 @@ import dpkt
 
 from deploy.demo.wire import MS, SECOND
 from fastpath.engine import Engine
-from fastpath.records import AppSeen, Control, Evidence, FlowEnded, Hello, Record, SipMessage, StreamStats, Verdict
+from fastpath.records import (
+    AppSeen,
+    Control,
+    Evidence,
+    FlowEnded,
+    Hello,
+    Record,
+    SipMessage,
+    StreamStats,
+    Tones,
+    Verdict,
+)
 from fastpath.source import BufferSource
 
 Packet = tuple[int, bytes] | tuple[int, bytes, int] | tuple[int, bytes, int, int]
-Kind = TypeVar("Kind", AppSeen, Control, Evidence, FlowEnded, Hello, SipMessage, Verdict)
+Kind = TypeVar("Kind", AppSeen, Control, Evidence, FlowEnded, Hello, SipMessage, Tones, Verdict)
 
 T0 = 1_770_000_000 * SECOND
 SECRET = bytes(range(48))  # the same hashes and digests in every run
