@@ -10,6 +10,7 @@ from fastpath.hints cimport HintTable
 from fastpath.reasons cimport REASONS
 from fastpath.sip cimport SIP_MAX_PACKED, SipScan, WantedHeaders
 from fastpath.tcp cimport Memory
+from fastpath.tones cimport ToneTable
 from fastpath.verdict cimport TableSet
 from fastpath.wire cimport Decoded, HashSecret, same_key
 
@@ -27,6 +28,7 @@ cdef struct Core:
     HintTable hints
     DialogTable dialogs
     DialogNews news[MAX_NEWS]
+    ToneTable tones
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers
     WantedHeaders wanted        # what the configuration joins calls by
     SipScan scan                # one message at a time

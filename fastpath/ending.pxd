@@ -23,6 +23,7 @@ from fastpath.rtp cimport RtcpState
 from fastpath.talk cimport fill_hello, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation
 from fastpath.tls cimport SEEN_SERVER_HELLO, cipher_is_null
+from fastpath.tones cimport forget_tones
 
 cdef enum:
     SECOND_NS = 1000000000
@@ -214,6 +215,7 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
     stream = f.streams
     while stream:
         next = c.table.streams[stream].next
+        forget_tones(&c.tones, &c.table.streams[stream].tones)
         remove_stream(&c.table, stream)
         stream = next
     free(f.rtcp)

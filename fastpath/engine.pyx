@@ -20,8 +20,8 @@ from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
     EVENT_AGENT, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_PAD,
-    EVENT_SIP, EVENT_VERDICT, EventAgent, EventApp, EventChange, EventControl, EventEvidence, EventExposure, EventFlow,
-    EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventVerdict, ring_used,
+    EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange, EventControl, EventEvidence, EventExposure,
+    EventFlow, EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventTones, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
@@ -34,10 +34,11 @@ from fastpath.octets cimport load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
 from fastpath.talk cimport tcp_segment, udp_talk
+from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
-from fastpath.records import AppSeen, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Verdict
+from fastpath.records import AppSeen, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
@@ -202,6 +203,9 @@ cdef class Engine:
         self.core.hints.entries = <Hint*>calloc(max_hints, sizeof(Hint))
         if self.core.hints.entries == NULL:
             raise MemoryError("no room for the hints")
+        self.core.tones.entries = <Tone*>calloc(MAX_TONES + 1, sizeof(Tone))
+        if self.core.tones.entries == NULL:
+            raise MemoryError("no room for telephone events")
         self.core.hints.bucket_mask = max_hints // HINT_WAYS - 1
         self.name_codecs()
         memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
@@ -218,6 +222,7 @@ cdef class Engine:
         close_dialogs(&self.core.dialogs)
         free(self.core.ring.base)
         free(self.core.hints.entries)
+        free(self.core.tones.entries)
 
     cdef void name_codecs(self):
         # Encoding names of SDP to the codecs of the tables, and the laws of their lengths.
@@ -311,6 +316,8 @@ cdef class Engine:
         counts["asides_refused"] = c.asides_refused
         counts["hints"] = c.hints.count
         counts["hints_replaced"] = c.hints.replaced
+        counts["tones"] = c.tones.count
+        counts["tones_refused"] = c.tones.refused
         counts["reassembly_bytes"] = c.memory.used
         counts["reassembly_lost_bytes"] = c.memory.lost
         counts["conversations_refused"] = c.memory.refused
@@ -364,6 +371,8 @@ cdef class Engine:
             return self.evidence_record(head)
         if head.kind == EVENT_CONTROL:
             return control_record(<const EventControl*>body, head, key)
+        if head.kind == EVENT_TONES:
+            return tones_record(<const EventTones*>body, head, key)
         if head.kind == EVENT_HELLO:
             return hello_record(<const EventHello*>body, head, key)
         return app_record(<const EventApp*>body, head, key)
@@ -442,6 +451,10 @@ cdef object app_record(const EventApp* e, const EventHead* head, object key):
 
 cdef object control_record(const EventControl* e, const EventHead* head, object key):
     return Control(head.flow, head.ts_ns, key, PROTECTION_NAMES[e.protection], basis_words(e.basis))
+
+
+cdef object tones_record(const EventTones* e, const EventHead* head, object key):
+    return Tones(head.flow, head.ts_ns, key, bool(head.from_a), e.ssrc, e.payload_type, e.packets)
 
 
 cdef object hello_record(const EventHello* e, const EventHead* head, object key):

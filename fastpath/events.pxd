@@ -22,6 +22,7 @@ cdef enum:
     EVENT_EXPOSURE = 9
     EVENT_AGENT = 10
     EVENT_CONTROL = 7
+    EVENT_TONES = 11
 
     MAX_EVENT_STREAMS = 64
     MAX_SAID_TEXT = 128
@@ -64,6 +65,12 @@ cdef struct EventVerdict:
 cdef struct EventControl:
     uint32_t basis
     uint8_t protection
+
+
+cdef struct EventTones:
+    uint32_t ssrc
+    uint8_t payload_type
+    uint8_t packets
 
 
 cdef struct EventEvidence:

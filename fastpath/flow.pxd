@@ -118,7 +118,8 @@ cdef struct Stream:
     int32_t bits
     uint32_t first_timestamp
     uint32_t duplicates
-    uint32_t reordered
+    uint16_t reordered          # at most 65,535
+    uint16_t tones              # record of its telephone events (tones.pxd), 0 for none, or TONES_SAID
     uint16_t codec
     uint8_t grade
     uint8_t hint                # the codec that signalling names for a dynamic type, or HINT_NONE

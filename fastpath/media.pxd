@@ -7,7 +7,9 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport calloc
 
 from fastpath.core cimport Core, begin_event, set_app
-from fastpath.events cimport EVENT_CONTROL, EVENT_VERDICT, EventControl, EventHead, EventVerdict, ring_commit
+from fastpath.events cimport (
+    EVENT_CONTROL, EVENT_TONES, EVENT_VERDICT, EventControl, EventHead, EventTones, EventVerdict, ring_commit,
+)
 from fastpath.evidence cimport MIN_TOLD_OCTETS, say_evidence
 from fastpath.exposure cimport aside
 from fastpath.flow cimport (
@@ -29,6 +31,9 @@ from fastpath.rtp cimport (
     RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets,
     hinted_frame_octets, is_frame_length, is_tag_length, may_be_tagged_noise, rtcp_parse, rtp_parse, sample_bits,
     srtcp_place, static_clock, tiles_until,
+)
+from fastpath.tones cimport (
+    MAX_TONE_OCTETS, MAX_TONE_PACKETS, TONE_OCTETS, TONES_SAID, follow_tones, forget_tones,
 )
 from fastpath.verdict cimport (
     CLEAR_BITS, CODEC_UNKNOWN, FIRST_DYNAMIC_TYPE, HINT_NONE, MIN_SCORED, TABLES_REJECTED, TAIL_UNKNOWN, UNIT, glance,
@@ -97,6 +102,7 @@ cdef inline Stream* begin_stream(Core* c, Flow* f, const Decoded* d, const RtpHe
         number = weakest
         s = &c.table.streams[number]
         next = s.next
+        forget_tones(&c.tones, &s.tones)
         s[0] = c.table.streams[0]       # record 0 is all zero
         s.next = next
     elif f.stream_count >= MAX_FLOW_STREAMS:
@@ -476,10 +482,35 @@ cdef inline uint32_t nearest_clock(uint64_t units, uint64_t ns) noexcept nogil:
     return 0
 
 
+cdef inline void say_tones(Core* c, const Flow* f, const Stream* s, const Decoded* d) noexcept nogil:
+    cdef EventHead* head = begin_event(c, f, EVENT_TONES, sizeof(EventTones), d.ts_ns, d.from_high)
+    cdef EventTones* e
+    if head == NULL:
+        return
+    e = <EventTones*>(<uint8_t*>head + sizeof(EventHead))
+    e.ssrc = s.ssrc
+    e.payload_type = c.tones.entries[s.tones].payload_type
+    e.packets = c.tones.entries[s.tones].packets + 1
+    ring_commit(&c.ring, head)
+
+
+cdef inline void watch_tones(Core* c, const Flow* f, Stream* s, const Decoded* d, const RtpHeader* h) noexcept nogil:
+    # Said once for each stream, be that for few keys or many.
+    if (s.tones == TONES_SAID or h.padded or d.payload_len < h.octets + TONE_OCTETS
+            or s.packets > MAX_TONE_PACKETS):
+        return
+    if follow_tones(&c.tones, &s.tones, h, d.payload + h.octets) and s.flags & STREAM_VALID:
+        say_tones(c, f, s, d)
+        forget_tones(&c.tones, &s.tones)
+        s.tones = TONES_SAID
+
+
 cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpHeader* h,
                        bint new_frame) noexcept nogil:
     cdef const uint8_t* payload
-    cdef uint32_t captured, length = d.payload_wire - h.octets
+    cdef uint32_t captured, length = d.payload_wire - h.octets, tagged
+    if length <= MAX_TONE_OCTETS and h.payload_type >= FIRST_DYNAMIC_TYPE:
+        watch_tones(c, f, s, d, h)
     if h.payload_type != s.payload_type:
         # Events and comfort noise come between the codec's packets under types of their own.
         s.other_run += 1
@@ -496,7 +527,10 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         take_hint(c, s, d)
     s.other_run = 0
     if s.flags & STREAM_VALID or s.steps:
+        tagged = s.basis & BASIS_TAG_PRESENT
         follow_length(c, s, h, length)
+        if s.basis & BASIS_TAG_PRESENT and not tagged and s.protection == PROTECTION_CLEAR:
+            say_verdict(c, f, s, PROTECTION_CLEAR, 0, d.ts_ns)      # a NULL cipher: known better than before
     captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
     payload = d.payload + h.octets
     if s.flags & STREAM_SETTLED:
@@ -534,7 +568,7 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                     say_evidence(c, f, s, d, h, FATE_DUPLICATE)
                     return
                 s.window |= <uint64_t>1 << <uint16_t>(-ahead)
-                s.reordered += 1
+                s.reordered += s.reordered < 0xFFFF
                 s.packets += 1
                 s.last_ns = d.ts_ns
                 say_evidence(c, f, s, d, h, FATE_BEHIND)

@@ -18,11 +18,22 @@ import dpkt
 
 from deploy.demo.wire import MS, SECOND
 from fastpath.engine import Engine
-from fastpath.records import AppSeen, Control, Evidence, FlowEnded, Hello, Record, SipMessage, StreamStats, Verdict
+from fastpath.records import (
+    AppSeen,
+    Control,
+    Evidence,
+    FlowEnded,
+    Hello,
+    Record,
+    SipMessage,
+    StreamStats,
+    Tones,
+    Verdict,
+)
 from fastpath.source import BufferSource
 
 Packet = tuple[int, bytes] | tuple[int, bytes, int] | tuple[int, bytes, int, int]
-Kind = TypeVar("Kind", AppSeen, Control, Evidence, FlowEnded, Hello, SipMessage, Verdict)
+Kind = TypeVar("Kind", AppSeen, Control, Evidence, FlowEnded, Hello, SipMessage, Tones, Verdict)
 
 T0 = 1_770_000_000 * SECOND
 SECRET = bytes(range(48))  # the same hashes and digests in every run
@@ -209,9 +220,11 @@ class Outcome:
 
     @property
     def verdicts(self) -> list[tuple[str, int]]:
-        """Protection and deciding packet of each verdict, "undetermined" at the start left out."""
+        """Protection and deciding packet of each verdict that is another; "undetermined" at the start left out."""
         return [
-            (verdict.protection, verdict.packet) for verdict in self.of(Verdict) if verdict.protection != "undetermined"
+            (verdict.protection, verdict.packet)
+            for verdict in self.of(Verdict)
+            if verdict.protection not in {"undetermined", verdict.previous}
         ]
 
     @property
@@ -235,8 +248,8 @@ def account(counters: dict[str, int]) -> dict[str, int]:
 
 
 def new_engine(**options: Any) -> Engine:
-    """Return an engine with the fixed secret."""
-    return Engine(secret=SECRET, **options)
+    """Return an engine with the fixed secret, which says every SIP message too."""
+    return Engine(**{"secret": SECRET, "every_message": True} | options)
 
 
 def finish(engine: Engine) -> list[Record]:

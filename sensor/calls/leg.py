@@ -216,7 +216,10 @@ class LegState:
                 before.sender == _sender(verdict) or (self.live() == "encrypted" and self._is_both_ways())
             ):
                 self.sightings.downgraded_from = before
-            if not self.is_clear():
+            if self.clear is not None and self.is_clear():
+                if len(verdict.basis) > len(self.clear.basis):
+                    self.clear = verdict  # known better: a tag behind media in clear
+            else:
                 self.clear, self.clear_since_ns = verdict, verdict.ts_ns
                 if self.seen is not None and before is None:
                     self.seen.downgraded_from = None

@@ -22,7 +22,7 @@ DESCRIPTION = b"".join(
         b"s=-",
         b"c=IN IP4 192.0.2.10",
         b"t=0 0",
-        b"a=fingerprint:sha-256 AB:CD:EF",
+        b"a=fingerprint:sha-256 " + b":".join([b"AB"] * 32),
         b"m=audio 49170 RTP/SAVP 0 96",
         b"a=rtpmap:96 opus/48000/2",
         b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + CANARY.encode() + b"|2^20|1:32 UNENCRYPTED_SRTCP",
@@ -111,7 +111,7 @@ def bounded(found: SipMessage) -> bool:
         all(len(name) <= 128 for name in names)
         and len(media) <= 8
         and all(len(m.payload_types) <= 16 and len(m.cryptos) <= 8 and len(m.candidates) <= 16 for m in media)
-        and all(len(m.fingerprint) <= 208 and len(m.address) <= 64 for m in media)
+        and all(len(m.address) <= 64 and all(len(text) <= 208 for text in m.fingerprints) for m in media)
         and all(ord(c) >= 32 and not 127 <= ord(c) < 160 for text in texts(found) for c in text)
     )
 

@@ -420,6 +420,8 @@ def test_multipart_is_read_up_to_its_cap(parts: int, found: bool) -> None:
     assert (read(message(body=body, content_type="multipart/mixed;boundary=b1")).media is not None) is found
 
 
+LOWER = ":".join(["ab"] * 32)
+
 # --- SDP ---------------------------------------------------------------------------------------------------------
 
 
@@ -431,12 +433,12 @@ def test_session_level_holds_where_the_media_says_nothing() -> None:
         "a=fingerprint:SHA-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",
         "a=setup:active",
         "a=sendonly",
-        session=("c=IN IP4 224.2.36.42/127", "a=fingerprint:sha-256 ab:cd", "a=setup:actpass", "a=recvonly"),
+        session=("c=IN IP4 224.2.36.42/127", f"a=fingerprint:sha-256 {LOWER}", "a=setup:actpass", "a=recvonly"),
     )
     assert (audio.address, audio.setup, audio.direction) == ("224.2.36.42", "actpass", "recvonly")
-    assert audio.fingerprint == "sha-256 AB:CD"
+    assert audio.fingerprints == (f"sha-256 {LOWER.upper()}",)
     assert (video.address, video.setup, video.direction) == ("2001:db8::1", "active", "sendonly")
-    assert video.fingerprint == "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB"
+    assert video.fingerprints == ("sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",)
 
 
 def test_offer_in_the_shape_of_rfc_5763_is_read() -> None:
@@ -451,23 +453,28 @@ def test_offer_in_the_shape_of_rfc_5763_is_read() -> None:
         ),
     )
     assert (audio.profile, audio.setup) == ("UDP/TLS/RTP/SAVP", "actpass")
-    assert audio.fingerprint.startswith("sha-1 4A:AD")
+    assert audio.fingerprints[0].startswith("sha-1 4A:AD")
 
 
-def test_longest_of_several_fingerprints_is_kept() -> None:
+def test_fingerprints_of_several_hashes_are_all_kept() -> None:
     """RFC 8122 section 5 allows one line a hash."""
-    long = ":".join(["0A"] * 64)
+    long, short = ":".join(["0A"] * 64), ":".join(["aB"] * 20)
     (audio,) = described(
-        "m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=fingerprint:sha-256 AA:BB:CC", f"a=fingerprint:SHA-512 {long}",
-        "a=fingerprint:sha-1 AA:BB",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=fingerprint:SHA-512 {long}", f"a=fingerprint:sha-1 {short}",
+        f"a=fingerprint:sha3-999 {short}", session=(f"a=fingerprint:sha-256 {LOWER}",),
     )  # fmt: skip
-    assert audio.fingerprint == f"sha-512 {long}"
+    assert audio.fingerprints == (f"sha-512 {long}", f"sha-1 {short.upper()}", f"sha3-999 {short.upper()}")
+
+
+def test_fingerprint_as_long_as_no_hash_is_left_out() -> None:
+    (audio,) = described("m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=fingerprint:sha-256 " + ":".join(["AB"] * 31))
+    assert audio.fingerprints == ()
 
 
 @pytest.mark.parametrize("value", ["sha-256", "sha-256 XY", "sha-256 " + "AB:" * 40000, "a" * 17 + " AB", "\x01 AB"])
 def test_fingerprint_that_is_none_is_left_out(value: str) -> None:
     (audio,) = described("m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=fingerprint:{value}")[:1]
-    assert audio.fingerprint == ""
+    assert audio.fingerprints == ()
 
 
 def test_payload_types_carry_their_rtpmap() -> None:
@@ -694,3 +701,133 @@ def test_pathological_message_takes_bounded_time(octets: bytes) -> None:
         return time.perf_counter() - start
 
     assert min(elapsed() for _ in range(3)) < 0.02
+
+
+# --- what a message exposes, and to what it belongs --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "scheme"),
+    [
+        ('Authorization: Digest username="bob", realm="r", nonce="n", uri="sip:r", response="0123"', "digest"),
+        ('Proxy-Authorization: digest realm="a, response=\\"x\\"",\r\n response = "0123"', "digest"),
+        ("Authorization: Basic Ym9iOnNlY3JldA==", "basic"),
+        ("Authorization: Bearer abc.def", "bearer"),
+        ('Authorization: Digest username="bob", response=""', ""),  # RFC 3310 section 3.3
+        ('Authorization: Digest username="response=x"', ""),
+        ("Authorization: Negotiate abc", ""),
+        ('WWW-Authenticate: Digest realm="r", nonce="n", response="0"', ""),
+        ("Authorization:", ""),
+    ],
+)
+def test_credentials_are_known_by_their_scheme(header: str, scheme: str) -> None:
+    assert read(message(headers=(header,))).credentials == scheme
+
+
+def test_credentials_in_a_response_are_none() -> None:
+    assert read(message("SIP/2.0 200 OK", ("Authorization: Basic Ym9iOnNlY3JldA==",))).credentials == ""
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "expected"),
+    [
+        ("text/plain", b"hello", True),
+        ("message/cpim", b"hello", True),
+        ("", b"hello", True),
+        ("text/plain", b"", False),
+        ("application/im-iscomposing+xml", b"<x/>", False),
+        ("application/pkcs7-mime; smime-type=enveloped-data", b"x", False),
+        ("multipart/encrypted; boundary=b", b"x", False),
+        ("message/imdn+xml", b"<x/>", False),
+    ],
+)
+def test_text_of_a_message_is_known_to_be_in_clear(content_type: str, body: bytes, expected: bool) -> None:
+    octets = message("MESSAGE sip:bob@example.com SIP/2.0", ("CSeq: 1 MESSAGE",), body, content_type or "x")
+    if not content_type:
+        octets = octets.replace(b"Content-Type: x\r\n", b"")
+    assert read(octets).text is expected
+
+
+def test_text_of_any_other_request_is_none() -> None:
+    assert not read(message(body=b"hello", content_type="text/plain")).text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            "ab30317f1a784dc48ff824d0d3715d86;remote=00000000000000000000000000000000",
+            ("ab30317f1a784dc48ff824d0d3715d86",),
+        ),
+        (
+            "AB30317F1A784DC48FF824D0D3715D86 ; remote = 47755a9de7794ba387653f2099600ef2",
+            ("ab30317f1a784dc48ff824d0d3715d86", "47755a9de7794ba387653f2099600ef2"),
+        ),
+        ("f81d4fae-7dec-11d0-a765-00a0c91e6bf6", ()),
+        ("zz30317f1a784dc48ff824d0d3715d86", ()),
+        (";remote=", ()),
+    ],
+)
+def test_session_id_gives_the_uuids_that_are_not_nil(value: str, expected: tuple[str, ...]) -> None:
+    """RFC 7989 sections 5 and 6."""
+    assert read(message(headers=(f"Session-ID: {value}",))).session_ids == expected
+
+
+def test_replaces_names_a_call_id_as_that_call_has_it() -> None:
+    """RFC 3891 section 6.1; a long one is cut to the same digest."""
+    for call_id in ("98732@sip.example.com", "x" * 4096):
+        assert (
+            read(message(headers=(f"Replaces: {call_id} ;from-tag=r33th4x0r;to-tag=ff87ff",))).replaces
+            == read(message(headers=(f"Call-ID: {call_id}",))).call_id
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("siprec", True), ("timer, SIPREC", True), ("siprecs", False), ("", False)]
+)
+def test_recording_session_is_known_by_what_it_requires(value: str, expected: bool) -> None:
+    """RFC 7866 section 6.1.1."""
+    assert read(message(headers=(f"Require: {value}",))).recording is expected
+
+
+def test_headers_that_are_wanted_cross_as_digests() -> None:
+    wanted = ("X-Call-ID", "x-other", "absent")
+
+    def digests(*headers: str) -> tuple[tuple[int, int], ...]:
+        found = sip.scan(message(headers=headers), SECRET, wanted)
+        assert found is not None
+        assert "4711" not in repr(found)
+        return found.headers
+
+    (one,) = digests("x-call-id: 4711")
+    assert one[0] == 0
+    assert digests("X-Call-ID:   4711  ", "X-Call-ID: 1") == (one,)
+    assert digests("X-Call-ID: 4712") != (one,)
+    assert digests("X-Other: 4711", "x-call-id: 4711") == (one, (1, one[1]))
+    assert digests("Subject: 4711") == ()
+
+
+@pytest.mark.parametrize("headers", [("x",) * 9, ("x" * 33,), ("",)])
+def test_headers_that_cannot_be_wanted_are_refused(headers: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="call_headers"):
+        sip.scan(message(), SECRET, headers)
+
+
+def test_secure_profile_among_capabilities_is_potential() -> None:
+    """RFC 5939 sections 3.3.1 and 3.4.1: a key in a capability can be read as well as any."""
+    (audio,) = described(
+        "m=audio 53456 RTP/AVP 0 18",
+        "a=tcap:1 RTP/SAVPF RTP/SAVP RTP/AVPF",
+        "a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_32 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj|2^20|1:32",
+        "a=pcfg:1 t=1|2 a=1",
+    )
+    assert audio.potential_srtp
+    assert [crypto.suite for crypto in audio.cryptos] == ["AES_CM_128_HMAC_SHA1_32"]
+    (audio,) = described("m=audio 53456 RTP/AVP 0", "a=tcap:1 RTP/AVPF")
+    assert not audio.potential_srtp
+
+
+def test_line_that_another_one_s_port_is_offered_for_is_marked() -> None:
+    """RFC 9143 section 6."""
+    audio, video = described("m=audio 9000 RTP/AVP 0", "m=video 0 RTP/AVP 31", "a=bundle-only")
+    assert (audio.bundle_only, video.bundle_only, video.port) == (False, True, 0)

@@ -16,6 +16,7 @@ from sensor.config.schema import Limits, Policy
 from tests.unit.sensor.traffic import (
     ALICE,
     BOB,
+    CAROL,
     MS,
     PROXY,
     T0,
@@ -112,7 +113,11 @@ def test_dtls_on_the_flow_gives_grace_without_any_signalling() -> None:
 
 def test_media_that_turns_clear_after_it_was_encrypted_has_no_grace() -> None:
     _, heard = analysis(*SRTP_CALL, seen("rtp"), verdict("encrypted"), verdict("clear", previous="encrypted"))
-    assert media(heard) == [("opened", "media-clear"), ("opened", "media-clear-despite-srtp")]
+    assert media(heard) == [
+        ("opened", "media-clear"),
+        ("opened", "media-clear-despite-srtp"),
+        ("opened", "media-downgraded"),
+    ]
 
 
 def test_grace_that_no_packet_ends_is_ended_by_the_next_record() -> None:
@@ -260,6 +265,7 @@ def test_policy_reloaded_judges_what_is_open_again() -> None:
         ("sdes-key-exposed", "critical"): 1,
         ("media-clear", "low"): 1,
         ("media-clear-despite-srtp", "critical"): 1,
+        ("media-downgraded", "critical"): 1,
     }
     made.reload(Policy(segments=()))
     assert made.book.counts() == {("media-clear-despite-srtp", "critical"): 1}
@@ -283,12 +289,13 @@ def test_time_of_one_broken_record_moves_nothing() -> None:
 
 def test_gap_in_a_capture_is_passed_by_its_second_record() -> None:
     made, heard = analysis(CALL[0])
-    for second in (7200, 7201):
-        made.hear(sip("BYE", call_id="x", source=PROXY, ts_ns=T0 + second * S))
+    for second, host in ((7200, PROXY), (7201, CAROL)):
+        made.hear(sip("BYE", call_id="x", source=host, ts_ns=T0 + second * S))
     assert heard.said == [
         ("opened", "signalling-clear"),
         ("opened", "signalling-clear"),
         ("resolved", "signalling-clear"),
+        ("opened", "signalling-clear"),
     ]
 
 

