@@ -181,7 +181,7 @@ cdef inline void note_change(Core* c, Flow* f, Stream* s, uint8_t before, uint64
 cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t grade, uint32_t basis,
                         uint64_t ts_ns) noexcept nogil:
     cdef uint8_t before = s.protection
-    cdef uint32_t scored = s.judge.scored
+    cdef uint32_t scored = s.judge.scored, known = s.basis
     cdef int32_t bits
     s.flags |= STREAM_SETTLED
     s.doubts = 0
@@ -197,6 +197,8 @@ cdef inline void settle(Core* c, Flow* f, Stream* s, uint8_t protection, uint8_t
     s.protection = protection
     judge_restart(&s.judge, protection != PROTECTION_CLEAR)
     if before == protection:
+        if protection == PROTECTION_CLEAR and basis & ~known & BASIS_TAG_PRESENT:
+            say_verdict(c, f, s, before, scored, ts_ns)     # a NULL cipher: known better than before
         return
     if s.decided_packet == 0:
         s.decided_packet = s.packets
@@ -428,10 +430,13 @@ cdef inline void follow_length(const Core* c, Stream* s, const RtpHeader* h, uin
     if excess == s.excess and s.excess_run:
         if s.excess_run < 255:
             s.excess_run += 1
-        if s.excess_run >= NULL_CIPHER_RUN and s.protection == PROTECTION_CLEAR and is_tag_length(excess):
+        if (s.flags & STREAM_SETTLED and s.excess_run >= NULL_CIPHER_RUN and s.protection == PROTECTION_CLEAR
+                and is_tag_length(excess)):
             s.basis |= BASIS_TAG_PRESENT
     else:
-        if s.flags & STREAM_SETTLED and s.excess_run >= 3:
+        # What was shown to be clear had no tag: one that comes may be that of SRTP, however soon it does.
+        if s.flags & STREAM_SETTLED and (
+                s.excess_run >= 3 or (s.protection == PROTECTION_CLEAR and is_tag_length(excess))):
             doubt(s)
         s.excess = <int16_t>excess
         s.excess_run = 1
@@ -530,7 +535,7 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
         tagged = s.basis & BASIS_TAG_PRESENT
         follow_length(c, s, h, length)
         if s.basis & BASIS_TAG_PRESENT and not tagged and s.protection == PROTECTION_CLEAR:
-            say_verdict(c, f, s, PROTECTION_CLEAR, 0, d.ts_ns)      # a NULL cipher: known better than before
+            say_verdict(c, f, s, PROTECTION_CLEAR, 0, d.ts_ns)
     captured = d.payload_len - h.octets if d.payload_len > h.octets else 0
     payload = d.payload + h.octets
     if s.flags & STREAM_SETTLED:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
-JUMP_NS = 3600 * NS  # a step of time that one record alone does not prove: its packet's stamp may be broken
+JUMP_NS = 3600 * NS  # a step of time that one packet alone does not prove: its stamp may be broken
 MAX_TLS_HOSTS = 1 << 16
 SIPS_PORT = 5061  # RFC 3261 section 18.2.1
 
@@ -90,8 +90,10 @@ class Analysis:
         self._sip_flows: set[int] = set()  # those under TLS or WebSocket that carry SIP
         self._ws_flows: set[int] = set()
         self._waiting: deque[LegState] = deque()  # legs in grace, the first to leave it first
+        self._closing = False
         self._now_ns = 0
-        self._record_ns = 0  # time of the latest record
+        self._record_ns = 0  # time of the latest record …
+        self._before_ns = 0  # … and of the latest one of another time, which is another packet's
         self._sweep_ns = 0
         self._received = 0
         self._received_ns: int | None = None
@@ -115,8 +117,9 @@ class Analysis:
 
     def feed(self, record: Record) -> None:
         """Take one record of the core, in order."""
-        before_ns, self._record_ns = self._record_ns, record.ts_ns
-        if self._now_ns < record.ts_ns < max(self._now_ns, before_ns) + JUMP_NS:
+        if record.ts_ns != self._record_ns:
+            self._before_ns, self._record_ns = self._record_ns, record.ts_ns
+        if self._now_ns < record.ts_ns < max(self._now_ns, self._before_ns) + JUMP_NS:
             self.advance(record.ts_ns)
         self._take[type(record)](record)
 
@@ -163,6 +166,7 @@ class Analysis:
     def close(self) -> None:
         """End every leg, after the last record. Findings stay open: the end of the input resolves nothing."""
         self._judge_by_time()
+        self._closing = True
         self._legs.close()
         self._calls.close()
         self._endpoints.close()
@@ -268,7 +272,8 @@ class Analysis:
             self.book.hold(state, (), state.last_ns)
 
     def _call_ended(self, call: Call) -> None:
-        self.book.hold(call, (), call.last_ns)
+        if not self._closing:
+            self.book.hold(call, (), call.last_ns)
         if self._pseudonym is None:
             return
         record = CallRecord(

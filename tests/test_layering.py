@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "sensor.identities": set[str](),
     "sensor.findings": {"sensor.model"},
     "sensor.policy.catalogue": {"sensor.model"},
-    "sensor.config": {"sensor.config", "sensor.model", "sensor.policy.catalogue"},
+    "sensor.config": {"sensor.config", "sensor.model", "sensor.policy.catalogue", "sensor.policy.suites"},
+    "sensor.policy.suites": set[str](),
     "sensor.policy": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.policy"},
     "sensor.signalling": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.policy", "sensor.signalling"},
     "sensor.calls": {

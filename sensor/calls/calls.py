@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sensor.calls.passing import is_passed_on
 from sensor.calls.recent import Recent
 from sensor.model import CallLeg
 
@@ -22,11 +23,6 @@ Evidence = Literal["session-id", "header", "replaces", "same-media", "same-strea
 NS = 1_000_000_000
 MAX_LEGS = 64  # of one call that its record names
 IDENTITIES_NS = 10 * NS  # between the two INVITEs of a call through a B2BUA
-# A relay passes a stream on at once; the verdicts of its two sides may come seconds apart, if they are unlike.
-STREAM_NS = 20 * NS
-LATE_NS = NS // 4  # between a relay's two sides, and the jitter of both
-MAX_PACKET_RATE, MAX_CLOCK, MIN_CLOCK = 400, 96_000, 8_000  # 2.5 ms a packet (RFC 7587); Hz
-
 HOW: dict[Evidence, str] = {
     "session-id": "joined by Session-ID",
     "header": "joined by a header that the configuration names",
@@ -79,10 +75,7 @@ class _Invited(NamedTuple):
 
 class _Passed(NamedTuple):
     leg: LegState
-    flow: int
-    seq: int
-    timestamp: int
-    ts_ns: int
+    verdict: Verdict
 
 
 class Calls:
@@ -165,13 +158,12 @@ class Calls:
 
     def stream(self, leg: LegState, verdict: Verdict) -> None:
         """Take a stream's verdict: where another leg has the same stream, a relay passed it on."""
-        me = _Passed(leg, verdict.flow, verdict.seq, verdict.timestamp, verdict.ts_ns)
         others = self._streams.get(verdict.ssrc) or ()
         for other in others:
-            if other.leg is not leg and other.flow != me.flow and _is_passed_on(me, other):
+            if other.leg is not leg and other.verdict.flow != verdict.flow and is_passed_on(other.verdict, verdict):
                 self._join(self._call_of(other.leg), self._call_of(leg), "same-stream", verdict.ts_ns)
-        kept = tuple(other for other in others if other.flow != me.flow)[-3:]
-        self._streams.put(verdict.ssrc, (*kept, me), verdict.ts_ns)
+        kept = tuple(other for other in others if other.verdict.flow != verdict.flow)[-3:]
+        self._streams.put(verdict.ssrc, (*kept, _Passed(leg, verdict)), verdict.ts_ns)
 
     def _call_of(self, leg: LegState) -> Call:
         if leg.call is None:
@@ -242,27 +234,3 @@ class Calls:
         call.keys = []
         if call.past:
             self._ended(call)
-
-
-def _is_passed_on(one: _Passed, other: _Passed) -> bool:
-    """Say whether two streams of one SSRC are the same packets: sequence and timestamp went on as the time did.
-
-    By chance they did so with a probability below 2^-10, and the SSRC is the same with one of 2^-32. Senders that give
-    every stream one SSRC begin them anew: those are told by the time between them.
-    """
-    if one.ts_ns < other.ts_ns:
-        one, other = other, one
-    passed_ns = one.ts_ns - other.ts_ns
-    packets, units = _apart(one.seq, other.seq, 16), _apart(one.timestamp, other.timestamp, 32)
-    least_ns, most_ns = passed_ns - LATE_NS, passed_ns + LATE_NS
-    return (
-        passed_ns <= STREAM_NS
-        and -LATE_NS * MAX_PACKET_RATE <= packets * NS <= most_ns * MAX_PACKET_RATE
-        and min(least_ns * MIN_CLOCK, least_ns * MAX_CLOCK) <= units * NS <= most_ns * MAX_CLOCK
-    )
-
-
-def _apart(one: int, other: int, bits: int) -> int:
-    """Return how far a counter that wraps is ahead of another."""
-    apart = (one - other) & ((1 << bits) - 1)
-    return apart - (1 << bits) if apart >> (bits - 1) else apart

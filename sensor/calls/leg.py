@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 16  # of one flow, each way
 MAX_FINGERPRINTS = 8
+MAX_SENDERS = 4  # of encrypted media
 
 
 class Stream(NamedTuple):
@@ -117,6 +118,7 @@ class LegState:
         "seen",
         "silent_ns",
         "tags",
+        "unexplained",
         "unsettled_ns",
         "waits_until_ns",
     )
@@ -139,10 +141,11 @@ class LegState:
         self.keying: KeyExchange = "unknown"  # what the packets showed
         self.clear: Verdict | None = None  # the latest verdict of "clear"
         self.clear_since_ns = 0
+        self.unexplained: tuple[tuple[int, str, str], ...] = ()  # streams that no signalling explains, as Legs has them
         self.unsettled_ns = 0  # since when media is there that nothing is known of
         self.silent_ns = 0  # until when nobody was to send
         self.cut_off = False  # the end of the input came before the end of its media
-        self.encrypted: Encrypted | None = None  # the latest verdict of "encrypted"
+        self.encrypted: tuple[Encrypted, ...] = ()  # each sender's latest such verdict, the last one last
         self.seen: Sightings | None = None
         self.waits_until_ns = 0  # end of the grace that clear media is in, 0 for none
         self.last_state: Protection = "not-observed"  # of the flow that ended last
@@ -210,11 +213,8 @@ class LegState:
         if verdict.protection == "encrypted":
             self._encrypted(verdict)
         elif verdict.protection == "clear":
-            before = self.encrypted
-            # The same sender, or both: where one side is in clear from its beginning nothing was taken away.
-            if before is not None and (
-                before.sender == _sender(verdict) or (self.live() == "encrypted" and self._is_both_ways())
-            ):
+            before = self._was_encrypted(_sender(verdict))
+            if before is not None:
                 self.sightings.downgraded_from = before
             if self.clear is not None and self.is_clear():
                 if len(verdict.basis) > len(self.clear.basis):
@@ -226,17 +226,30 @@ class LegState:
 
     def _encrypted(self, verdict: Verdict) -> None:
         keyed = self.signalled in PROMISES_SRTP or self.signalled == "optional" or self.keying != "unknown"
-        if verdict.previous == "clear" and keyed and self.encrypted is None:
-            self.sightings.early = Early.before(verdict)
-        self.encrypted = Encrypted(
-            verdict.ts_ns, verdict.packet, _sender(verdict), verdict.grade or "inferred", verdict.tag
-        )
+        sender = _sender(verdict)
+        others = tuple(each for each in self.encrypted if each.sender != sender)[1 - MAX_SENDERS :]
+        if verdict.previous == "clear" and keyed and len(others) == len(self.encrypted):
+            early = Early.before(verdict)
+            if self.seen is None or self.seen.early is None or early.packets > self.seen.early.packets:
+                self.sightings.early = early
+        grade = verdict.grade or "inferred"
+        self.encrypted = (*others, Encrypted(verdict.ts_ns, verdict.packet, sender, grade, verdict.tag))
+
+    def _was_encrypted(self, sender: str) -> Encrypted | None:
+        """Return what was encrypted before a sender's media turned clear: its own, or that of both sides.
+
+        Where one side is in clear from its beginning nothing was taken away.
+        """
+        own = next((each for each in self.encrypted if each.sender == sender), None)
+        if own is None and self.encrypted and self.live() == "encrypted" and self._is_both_ways():
+            return self.encrypted[-1]
+        return own
 
     def adopt(self, other: LegState, ts_ns: int) -> None:
         """Take what was seen of another leg, which turned out to be this one."""
         if other.clear is not None:
             self.clear, self.clear_since_ns = other.clear, ts_ns
-        self.encrypted = other.encrypted or self.encrypted
+        self.encrypted = self.encrypted or other.encrypted
         self.seen = self.seen or other.seen
         self.unsettled_ns = other.unsettled_ns or self.unsettled_ns
         self.first_ns = min(self.first_ns, other.first_ns)
@@ -250,8 +263,8 @@ class LegState:
         return (
             self.clear is not None
             or self.seen is not None
-            or self.encrypted is None
-            or self.encrypted.is_weak()
+            or not self.encrypted
+            or any(each.is_weak() for each in self.encrypted)
             or (line is not None and (line.keys is not None or line.fingerprints != ()))
         )
 
@@ -261,6 +274,7 @@ class LegState:
         promised = self.signalled in PROMISES_SRTP or self.signalled == "optional"
         keying = any(flow.keying for flow in self.flows)
         a, b = self.hosts()
+        clear = self.clear if live == "clear" else None
         expected = self.accepted and not (line and line.silent) and self.last_state == live == "not-observed"
         return MediaFacts(
             a,
@@ -269,9 +283,10 @@ class LegState:
             self.signalled,
             live,
             accepted=self.accepted,
-            clear=self.clear if self.clear is not None and live == "clear" else None,
+            clear=clear,
             since_ns=self.clear_since_ns,
-            keys_coming=(promised or keying) and self.encrypted is None,
+            keys_coming=(promised or keying)
+            and not (clear and any(each.sender == _sender(clear) for each in self.encrypted)),
             encrypted=self.encrypted,
             keys=line.keys if line else None,
             carries_fingerprint=bool(line and line.fingerprints),

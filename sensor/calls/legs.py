@@ -7,10 +7,11 @@ RFC 4961). Media that no signalling explains is a leg of its own.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.calls.certificates import unannounced
 from sensor.calls.leg import LegState, MediaFlow, ends, key_exchange, protection
+from sensor.calls.passing import went_on
 from sensor.model import WORSE, FlowContext, KeyExchange, Signalled
 from sensor.signalling.agreement import lines
 
@@ -36,6 +37,14 @@ MAX_FLOWS = 256  # ids a leg record names
 MAX_ENDS = 32  # addresses and ports a leg is found by
 
 _KEYING: dict[str, KeyExchange] = {"dtls": "dtls", "zrtp": "zrtp"}
+
+
+class Unexplained(NamedTuple):
+    """Where a stream that no signalling explains was last judged."""
+
+    leg: LegState
+    timestamp: int
+    ts_ns: int
 
 
 class Dialog:
@@ -64,6 +73,7 @@ class Legs:
         self._legs: dict[LegState, None] = {}
         self._by_end: dict[End, LegState] = {}  # the latest leg that was agreed there
         self._strays: dict[End, MediaFlow] = {}  # ends of media that no signalling explains
+        self._unexplained: dict[tuple[int, str, str], Unexplained] = {}  # its streams: SSRC, sender, receiver
 
     def __len__(self) -> int:
         """Return the number of legs in progress."""
@@ -125,6 +135,8 @@ class Legs:
     def verdict(self, record: Verdict) -> LegState:
         """Take a stream's verdict; return its leg."""
         flow, leg = self._media_flow(record.flow, record.key, record.ts_ns)
+        if leg.line is None:
+            leg = self._continued(flow, leg, record)
         before = leg.live()
         leg.judged(record)
         flow.judged(record)
@@ -133,6 +145,22 @@ class Legs:
             leg.unsettled_ns = record.ts_ns
         if before != after or leg.is_notable():
             self._judge(leg, record.ts_ns)
+        return leg
+
+    def _continued(self, flow: MediaFlow, leg: LegState, record: Verdict) -> LegState:
+        """Return the leg of a stream that no signalling explains.
+
+        Where its SSRC went between the same two hosts before and its timestamps went on as the time did, it is that
+        one's, on other ports after a re-INVITE that was not seen.
+        """
+        a, b = record.key.a, record.key.b
+        stream = (record.ssrc, a, b) if record.from_a else (record.ssrc, b, a)
+        before = self._unexplained.get(stream)
+        if before is not None and before.leg is not leg and went_on(before.timestamp, before.ts_ns, record):
+            self._move(flow, before.leg, record.ts_ns)
+            leg = before.leg
+        self._unexplained[stream] = Unexplained(leg, record.timestamp, record.ts_ns)
+        leg.unexplained = (*leg.unexplained[1 - MAX_ENDS :], stream)
         return leg
 
     def control(self, record: Control) -> None:
@@ -405,6 +433,9 @@ class Legs:
         for end in leg.ends:
             if self._by_end.get(end) is leg:
                 del self._by_end[end]
+        for stream in leg.unexplained:
+            if stream in self._unexplained and self._unexplained[stream].leg is leg:
+                del self._unexplained[stream]
         if leg.flow_ids or leg.accepted:
             self._ended(leg)
         self._calls.leg_ended(leg)

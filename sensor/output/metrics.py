@@ -76,11 +76,20 @@ _ENGINE_COUNTERS = {
         "Octets of TCP signalling that were never seen or found no room.",
     ),
     "events_lost": ("legwatch_lost_records", "Records that found no room on their way to the analysis."),
+    "dialogs_evicted": ("legwatch_sip_dialogues_evicted", "SIP dialogues that had to make room for others."),
+    "offers_refused": ("legwatch_sip_offers_refused", "Offers of SIP dialogues that found no room."),
+    "tones_refused": ("legwatch_tones_refused", "Short packets of streams whose telephone events found no room."),
+    "asides_refused": (
+        "legwatch_asides_refused",
+        "What flows would have kept beside their record and had no room for.",
+    ),
     "changes_lost": ("legwatch_lost_changes", "Changes of protection beyond what a flow's record holds."),
 }
 _ENGINE_GAUGES = {
     "flows": ("legwatch_flows_active", "Flows in the table."),
     "streams": ("legwatch_streams_active", "Media streams in the table."),
+    "dialogs": ("legwatch_sip_dialogues_active", "SIP dialogues in the table, ended ones with stragglers included."),
+    "tones": ("legwatch_tones_active", "Media streams with packets that may be telephone events."),
     "hints": ("legwatch_hints_active", "Addresses and ports whose payload types are known from SDP."),
     "reassembly_bytes": ("legwatch_reassembly_octets", "Octets of TCP signalling that wait for what is missing."),
 }

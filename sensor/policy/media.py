@@ -85,7 +85,7 @@ class MediaFacts(NamedTuple):
     clear: Verdict | None = None  # media is in clear now
     since_ns: int = 0  # when it, or what was agreed, became so
     keys_coming: bool = False  # a key exchange runs on the flow, or SRTP was signalled and no encrypted packet seen yet
-    encrypted: Encrypted | None = None
+    encrypted: tuple[Encrypted, ...] = ()  # of each sender, the last one last
     keys: Keys | None = None
     carries_fingerprint: bool = False  # in clear: it was read there
     unsettled_ns: int = 0  # since when media is there of which nothing can be said
@@ -125,10 +125,10 @@ def media_evidence(verdict: Verdict) -> str:
 
 def half_protected(clear: MediaFacts, safe: MediaFacts, joined: str, required: Required, policy: Policy) -> list[Claim]:
     """Return the claim that one leg of a call is encrypted and another one is not; ``joined`` says what joins them."""
-    if not required.media or clear.clear is None or safe.encrypted is None:
+    if not required.media or clear.clear is None or not safe.encrypted:
         return []
     text = (
-        f"{joined}: between {safe.a} and {safe.b} media is encrypted ({safe.encrypted.grade}), "
+        f"{joined}: between {safe.a} and {safe.b} media is encrypted ({safe.encrypted[-1].grade}), "
         f"between {clear.a} and {clear.b} it is in clear: {media_evidence(clear.clear)}"
     )
     return [_say(clear, required, policy, "media-half-protected", text)]
@@ -210,9 +210,11 @@ def _weak(facts: MediaFacts, policy: Policy, _now_ns: int) -> Iterator[_Said]:
             yield "media-weak-srtp", f"{suite} was agreed"
     elif facts.profile in _SHORT_TAG_PROFILES and short_tags:
         yield "media-weak-srtp", f"the DTLS handshake chose {_SHORT_TAG_PROFILES[facts.profile]}"
-    elif facts.encrypted is not None and facts.encrypted.is_weak() and short_tags:
-        packet = facts.encrypted.packet
-        yield "media-weak-srtp", f"SRTP with a tag of {8 * SHORT_TAG} bits, by packet {packet} of a stream"
+    elif short_tags:
+        weak = next((each for each in facts.encrypted if each.is_weak()), None)
+        if weak is not None:
+            seen = f"by packet {weak.packet} from {weak.sender}"
+            yield "media-weak-srtp", f"SRTP with a tag of {8 * SHORT_TAG} bits, {seen}"
 
 
 def _control(facts: MediaFacts, policy: Policy, _now_ns: int) -> Iterator[_Said]:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from sensor.signalling.dialogs import AGREED, ENDED, IDLE_NS, MAX_PER_CALL, Dialog, Dialogs
 
 from fastpath.records import SdpMedia, SipMessage
 from sensor.signalling.agreement import MAX_LINES, End, Line, lines
-from sensor.signalling.dialogs import AGREED, ENDED, IDLE_NS, MAX_PER_CALL, Dialog, Dialogs
 from tests.unit.sensor.traffic import ALICE, BOB, CAROL, MS, PROXY, RELAY, T0, Sdp, dtls, line, sdes, sdp, sip
 
 CALLEE = ("bob", "alice")  # the tags of a request that the callee sends

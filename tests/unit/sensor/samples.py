@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastpath.records import Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
-from sensor.model import Finding, FlowContext, Leg, Subject
+from sensor.model import Call, CallLeg, Endpoint, Finding, FlowContext, Leg, Subject
 
 T0 = 1_767_607_200_000_000_000  # 2026-01-05T10:00:00Z
 KEY = FlowKey("udp", "192.0.2.10", 16384, "192.0.2.20", 16390, (100,))
@@ -73,6 +73,19 @@ CHANGE = Change(612, T0 + 12_240_000_000, 305419896, "encrypted", "clear")
 VERDICT = Verdict(
     7, T0, KEY, 305419896, True, 0, "PCMU", "clear", None, None, ("payload-structure",), -31.4, 3, 41_000_000
 )
+
+
+CALL = Call(
+    "call-0123456789ab",
+    "user-0123456789ab",
+    "",
+    recording=False,
+    legs=(CallLeg("192.0.2.10", "192.0.2.20", "audio", "srtp-sdes", "clear"),),
+    joined_by=("session-id",),
+    first_ns=T0,
+    last_ns=T0 + 30_000_000_000,
+)
+ENDPOINT = Endpoint("192.0.2.10", "02:00:00:00:00:01", "", {"media": "clear"}, T0, T0 + 30_000_000_000)
 
 
 def leg(**changes: Any) -> Leg:

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from sensor.model import FlowContext, Subject
 from sensor.output.jsonl import JsonLines, flow_object, timestamp
 from sensor.output.summary import Summary
-from tests.unit.sensor.samples import CHANGE, CONTEXT, FLOW, STREAM, T0, TLS_FLOW, finding, leg
+from tests.unit.sensor.samples import CALL, CHANGE, CONTEXT, ENDPOINT, FLOW, STREAM, T0, TLS_FLOW, finding, leg
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/schema/output.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -106,6 +106,42 @@ def test_flow_that_changed_says_when_and_which_stream() -> None:
     assert lines(out)[0]["changes"] == [{**change, "from": "encrypted", "to": "clear"}]
 
 
+def test_call_and_endpoint_write_their_lines() -> None:
+    out = io.StringIO()
+    sink = JsonLines(out)
+    sink.call_ended(CALL)
+    sink.endpoint_ended(ENDPOINT)
+    times = {"first": "2026-01-05T10:00:00.000000Z", "last": "2026-01-05T10:00:30.000000Z"}
+    assert lines(out) == [
+        {
+            "type": "call",
+            "call": "call-0123456789ab",
+            "caller": "user-0123456789ab",
+            "callee": None,
+            "recording": False,
+            "legs": [
+                {
+                    "a": "192.0.2.10",
+                    "b": "192.0.2.20",
+                    "media": "audio",
+                    "signalled": "srtp-sdes",
+                    "observed": "clear",
+                }
+            ],
+            "joined_by": ["session-id"],
+            **times,
+        },
+        {
+            "type": "endpoint",
+            "address": "192.0.2.10",
+            "mac": "02:00:00:00:00:01",
+            "user_agent": None,
+            "roles": {"media": "clear"},
+            **times,
+        },
+    ]
+
+
 def test_leg_ended_writes_the_line_of_the_contract() -> None:
     out = io.StringIO()
     JsonLines(out).leg_ended(leg())
@@ -122,6 +158,7 @@ def test_leg_ended_writes_the_line_of_the_contract() -> None:
             "key_exchange": "sdes",
             "assessed": 1.0,
             "flows": [7],
+            "recording": False,
             "call": "call-0123456789ab",
             "first": "2026-01-05T10:00:00.000000Z",
             "last": "2026-01-05T10:00:30.000000Z",
@@ -185,6 +222,8 @@ def test_summary_adds_up_and_leaves_out_what_did_not_happen() -> None:
         summary.leg_ended(leg())
         summary.finding_changed(finding(), "opened")
         summary.capture_ended(counters)
+    summary.call_ended(CALL)
+    summary.endpoint_ended(ENDPOINT)
     JsonLines(out).close(summary)
     assert lines(out) == [
         {
@@ -200,6 +239,8 @@ def test_summary_adds_up_and_leaves_out_what_did_not_happen() -> None:
             "kernel_drops": 0,
             "flows": 2,
             "legs": 2,
+            "calls": 1,
+            "endpoints": 1,
             "findings": {"media-clear-despite-srtp": 2},
             "seconds": 60.0,
         }

@@ -365,7 +365,7 @@ def test_judgement_is_asked_for_when_media_turns_clear_and_when_it_no_longer_is(
     joined.judged.clear()
     joined.feed(verdict("clear", ssrc=1), verdict("clear", ssrc=2, from_a=False))
     joined.feed(verdict("encrypted", ssrc=1), verdict("encrypted", ssrc=2, from_a=False))
-    assert [state for _, state in joined.judged] == ["clear", "encrypted"]
+    assert [state for _, state in joined.judged] == ["clear", "clear", "clear", "encrypted"]
 
 
 def test_closing_ends_every_leg_that_has_something_to_say(joined: Joined) -> None:

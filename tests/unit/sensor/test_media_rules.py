@@ -31,7 +31,7 @@ def clear(signalled: Signalled = "clear", *, accepted: bool = True, keys_coming:
     )
 
 
-SAFE = MediaFacts(ALICE, BOB, (), "srtp-sdes", "encrypted", True, encrypted=Encrypted(T0, 8, ALICE, "proved", 10))
+SAFE = MediaFacts(ALICE, BOB, (), "srtp-sdes", "encrypted", True, encrypted=(Encrypted(T0, 8, ALICE, "proved", 10),))
 
 
 def said(facts: MediaFacts, policy: Policy = POLICY, after_ns: int = 0) -> list[tuple[str, str]]:
@@ -157,8 +157,8 @@ def test_null_cipher_is_claimed_as_agreed_or_as_seen(facts: MediaFacts, evidence
         (SAFE._replace(keys=Keys("", (), 1, 2)), "an unregistered SRTP suite was agreed"),
         (SAFE._replace(profile=2), "the DTLS handshake chose SRTP_AES128_CM_HMAC_SHA1_32"),
         (
-            SAFE._replace(encrypted=Encrypted(T0, 8, ALICE, "proved", 4)),
-            "SRTP with a tag of 32 bits, by packet 8 of a stream",
+            SAFE._replace(encrypted=(Encrypted(T0, 8, ALICE, "proved", 4),)),
+            "SRTP with a tag of 32 bits, by packet 8 from 10.0.0.1",
         ),
     ],
 )
@@ -169,7 +169,7 @@ def test_weak_suite_is_claimed_as_agreed_or_as_seen(facts: MediaFacts, evidence:
 def test_weak_suites_that_the_policy_allows_are_not_claimed() -> None:
     policy = Policy(allowed_suites=("AES_CM_128_HMAC_SHA1_32",))
     assert said(SAFE._replace(keys=Keys("AES_CM_128_HMAC_SHA1_32", (), 1, 2)), policy) == []
-    assert said(SAFE._replace(encrypted=Encrypted(T0, 8, ALICE, "proved", 4)), policy) == []
+    assert said(SAFE._replace(encrypted=(Encrypted(T0, 8, ALICE, "proved", 4),)), policy) == []
     assert said(SAFE._replace(keys=Keys("F8_128_HMAC_SHA1_80", (), 1, 2)), policy) != []
 
 
