@@ -14,7 +14,7 @@ from fastpath.flow cimport (
 )
 from fastpath.media cimport companion
 from fastpath.names cimport (
-    APP_DTLS, APP_OTHER, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER,
+    APP_DTLS, APP_OTHER, APP_RTCP, APP_RTP, APP_SIP, APP_TLS, APP_WS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_NULL_CIPHER,
     BASIS_START_LINE, BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS, KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR,
     PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_NOT_APPLICABLE, PROTECTION_NOT_OBSERVED,
     PROTECTION_UNDETERMINED,
@@ -115,7 +115,7 @@ cdef inline void judge_flow(EventFlow* e, Core* c, Flow* f) noexcept nogil:
 
 cdef inline void judge_other(EventFlow* e, Flow* f) noexcept nogil:
     e.protection = PROTECTION_NOT_APPLICABLE
-    if f.app == APP_SIP:
+    if f.app == APP_SIP or f.app == APP_WS:
         e.protection = PROTECTION_CLEAR
         e.basis = BASIS_START_LINE
     elif f.app == APP_TLS or f.app == APP_DTLS:

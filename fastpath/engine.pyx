@@ -54,7 +54,7 @@ REASON_NAMES = (
     "ignored.esp", "ignored.gre", "ignored.ip-in-ip", "ignored.ip-protocol", "malformed.link", "malformed.vlan",
     "malformed.ipv4", "malformed.ipv6", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
 )
-APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "rtcp", "rtp")
+APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "rtcp", "rtp")
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")
 KEY_EXCHANGE_NAMES = ("", "dtls", "zrtp")

@@ -8,6 +8,7 @@ cdef enum:
     APP_DTLS
     APP_TLS
     APP_SIP
+    APP_WS
     APP_RTCP
     APP_RTP
     APPS

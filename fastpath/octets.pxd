@@ -9,6 +9,7 @@ cdef extern from *:
     #include <string.h>
     static inline uint16_t lw_be16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
     static inline uint32_t lw_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
+    static inline uint64_t lw_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
     static inline uint32_t lw_raw32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
     static inline uint64_t lw_raw64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
     static inline void lw_prefetch(const void *p) { __builtin_prefetch(p, 1, 3); }
@@ -22,6 +23,7 @@ cdef extern from *:
     """
     uint16_t be16 "lw_be16"(const uint8_t* p) noexcept nogil
     uint32_t be32 "lw_be32"(const uint8_t* p) noexcept nogil
+    uint64_t be64 "lw_be64"(const uint8_t* p) noexcept nogil
     uint32_t raw32 "lw_raw32"(const uint8_t* p) noexcept nogil
     uint64_t raw64 "lw_raw64"(const uint8_t* p) noexcept nogil
     void prefetch "lw_prefetch"(const void* p) noexcept nogil

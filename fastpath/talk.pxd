@@ -4,7 +4,7 @@ Read first: RFC 7983 section 7, RFC 8489 sections 5 and 6.3, RFC 3489 section 11
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.crc32c cimport crc32c
@@ -20,7 +20,7 @@ from fastpath.flow cimport (
     FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
 )
 from fastpath.hints cimport note_hints
-from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_TLS, APP_TURN, APP_ZRTP
+from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_TLS, APP_TURN, APP_WS, APP_ZRTP
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.sip cimport (
     SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media, sip_pack_parties,
@@ -28,12 +28,15 @@ from fastpath.sip cimport (
 )
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport (
-    MAX_HELLO_OCTETS, SIDE_DONE, SIDE_IDLE, SIDE_SIP, SIDE_TLS, Conversation, Side, add_segment, begin_conversation,
-    begin_side, consume, finish_side, forget, next_held,
-    skip_gap,
+    MAX_HELLO_OCTETS, SIDE_DONE, SIDE_HTTP, SIDE_IDLE, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Memory, Side,
+    add_segment, begin_conversation, begin_side, consume, finish_side, forget, next_held, skip_gap,
 )
 from fastpath.tls cimport (
     HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, HelloScan, dtls_probe, dtls_scan, tls_probe, tls_scan,
+)
+from fastpath.websocket cimport (
+    WS_CLOSE, WS_CONTINUATION, WS_MAX_HANDSHAKE, WS_MAX_PIECES, WS_NO, WS_SIP, WsFrame, ws_frame, ws_handshake, ws_opens,
+    ws_probe, ws_unmask,
 )
 from fastpath.wire cimport TCP_FIN, TCP_RST, TCP_SYN, Decoded
 
@@ -283,9 +286,120 @@ cdef inline void read_sip(Core* c, Flow* f, Side* side, bint from_high, uint64_t
             return
 
 
+cdef inline void read_handshake(Core* c, Flow* f, Side* side, uint64_t ts_ns) noexcept nogil:
+    cdef const uint8_t* data = side.data + side.start
+    cdef uint32_t end
+    cdef int found = ws_handshake(data, side.octets, &end)
+    if end == 0:
+        if side.octets > WS_MAX_HANDSHAKE:
+            finish_side(side, &c.memory)
+        return
+    # A request may be refused; what the server says or frames that are SIP decide.
+    if found != WS_NO and data[0] == c"H":
+        set_app(c, f, APP_WS, ts_ns)
+    if found != WS_SIP:
+        finish_side(side, &c.memory)
+        return
+    side.reads = SIDE_WS
+    consume(side, &c.memory, end)
+
+
+cdef inline void drop_frame(Side* side, uint32_t octets) noexcept nogil:
+    """Take octets out from behind the message that is being put together."""
+    cdef uint8_t* data = side.data + side.start
+    if side.message:
+        memmove(data + octets, data, side.message)
+    side.start += octets
+    side.octets -= octets
+    if side.octets == 0:
+        side.start = 0
+
+
+cdef inline bint take_frame(Core* c, Flow* f, Side* side, const WsFrame* frame, bint from_high,
+                            uint64_t ts_ns) noexcept nogil:
+    """Take a whole frame. Return whether the conversation goes on."""
+    cdef uint8_t* data = side.data + side.start
+    cdef uint32_t length = <uint32_t>frame.length, whole
+    if frame.opcode == WS_CLOSE:
+        return False
+    side.pieces += 1
+    if side.pieces > WS_MAX_PIECES:
+        return False
+    if frame.opcode >= WS_CLOSE:
+        drop_frame(side, frame.head + length)
+        side.pieces -= side.message == 0
+        return True
+    if frame.opcode != WS_CONTINUATION and side.message:
+        return False                    # a message in a message (RFC 6455 section 5.4)
+    side.unread |= frame.reserved != 0
+    ws_unmask(frame, data + side.message + frame.head, length, data + side.message + frame.head)
+    drop_frame(side, frame.head)
+    whole = side.message + length
+    if not frame.final:
+        side.message = whole
+        return whole <= SIP_MAX_MESSAGE
+    if side.unread:
+        c.sip_unreadable += 1
+    elif whole:
+        set_app(c, f, APP_WS, ts_ns)
+        sip_message(c, f, side.data + side.start, whole, from_high, ts_ns)
+    side.message = 0
+    side.pieces = 0
+    side.unread = False
+    consume(side, &c.memory, whole)
+    return True
+
+
+cdef inline void read_websocket(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
+    """Read frames; one message is one SIP message (RFC 7118 section 5)."""
+    cdef WsFrame frame
+    cdef uint32_t passed
+    cdef int state
+    while side.octets and side.octets >= side.framed:
+        if side.skip:
+            passed = <uint32_t>min(side.skip, <uint64_t>side.octets)
+            side.skip -= passed
+            consume(side, &c.memory, passed)
+            continue
+        state = ws_frame(side.data + side.start + side.message, side.octets - side.message, &frame)
+        if state == 0:
+            return
+        if state > 0 and frame.length > SIP_MAX_MESSAGE and side.message == 0 and frame.final:
+            c.sip_unreadable += 1
+            consume(side, &c.memory, frame.head)
+            side.skip = frame.length
+            continue
+        if state < 0 or frame.length > SIP_MAX_MESSAGE - side.message:
+            c.sip_unreadable += 1
+            finish_side(side, &c.memory)
+            return
+        if side.octets - side.message < frame.head + frame.length:
+            side.framed = side.message + frame.head + <uint32_t>frame.length
+            return
+        side.framed = 0
+        if not take_frame(c, f, side, &frame, from_high, ts_ns):
+            finish_side(side, &c.memory)
+            return
+
+
+cdef inline void look_again(Flow* f, Side* side, Memory* memory, bint from_high) noexcept nogil:
+    """Octets are missing, and where the next frame begins is not known: let the next segments tell."""
+    finish_side(side, memory)
+    side.reads = SIDE_IDLE
+    side.gaps = False
+    f.recent[from_high] = 0
+
+
 cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
     if side.reads == SIDE_SIP:
         read_sip(c, f, side, from_high, ts_ns)
+    elif side.gaps and (side.reads == SIDE_WS or side.reads == SIDE_HTTP):
+        look_again(f, side, &c.memory, from_high)
+    elif side.reads == SIDE_HTTP or side.reads == SIDE_WS:
+        if side.reads == SIDE_HTTP:
+            read_handshake(c, f, side, ts_ns)
+        if side.reads == SIDE_WS:
+            read_websocket(c, f, side, from_high, ts_ns)
     elif side.reads == SIDE_TLS:
         if tls_scan(side.data + side.start, side.octets, &f.talk.hello) or side.octets > MAX_HELLO_OCTETS:
             finish_side(side, &c.memory)
@@ -312,6 +426,10 @@ cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept n
     if tls_probe(d.payload, d.payload_len):
         set_app(c, f, APP_TLS, d.ts_ns)
         return SIDE_TLS
+    if ws_opens(d.payload, d.payload_len):
+        return SIDE_HTTP
+    if ws_probe(d.payload, d.payload_len):
+        return SIDE_WS
     app = stun_probe(d.payload, d.payload_len, d.payload_wire)
     if app and d.payload_len >= 8 and be32(d.payload + 4) == STUN_COOKIE:
         set_app(c, f, app, d.ts_ns)
@@ -361,8 +479,9 @@ cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         read_side(c, f, side, d.from_high, d.ts_ns)
     while side.held and next_held(side, &c.memory):
         read_side(c, f, side, d.from_high, d.ts_ns)
-    if d.payload_len < d.payload_wire and side.reads == SIDE_SIP:
+    if d.payload_len < d.payload_wire and (side.reads == SIDE_SIP or side.reads == SIDE_WS):
         # The snap length cut it: what is missing will not come.
         c.memory.lost += d.payload_wire - d.payload_len
+        side.gaps = True
         forget(side)
         side.next_seq = d.tcp_seq + d.payload_wire

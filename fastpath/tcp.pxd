@@ -20,6 +20,8 @@ cdef enum:
     SIDE_SIP = 1
     SIDE_TLS = 2
     SIDE_DONE = 3
+    SIDE_HTTP = 4               # the opening handshake of a WebSocket …
+    SIDE_WS = 5                 # … and its frames
 
 
 cdef struct Segment:
@@ -38,6 +40,11 @@ cdef struct Side:
     uint32_t next_seq
     uint32_t held_octets
     uint64_t gap_ns             # packet time at which the first of them was held
+    uint64_t skip               # octets of a WebSocket frame that is not read
+    uint32_t message            # octets at the front that frames before gave of a WebSocket message
+    uint8_t pieces              # … and how many those were
+    uint8_t unread              # the rest of that message is passed over
+    uint8_t gaps                # octets are missing since it was set to 0
     uint8_t held
     uint8_t reads               # SIDE_…
     Segment segment[MAX_HELD_SEGMENTS]

@@ -25,6 +25,10 @@ cdef void forget(Side* side) noexcept nogil:
     side.octets = 0
     side.searched = 0
     side.framed = 0
+    side.message = 0
+    side.pieces = 0
+    side.unread = False
+    side.skip = 0
 
 
 cdef void finish_side(Side* side, Memory* memory) noexcept nogil:
@@ -161,6 +165,7 @@ cdef void skip_gap(Side* side, Memory* memory) noexcept nogil:
             first = i
     memory.lost += side.segment[first].seq - side.next_seq
     forget(side)
+    side.gaps = True
     side.next_seq = side.segment[first].seq
 
 
