@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 from fastpath.dialogs cimport DIALOGS_PER_CALL, DialogNews, DialogTable
 from fastpath.events cimport EVENT_APP, EventApp, EventHead, EventRing, ring_commit, ring_reserve
 from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, FlowTable
+from fastpath.fragments cimport Fragments
 from fastpath.hints cimport HintTable
 from fastpath.reasons cimport REASONS
 from fastpath.sip cimport SIP_MAX_PACKED, SipScan, WantedHeaders
@@ -27,6 +28,7 @@ cdef struct Core:
     HashSecret flow_secret
     HintTable hints
     DialogTable dialogs
+    Fragments fragments
     DialogNews news[MAX_NEWS]
     ToneTable tones
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers

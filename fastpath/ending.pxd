@@ -164,6 +164,7 @@ cdef inline void say_flow(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
     e.last_ns = f.last_ns
     e.streams = streams
     e.changes = changes
+    e.tunnels = f.aside.tunnels if f.aside != NULL else 0
     e.hello = hello
     e.key_exchange = KEYS_NONE
     if f.flags & FLOW_DTLS_SEEN:

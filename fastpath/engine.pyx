@@ -23,10 +23,12 @@ from fastpath.events cimport (
     EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange, EventControl, EventEvidence, EventExposure,
     EventFlow, EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventTones, EventVerdict, ring_used,
 )
+from fastpath.exposure cimport aside
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
     put_on_wheel, reuse_flow,
 )
+from fastpath.fragments cimport close_fragments, open_fragments, release_done, take_fragment
 from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
 from fastpath.media cimport media_packet
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
@@ -36,7 +38,7 @@ from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip
 from fastpath.talk cimport tcp_segment, udp_talk
 from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
-from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
+from fastpath.wire cimport DECODE_FRAGMENT, PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
 from fastpath.records import AppSeen, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict
 
@@ -52,9 +54,10 @@ REASON_NAMES = (
     "classified", "ignored.arp", "ignored.llc", "ignored.lldp", "ignored.macsec", "ignored.mpls", "ignored.pppoe",
     "ignored.ethertype", "ignored.linktype", "ignored.ip-fragment", "ignored.icmp", "ignored.igmp", "ignored.sctp",
     "ignored.esp", "ignored.gre", "ignored.ip-in-ip", "ignored.ip-protocol", "malformed.link", "malformed.vlan",
-    "malformed.ipv4", "malformed.ipv6", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
+    "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
 )
 APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "rtcp", "rtp")
+TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3")
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")
 KEY_EXCHANGE_NAMES = ("", "dtls", "zrtp")
@@ -186,6 +189,7 @@ cdef class Engine:
         want_headers(call_headers, &self.core.wanted)
         self.core.every_message = every_message
         open_dialogs(&self.core.dialogs, max_dialogs)
+        open_fragments(&self.core.fragments)
         open_table(&self.core.table, max_flows, max_streams)
         self.core.ring.base = <uint8_t*>calloc(1, event_bytes)
         if self.core.ring.base == NULL:
@@ -220,6 +224,7 @@ cdef class Engine:
                     end_flow(&self.core, number, 0)
         close_table(&self.core.table)
         close_dialogs(&self.core.dialogs)
+        close_fragments(&self.core.fragments)
         free(self.core.ring.base)
         free(self.core.hints.entries)
         free(self.core.tones.entries)
@@ -314,6 +319,10 @@ cdef class Engine:
         counts["dialogs_evicted"] = c.dialogs.evicted
         counts["offers_refused"] = c.dialogs.offers_refused
         counts["asides_refused"] = c.asides_refused
+        counts["datagrams_reassembled"] = c.fragments.complete
+        counts["datagrams_refused"] = c.fragments.refused
+        counts["datagrams_expired"] = c.fragments.expired
+        counts["datagrams_evicted"] = c.fragments.evicted
         counts["hints"] = c.hints.count
         counts["hints_replaced"] = c.hints.replaced
         counts["tones"] = c.tones.count
@@ -439,9 +448,16 @@ cdef class Engine:
             head.flow, head.ts_ns, key, APP_NAMES[e.app], PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade],
             basis_words(e.basis), log10_bound(e.bits, told), e.decided_packet, e.decided_ns,
             KEY_EXCHANGE_NAMES[e.key_exchange], bool(e.rtcp_mux), PROTECTION_NAMES[e.rtcp_protection],
-            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), (), hello, e.packets, e.octets, e.first_ns,
+            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), tunnel_names(e.tunnels), hello, e.packets, e.octets, e.first_ns,
             e.last_ns,
         )
+
+
+@lru_cache(maxsize=256)
+def tunnel_names(uint32_t tunnels):
+    """Return the names of the tunnels around a flow, the outermost first."""
+    codes = [tunnels >> shift & 0xFF for shift in (24, 16, 8, 0)]
+    return tuple([TUNNEL_NAMES[code] for code in codes if code])
 
 
 cdef object app_record(const EventApp* e, const EventHead* head, object key):
@@ -482,6 +498,8 @@ cdef inline uint32_t flow_of(Core* c, const Decoded* d, uint32_t guessed) noexce
         return 0
     f = &c.table.flows[number]
     f.first_ns = d.ts_ns
+    if d.tunnels and aside(c, f) != NULL:
+        f.aside.tunnels = d.tunnels
     if d.from_high:
         f.flags |= FLOW_A_IS_HIGH
     # Media may end it sooner than anything else; whatever it turns out to be, it is looked at then.
@@ -519,6 +537,8 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
     for i in range(got):
         c.octets += refs[i].wirelen
         reason = decode_packet(&refs[i], &c.flow_secret, &decoded[n])
+        if reason == DECODE_FRAGMENT:
+            reason = take_fragment(&c.fragments, &decoded[n], &c.flow_secret)
         if reason != CLASSIFIED:
             c.reason[reason] += 1
             continue
@@ -545,6 +565,7 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
         c.reason[CLASSIFIED] += 1
         update(c, &decoded[i], number)
     c.at_hand = NULL
+    release_done(&c.fragments)
     if reason != CLASSIFIED:
         pass_time(c, refs[got - 1].ts_ns)
     return got

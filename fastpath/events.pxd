@@ -179,6 +179,7 @@ cdef struct EventFlow:
     uint8_t rtcp_mux
     uint8_t rtcp_protection
     uint8_t hello
+    uint32_t tunnels            # as Decoded has them
 
 
 cdef struct EventRing:

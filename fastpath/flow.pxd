@@ -62,6 +62,7 @@ cdef struct SipShown:           # one kind of what clear SIP shows
 cdef struct Aside:              # what most flows have nothing of
     Changes* changes
     SipShown shown[SHOWN_KINDS]
+    uint32_t tunnels            # around its first packet, as Decoded has them
     uint32_t agent[2]           # digest of what the low and the high end call themselves
 
 

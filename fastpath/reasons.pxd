@@ -14,7 +14,7 @@ cdef enum:
     IGNORED_PPPOE
     IGNORED_ETHERTYPE       # any other
     IGNORED_LINKTYPE        # a link layer that is not decoded
-    IGNORED_FRAGMENT        # IP fragment
+    IGNORED_FRAGMENT        # IP fragment: waits for the others, or is of no use without them
     IGNORED_ICMP
     IGNORED_IGMP
     IGNORED_SCTP
@@ -27,6 +27,8 @@ cdef enum:
     MALFORMED_VLAN
     MALFORMED_IPV4
     MALFORMED_IPV6
+    MALFORMED_GRE
+    MALFORMED_PPPOE
     MALFORMED_UDP
     MALFORMED_TCP
     # shed: sound, but there was no room

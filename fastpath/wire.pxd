@@ -1,7 +1,7 @@
 """From a captured frame to its transport payload and flow key.
 
 Read first: IEEE 802.1Q-2022 section 9, RFC 791 section 3.1, RFC 8200 sections 3 and 4, RFC 768, RFC 9293 section 3.1,
-and tcpdump.org/linktypes.html. Every length from the wire is checked against the layer around it and against what was
+RFC 2784 and 2890 (GRE), RFC 2516 (PPPoE), the draft-foschiano-erspan, and tcpdump.org/linktypes.html. Every length from the wire is checked against the layer around it and against what was
 captured; a frame cut by the snap length is decoded as far as its headers reach.
 """
 
@@ -12,8 +12,8 @@ from fastpath.octets cimport be16, be32, fold, raw32, raw64
 from fastpath.reasons cimport (
     CLASSIFIED, IGNORED_ARP, IGNORED_ESP, IGNORED_ETHERTYPE, IGNORED_FRAGMENT, IGNORED_GRE, IGNORED_ICMP, IGNORED_IGMP,
     IGNORED_IP_IN_IP, IGNORED_IP_PROTOCOL, IGNORED_LINKTYPE, IGNORED_LLC, IGNORED_LLDP, IGNORED_MACSEC, IGNORED_MPLS,
-    IGNORED_PPPOE, IGNORED_SCTP, MALFORMED_IPV4, MALFORMED_IPV6, MALFORMED_LINK, MALFORMED_TCP, MALFORMED_UDP,
-    MALFORMED_VLAN,
+    IGNORED_PPPOE, IGNORED_SCTP, MALFORMED_GRE, MALFORMED_IPV4, MALFORMED_IPV6, MALFORMED_LINK, MALFORMED_PPPOE, MALFORMED_TCP,
+    MALFORMED_UDP, MALFORMED_VLAN,
 )
 
 cdef enum:
@@ -26,6 +26,23 @@ cdef enum:
 
     MAX_VLAN_TAGS = 4
     MAX_IPV6_EXTENSIONS = 8
+    MAX_TUNNELS = 4             # in one another
+
+    # What decode_packet says beside the reasons
+    DECODE_INNER = -1           # Decoded.inner has another packet in it
+    DECODE_FRAGMENT = -2        # Decoded.fragment is a part of a datagram
+
+    TUNNEL_PPPOE = 1
+    TUNNEL_GRE = 2
+    TUNNEL_ERSPAN1 = 3
+    TUNNEL_ERSPAN2 = 4
+    TUNNEL_ERSPAN3 = 5
+
+    ETHERTYPE_IPV4 = 0x0800
+    ETHERTYPE_IPV6 = 0x86DD
+    ETHERTYPE_BRIDGED = 0x6558  # a whole Ethernet frame
+    ETHERTYPE_ERSPAN = 0x88BE
+    ETHERTYPE_ERSPAN3 = 0x22EB
 
     LINKTYPE_NULL = 0
     LINKTYPE_ETHERNET = 1
@@ -47,6 +64,26 @@ cdef struct FlowKeyBits:
     uint32_t meta           # outer VLAN 12 bits, inner VLAN 12 bits, IP protocol 8 bits
 
 
+cdef struct Inner:              # a packet in a packet
+    const uint8_t* data
+    uint32_t captured
+    uint32_t wire
+    uint32_t vlans              # tags that were met around it, where it is on the same link
+    uint16_t ethertype
+
+
+cdef struct Fragment:           # of a datagram between two addresses
+    const uint8_t* data         # after the IP headers
+    uint64_t[2] src
+    uint64_t[2] dst
+    uint32_t id
+    uint32_t at                 # in the datagram, octets
+    uint32_t captured
+    uint32_t length
+    uint8_t more
+    uint8_t proto
+
+
 cdef struct Decoded:
     FlowKeyBits key
     uint64_t hash
@@ -61,6 +98,9 @@ cdef struct Decoded:
     uint8_t tos
     uint8_t tcp_flags
     uint8_t proto
+    uint32_t tunnels        # TUNNEL_…, one an octet, the innermost in the lowest
+    Inner inner
+    Fragment fragment
 
 
 cdef struct HashSecret:
@@ -119,6 +159,67 @@ cdef inline int other_protocol(uint8_t proto) noexcept nogil:
     return IGNORED_IP_PROTOCOL
 
 
+cdef inline int enter_tunnel(Decoded* d, uint8_t tunnel, const uint8_t* p, uint32_t captured, uint32_t wire,
+                             uint16_t ethertype, uint32_t vlans) noexcept nogil:
+    d.tunnels = d.tunnels << 8 | tunnel
+    d.inner.data = p
+    d.inner.captured = captured
+    d.inner.wire = wire
+    d.inner.ethertype = ethertype
+    d.inner.vlans = vlans
+    return DECODE_INNER
+
+
+cdef inline int decode_gre(const uint8_t* p, uint32_t captured, uint32_t claimed, Decoded* d) noexcept nogil:
+    # RFC 2784 section 2, RFC 2890 section 2. ERSPAN is known by its type and by whether packets are counted.
+    cdef uint32_t at = 4
+    cdef uint16_t flags, kind
+    cdef uint8_t tunnel = TUNNEL_GRE
+    if captured < 4:
+        return MALFORMED_GRE
+    flags = be16(p)
+    kind = be16(p + 2)
+    if flags & 0x4007:              # source routes, or another version (1: PPTP, RFC 2637)
+        return IGNORED_GRE
+    at += ((flags >> 15 & 1) + (flags >> 13 & 1) + (flags >> 12 & 1)) * 4
+    if kind == ETHERTYPE_ERSPAN:
+        kind = ETHERTYPE_BRIDGED
+        tunnel = TUNNEL_ERSPAN1
+        if flags & 0x1000:
+            if at + 8 > captured or p[at] >> 4 != 1:
+                return MALFORMED_GRE
+            tunnel = TUNNEL_ERSPAN2
+            at += 8
+    elif kind == ETHERTYPE_ERSPAN3:
+        if at + 12 > captured or p[at] >> 4 != 2:
+            return MALFORMED_GRE
+        tunnel = TUNNEL_ERSPAN3
+        kind = ETHERTYPE_BRIDGED if p[at + 10] >> 2 & 0x1F == 0 else 0
+        at += 20 if p[at + 11] & 1 else 12
+    if at > captured or at > claimed:
+        return MALFORMED_GRE
+    if kind != ETHERTYPE_BRIDGED and kind != ETHERTYPE_IPV4 and kind != ETHERTYPE_IPV6:
+        return IGNORED_GRE
+    return enter_tunnel(d, tunnel, p + at, captured - at, claimed - at, kind, 0)
+
+
+cdef inline int decode_pppoe(const uint8_t* p, uint32_t captured, uint32_t wire, uint32_t vlans,
+                             Decoded* d) noexcept nogil:
+    # RFC 2516 section 4: version and type 1, code 0 for a session's data; then PPP's protocol (RFC 1661 section 2).
+    cdef uint32_t length
+    cdef uint16_t protocol
+    if captured < 8 or p[0] != 0x11 or p[1] != 0:
+        return MALFORMED_PPPOE
+    length = be16(p + 4)
+    protocol = be16(p + 6)
+    if length < 2 or length + 6 > wire:
+        return MALFORMED_PPPOE
+    if protocol != 0x0021 and protocol != 0x0057:
+        return IGNORED_PPPOE
+    return enter_tunnel(d, TUNNEL_PPPOE, p + 8, min(captured - 8, length - 2), length - 2,
+                        ETHERTYPE_IPV4 if protocol == 0x0021 else ETHERTYPE_IPV6, vlans)
+
+
 cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t claimed, uint8_t proto,
                                  uint16_t* sport, uint16_t* dport, Decoded* d) noexcept nogil:
     # captured and claimed: octets from the transport header on, as captured and by the IP header.
@@ -142,6 +243,8 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
         length = claimed
         d.tcp_seq = be32(p + 4)
         d.tcp_flags = p[13]
+    elif proto == 47:
+        return decode_gre(p, captured, claimed, d)
     else:
         return other_protocol(proto)
     sport[0] = be16(p)
@@ -168,9 +271,19 @@ cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, uint32_t wire, 
         total = wire        # segmentation offload leaves it unset on the sending host
     if header < 20 or total < header or captured < header or total > wire:
         return MALFORMED_IPV4
-    if be16(p + 6) & 0x3FFF:
-        return IGNORED_FRAGMENT
     d.tos = p[1]
+    if be16(p + 6) & 0x3FFF:
+        d.fragment.src[0] = d.fragment.dst[0] = 0
+        d.fragment.src[1] = (<uint64_t>raw32(p + 12) << 32) | 0xFFFF0000U
+        d.fragment.dst[1] = (<uint64_t>raw32(p + 16) << 32) | 0xFFFF0000U
+        d.fragment.id = be16(p + 4)
+        d.fragment.proto = p[9]
+        d.fragment.at = (be16(p + 6) & 0x1FFF) * 8
+        d.fragment.more = p[6] >> 5 & 1
+        d.fragment.data = p + header
+        d.fragment.captured = min(captured, total) - header
+        d.fragment.length = total - header
+        return DECODE_FRAGMENT
     reason = decode_transport(p + header, min(captured, total) - header, total - header, p[9], &sport, &dport, d)
     if reason:
         return reason
@@ -195,7 +308,25 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, 
     d.tos = ((p[0] & 15) << 4) | (p[1] >> 4)
     for _ in range(MAX_IPV6_EXTENSIONS):
         if following == 44:
-            return IGNORED_FRAGMENT
+            # RFC 8200 section 4.5; one that is whole by itself needs no other (RFC 6946).
+            if at + 8 > captured or at + 8 > total:
+                return MALFORMED_IPV6
+            if be16(p + at + 2) & 0xFFF9:
+                d.fragment.src[0] = raw64(p + 8)
+                d.fragment.src[1] = raw64(p + 16)
+                d.fragment.dst[0] = raw64(p + 24)
+                d.fragment.dst[1] = raw64(p + 32)
+                d.fragment.id = be32(p + at + 4)
+                d.fragment.proto = p[at]
+                d.fragment.at = be16(p + at + 2) & 0xFFF8
+                d.fragment.more = p[at + 3] & 1
+                d.fragment.data = p + at + 8
+                d.fragment.captured = min(captured, total) - at - 8
+                d.fragment.length = total - at - 8
+                return DECODE_FRAGMENT
+            following = p[at]
+            at += 8
+            continue
         if following != 0 and following != 43 and following != 60 and following != 135:
             break
         if at + 8 > captured or at + 8 > total:
@@ -237,13 +368,34 @@ cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint32_t w
         return IGNORED_MACSEC
     elif ethertype == 0x8847 or ethertype == 0x8848:
         return IGNORED_MPLS
-    elif ethertype == 0x8863 or ethertype == 0x8864:
+    elif ethertype == 0x8864:
+        return decode_pppoe(p + at, captured - at, wire - at, vlans, d)
+    elif ethertype == 0x8863:
         return IGNORED_PPPOE
     elif ethertype <= 1500:
         return IGNORED_LLC
     else:
         return IGNORED_ETHERTYPE
-    d.key.meta = (vlans << 8) | d.proto
+    d.key.meta = (vlans << 8) | (d.fragment.proto if reason == DECODE_FRAGMENT else d.proto)
+    return reason
+
+
+cdef inline int decode_inner(Decoded* d) noexcept nogil:
+    """Decode what is in a tunnel, or in tunnels in it."""
+    cdef Inner inner
+    cdef int reason = DECODE_INNER
+    while reason == DECODE_INNER:
+        if d.tunnels >> (8 * (MAX_TUNNELS - 1)):
+            return IGNORED_GRE
+        inner = d.inner
+        d.ethernet = NULL
+        if inner.ethertype == ETHERTYPE_BRIDGED:
+            if inner.captured < 14:
+                return MALFORMED_LINK
+            d.ethernet = inner.data
+            reason = decode_ethertype(inner.data + 14, inner.captured - 14, inner.wire - 14, be16(inner.data + 12), 0, d)
+        else:
+            reason = decode_ethertype(inner.data, inner.captured, inner.wire, inner.ethertype, inner.vlans, d)
     return reason
 
 
@@ -258,13 +410,18 @@ cdef inline int decode_raw_ip(const uint8_t* p, uint32_t captured, uint32_t wire
 
 
 cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, Decoded* d) noexcept nogil:
-    """Fill ``d`` from a captured frame; return CLASSIFIED or the reason. ``d`` is unspecified after a reason."""
+    """Fill ``d`` from a captured frame; return CLASSIFIED, DECODE_FRAGMENT or the reason why it is nothing of both.
+
+    Of a fragment only ``d.fragment``, ``d.key.meta`` and what is said of the packet itself are set. ``d`` is
+    unspecified after a reason.
+    """
     cdef const uint8_t* p = ref.data
     cdef uint32_t n = ref.caplen, wire = max(ref.wirelen, ref.caplen), family, vlans = 0
     cdef int reason
     d.ts_ns = ref.ts_ns
     d.wirelen = ref.wirelen
     d.ethernet = NULL
+    d.tunnels = 0
     if ref.linktype == LINKTYPE_ETHERNET:
         if n < 14:
             return MALFORMED_LINK
@@ -294,6 +451,8 @@ cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, De
         reason = decode_raw_ip(p + 4, n - 4, wire - 4, d)
     else:
         return IGNORED_LINKTYPE
+    if reason == DECODE_INNER:
+        reason = decode_inner(d)
     if reason == CLASSIFIED:
         d.hash = hash_key(&d.key, secret)
     return reason
