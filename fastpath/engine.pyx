@@ -317,6 +317,7 @@ cdef class Engine:
         counts["sip_unreadable"] = c.sip_unreadable
         counts["dialogs"] = c.dialogs.count
         counts["dialogs_evicted"] = c.dialogs.evicted
+        counts["offer_octets"] = c.dialogs.offer_octets
         counts["offers_refused"] = c.dialogs.offers_refused
         counts["asides_refused"] = c.asides_refused
         counts["datagrams_reassembled"] = c.fragments.complete

@@ -118,8 +118,8 @@ cdef Datagram* find(Fragments* table, const Decoded* d, const HashSecret* secret
     number = table.free
     g = &table.datagrams[number]
     table.free = g.next
-    g.src = f.src
-    g.dst = f.dst
+    memcpy(g.src, f.src, 16)
+    memcpy(g.dst, f.dst, 16)
     g.id = f.id
     g.meta = d.key.meta
     g.first_ns = d.ts_ns

@@ -266,7 +266,7 @@ def test_frame_cut_at_every_length_is_counted_by_the_layer_that_lacks(
         (frame(0x8847, bytes(40)), "ignored.mpls"),
         (frame(0x8848, bytes(40)), "ignored.mpls"),
         (frame(0x8863, bytes(40)), "ignored.pppoe"),
-        (frame(0x8864, bytes(40)), "ignored.pppoe"),
+        (frame(0x8864, bytes(40)), "malformed.pppoe"),
         (frame(0x1501, bytes(40)), "ignored.ethertype"),
         (frame(0x88F7, bytes(40), (VLAN, 20)), "ignored.ethertype"),
         (ipv4(1), "ignored.icmp"),
@@ -284,8 +284,10 @@ def test_frame_cut_at_every_length_is_counted_by_the_layer_that_lacks(
         (ipv4(17, PLAIN[20:], offset=0x2000), "ignored.ip-fragment"),
         (ipv4(17, PLAIN[20:], offset=0x0001), "ignored.ip-fragment"),
         (ipv4(17, PLAIN[20:], offset=0x4000), "classified"),
-        (ipv6(44, extension(17) + PLAIN6[40:]), "ignored.ip-fragment"),
-        (ipv6(0, extension(44) + extension(17) + PLAIN6[40:]), "ignored.ip-fragment"),
+        (ipv6(44, b"\x11\0\0\1\0\0\0\7" + PLAIN6[40:]), "ignored.ip-fragment"),
+        (ipv6(44, b"\x11\0\0\0\0\0\0\7" + PLAIN6[40:]), "classified"),  # RFC 6946
+        (ipv6(0, extension(44) + b"\x11\0\0\1\0\0\0\7" + PLAIN6[40:]), "ignored.ip-fragment"),
+        (ipv6(44, b"\x11\0\0"), "malformed.ipv6"),
         (frame(VLAN, b""), "malformed.vlan"),
         (ethernet(PLAIN, *[(VLAN, 1)] * 5), "malformed.vlan"),
         (frame(IPV4, PLAIN6), "malformed.ipv4"),
@@ -329,7 +331,7 @@ def test_every_reason_is_a_counter_from_the_start() -> None:
             f"ignored.{kind}"
             for kind in ("ip-fragment", "icmp", "igmp", "sctp", "esp", "gre", "ip-in-ip", "ip-protocol")
         ),
-        *(f"malformed.{layer}" for layer in ("link", "vlan", "ipv4", "ipv6", "udp", "tcp")),
+        *(f"malformed.{layer}" for layer in ("link", "vlan", "ipv4", "ipv6", "gre", "pppoe", "udp", "tcp")),
     }
     counters = observe([]).counters
     assert {name for name in counters if name == "classified" or "." in name} == named

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from fastpath.records import (
     AppSeen,
@@ -17,10 +17,12 @@ from fastpath.records import (
     FlowKey,
     Hello,
     Record,
+    SdpMedia,
     StreamStats,
     Tones,
     Verdict,
 )
+from fastpath.sip import scan
 from fastpath.source import BufferSource
 from sensor.model import Call, Endpoint, Finding, FlowContext, Leg
 from tests import packets
@@ -125,11 +127,19 @@ def sip(
     return Message(start, media, tags, cseq, call_id, source, target, ts_ns, headers, users)
 
 
+def read_sdp(described: Sdp) -> tuple[SdpMedia, ...]:
+    """Return an SDP as the core reads it."""
+    message = scan(sip("INVITE", described).octets())
+    assert message is not None
+    assert message.media is not None
+    return message.media
+
+
 class Signalling:
     """The core, reading SIP over UDP."""
 
-    def __init__(self) -> None:
-        self._engine = packets.new_engine(call_headers=("x-call",), every_message=False)
+    def __init__(self, **options: Any) -> None:
+        self._engine = packets.new_engine(call_headers=("x-call",), every_message=False, **options)
 
     def read(self, messages: Iterable[Message | Record]) -> Iterator[Record]:
         """Yield what the core says of messages; records pass."""
@@ -141,6 +151,10 @@ class Signalling:
             datagram = packets.ethernet(packets.udp(message.octets(), *ends))
             assert self._engine.process(BufferSource([(message.ts_ns, datagram)])) == -1
             yield from self._engine.drain()
+
+    def counters(self) -> dict[str, int]:
+        """Return the engine's."""
+        return self._engine.counters()
 
     def finish(self) -> list[Record]:
         """Return what the core says at the end of the input."""
