@@ -22,8 +22,8 @@ cdef enum:
 
 cdef uint32_t NO_OFFER = 0xFFFFFFFF        # Dialog.offer_cseq
 
-# Longer without SIP, and a dialogue is over: session timers refresh it sooner (RFC 4028). One that has ended is kept for
-# its stragglers only (RFC 3261 section 17: timers H and J, 32 s).
+# Longer without SIP, and a dialogue is over: session timers refresh it sooner (RFC 4028). One that has ended is kept
+# for its stragglers only (RFC 3261 section 17: timers H and J, 32 s).
 cdef uint64_t[DIALOG_QUEUES] IDLE_NS
 IDLE_NS[:] = [64000000000, 1800000000000, 1800000000000]
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
+from fastpath.certificate cimport forget_certificate
 from fastpath.core cimport Core, begin_event
 from fastpath.events cimport (
     EVENT_FLOW, MAX_EVENT_STREAMS, EventChange, EventFlow, EventHead, EventHello, EventStream, ring_commit, ring_used,
@@ -221,6 +222,8 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
         stream = next
     free(f.rtcp)
     if f.aside != NULL:
+        forget_certificate(&f.aside.certificate[0], &c.memory)
+        forget_certificate(&f.aside.certificate[1], &c.memory)
         free(f.aside.changes)
     free(f.aside)
     if f.talk != NULL:

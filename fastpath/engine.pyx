@@ -19,9 +19,10 @@ from fastpath.core cimport Core
 from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_AGENT, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_PAD,
-    EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange, EventControl, EventEvidence, EventExposure,
-    EventFlow, EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventTones, EventVerdict, ring_used,
+    EVENT_AGENT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HELLO,
+    EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange, EventControl, EventEvidence,
+    EventExposure, EventFlow, EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventTones,
+    EventVerdict, ring_used,
 )
 from fastpath.exposure cimport aside
 from fastpath.flow cimport (
@@ -40,7 +41,9 @@ from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport DECODE_FRAGMENT, PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
-from fastpath.records import AppSeen, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict
+from fastpath.records import (
+    AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict,
+)
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
@@ -54,7 +57,8 @@ REASON_NAMES = (
     "classified", "ignored.arp", "ignored.llc", "ignored.lldp", "ignored.macsec", "ignored.mpls", "ignored.pppoe",
     "ignored.ethertype", "ignored.linktype", "ignored.ip-fragment", "ignored.icmp", "ignored.igmp", "ignored.sctp",
     "ignored.esp", "ignored.gre", "ignored.ip-in-ip", "ignored.ip-protocol", "malformed.link", "malformed.vlan",
-    "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
+    "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp",
+    "shed.flow-table-full",
 )
 APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "rtcp", "rtp")
 TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3")
@@ -170,9 +174,9 @@ cdef class Engine:
     cdef Tables tables
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
-                  uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, call_headers=(), uint32_t max_dialogs=1 << 16,
-                  double media_idle_s=30, double flow_idle_s=300, uint64_t trace_flow=0, bint every_message=False,
-                  bytes secret=None, Tables tables=None):
+                  uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, call_headers=(),
+                  uint32_t max_dialogs=1 << 16, double media_idle_s=30, double flow_idle_s=300,
+                  uint64_t trace_flow=0, bint every_message=False, bytes secret=None, Tables tables=None):
         if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
             raise ValueError("event_bytes: a power of two of at least 131072 is needed")
         if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
@@ -383,6 +387,8 @@ cdef class Engine:
             return control_record(<const EventControl*>body, head, key)
         if head.kind == EVENT_TONES:
             return tones_record(<const EventTones*>body, head, key)
+        if head.kind == EVENT_CERTIFICATE:
+            return Certificate(head.flow, head.ts_ns, key, bool(head.from_a), body[8:8 + (<const uint32_t*>body)[0]])
         if head.kind == EVENT_HELLO:
             return hello_record(<const EventHello*>body, head, key)
         return app_record(<const EventApp*>body, head, key)
@@ -449,8 +455,8 @@ cdef class Engine:
             head.flow, head.ts_ns, key, APP_NAMES[e.app], PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade],
             basis_words(e.basis), log10_bound(e.bits, told), e.decided_packet, e.decided_ns,
             KEY_EXCHANGE_NAMES[e.key_exchange], bool(e.rtcp_mux), PROTECTION_NAMES[e.rtcp_protection],
-            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), tunnel_names(e.tunnels), hello, e.packets, e.octets, e.first_ns,
-            e.last_ns,
+            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), tunnel_names(e.tunnels), hello, e.packets,
+            e.octets, e.first_ns, e.last_ns,
         )
 
 

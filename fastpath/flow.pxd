@@ -59,8 +59,16 @@ cdef struct SipShown:           # one kind of what clear SIP shows
     uint32_t count              # messages since then
 
 
+cdef struct Shown:              # the certificate that one side of a DTLS handshake shows
+    uint8_t* data               # NULL: not begun, or done
+    uint32_t length
+    uint32_t have
+    uint8_t said
+
+
 cdef struct Aside:              # what most flows have nothing of
     Changes* changes
+    Shown certificate[2]        # of the low and the high end
     SipShown shown[SHOWN_KINDS]
     uint32_t tunnels            # around its first packet, as Decoded has them
     uint32_t agent[2]           # digest of what the low and the high end call themselves

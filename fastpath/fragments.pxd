@@ -1,8 +1,8 @@
 """IP fragments put together again (RFC 791, RFC 815, RFC 8200 section 4.5), in a table that is fixed at start.
 
 Overlaps are refused, for IPv4 as RFC 5722 has it for IPv6: what two copies of an octet say differs only where somebody
-means it to. The same fragment twice is a mirror's doing and is passed over. A datagram that is refused stays in the table
-until its time is over, so that the rest of it does not begin another.
+means it to. The same fragment twice is a mirror's doing and is passed over. A datagram that is refused stays in the
+table until its time is over, so that the rest of it does not begin another.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t

@@ -6,6 +6,7 @@ Read first: RFC 7983 section 7, RFC 8489 sections 5 and 6.3, RFC 3489 section 11
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
+from fastpath.certificate cimport note_certificates
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.crc32c cimport crc32c
 from fastpath.dialogs cimport (
@@ -23,8 +24,8 @@ from fastpath.hints cimport note_hints
 from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_TLS, APP_TURN, APP_WS, APP_ZRTP
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.sip cimport (
-    SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media, sip_pack_parties,
-    sip_probe, sip_resync, sip_scan,
+    SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media,
+    sip_pack_parties, sip_probe, sip_resync, sip_scan,
 )
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport (
@@ -199,6 +200,7 @@ cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     if dtls_scan(d.payload, d.payload_len, &f.talk.hello) == HELLO_NOT:
         return
     say_hello(c, f, True, d.ts_ns)
+    note_certificates(c, f, d.payload, d.payload_len, d.from_high, d.ts_ns)
     if f.talk.hello.seen & SEEN_SERVER_HELLO and f.talk.hello.seen & SEEN_PROTECTED:
         # DTLS 1.3 answers use_srtp inside the encrypted part: there the client's offer must do (RFC 9147, RFC 5764).
         profile = f.talk.hello.srtp_profile

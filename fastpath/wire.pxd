@@ -1,8 +1,9 @@
-"""From a captured frame to its transport payload and flow key.
+"""From a captured frame to its transport payload and flow key, through tunnels where there are some.
 
 Read first: IEEE 802.1Q-2022 section 9, RFC 791 section 3.1, RFC 8200 sections 3 and 4, RFC 768, RFC 9293 section 3.1,
-RFC 2784 and 2890 (GRE), RFC 2516 (PPPoE), the draft-foschiano-erspan, and tcpdump.org/linktypes.html. Every length from the wire is checked against the layer around it and against what was
-captured; a frame cut by the snap length is decoded as far as its headers reach.
+RFC 2784 and RFC 2890 (GRE), draft-foschiano-erspan, RFC 2516 (PPPoE), and tcpdump.org/linktypes.html. Every length from
+the wire is checked against the layer around it and against what was captured; a frame cut by the snap length is decoded
+as far as its headers reach.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -12,8 +13,8 @@ from fastpath.octets cimport be16, be32, fold, raw32, raw64
 from fastpath.reasons cimport (
     CLASSIFIED, IGNORED_ARP, IGNORED_ESP, IGNORED_ETHERTYPE, IGNORED_FRAGMENT, IGNORED_GRE, IGNORED_ICMP, IGNORED_IGMP,
     IGNORED_IP_IN_IP, IGNORED_IP_PROTOCOL, IGNORED_LINKTYPE, IGNORED_LLC, IGNORED_LLDP, IGNORED_MACSEC, IGNORED_MPLS,
-    IGNORED_PPPOE, IGNORED_SCTP, MALFORMED_GRE, MALFORMED_IPV4, MALFORMED_IPV6, MALFORMED_LINK, MALFORMED_PPPOE, MALFORMED_TCP,
-    MALFORMED_UDP, MALFORMED_VLAN,
+    IGNORED_PPPOE, IGNORED_SCTP, MALFORMED_GRE, MALFORMED_IPV4, MALFORMED_IPV6, MALFORMED_LINK, MALFORMED_PPPOE,
+    MALFORMED_TCP, MALFORMED_UDP, MALFORMED_VLAN,
 )
 
 cdef enum:
@@ -89,7 +90,7 @@ cdef struct Decoded:
     uint64_t hash
     uint64_t ts_ns
     const uint8_t* payload
-    const uint8_t* ethernet # the frame's header (IEEE 802.3 section 3.2); NULL where the packet has none of its own
+    const uint8_t* ethernet     # the frame's header (IEEE 802.3 section 3.2); NULL where the packet has none of its own
     uint32_t payload_len    # octets that were captured
     uint32_t payload_wire   # octets that the headers claim
     uint32_t wirelen
@@ -393,7 +394,8 @@ cdef inline int decode_inner(Decoded* d) noexcept nogil:
             if inner.captured < 14:
                 return MALFORMED_LINK
             d.ethernet = inner.data
-            reason = decode_ethertype(inner.data + 14, inner.captured - 14, inner.wire - 14, be16(inner.data + 12), 0, d)
+            reason = decode_ethertype(inner.data + 14, inner.captured - 14, inner.wire - 14, be16(inner.data + 12), 0,
+                                      d)
         else:
             reason = decode_ethertype(inner.data, inner.captured, inner.wire, inner.ethertype, inner.vlans, d)
     return reason

@@ -249,7 +249,8 @@ def account(counters: dict[str, int]) -> dict[str, int]:
 
 def new_engine(**options: Any) -> Engine:
     """Return an engine with the fixed secret, which says every SIP message too."""
-    return Engine(**{"secret": SECRET, "every_message": True} | options)
+    defaults: dict[str, Any] = {"secret": SECRET, "every_message": True}
+    return Engine(**(defaults | options))
 
 
 def finish(engine: Engine) -> list[Record]:

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.demo.wire import MS, SECOND
 from fastpath.records import SipMessage
 from fastpath.source import BufferSource
 from tests.packets import (
     A6,
     B6,
-    MS,
-    SECOND,
     T0,
     A,
     B,

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.demo.wire import MS
 from fastpath.records import AppSeen, Exposure, FlowEnded, SipMessage
-from tests.packets import MS, T0, A, B, End, Outcome, Packet, ethernet, observe, tcp
+from tests.packets import T0, A, B, End, Outcome, Packet, ethernet, observe, tcp
 
 OFFER = (
     b"GET / HTTP/1.1\r\nHost: sip-ws.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -68,7 +68,7 @@ def mismatches(*records: Message | Record) -> list[str]:
 @pytest.mark.parametrize("late", [False, True], ids=["before-the-answer", "after-it"])
 def test_certificates_that_were_announced_open_nothing(late: bool) -> None:
     invite, answer = call()
-    showing = [seen("dtls"), shown(MINE, from_a=True), shown(THEIRS)]
+    showing: list[Message | Record] = [seen("dtls"), shown(MINE, from_a=True), shown(THEIRS)]
     said: list[Message | Record] = [invite, *showing, answer] if late else [invite, answer, *showing]
     assert mismatches(*said, seen("rtp"), verdict("encrypted")) == []
 
@@ -76,7 +76,7 @@ def test_certificates_that_were_announced_open_nothing(late: bool) -> None:
 @pytest.mark.parametrize("late", [False, True], ids=["before-the-answer", "after-it"])
 def test_certificate_of_somebody_else_is_a_mismatch_whenever_the_answer_comes(late: bool) -> None:
     invite, answer = call()
-    showing = [seen("dtls"), shown(MINE, from_a=True), shown(OTHER)]
+    showing: list[Message | Record] = [seen("dtls"), shown(MINE, from_a=True), shown(OTHER)]
     said: list[Message | Record] = [invite, *showing, answer] if late else [invite, answer, *showing]
     (evidence,) = mismatches(*said, seen("rtp"), verdict("encrypted"))
     assert evidence == f"the certificate on the wire has {announced(OTHER)}, which the SDP did not announce"
