@@ -20,8 +20,8 @@ from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
     EVENT_AGENT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HELLO,
-    EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange, EventControl, EventEvidence,
-    EventExposure, EventFlow, EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventTones,
+    EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange,
+    EventControl, EventEvidence, EventExposure, EventFlow, EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventTones,
     EventVerdict, ring_used,
 )
 from fastpath.exposure cimport aside
@@ -60,7 +60,7 @@ REASON_NAMES = (
     "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp",
     "shed.flow-table-full",
 )
-APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "rtcp", "rtp")
+APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "t38", "rtcp", "rtp")
 TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3")
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")

@@ -71,6 +71,8 @@ cdef struct Aside:              # what most flows have nothing of
     Shown certificate[2]        # of the low and the high end
     SipShown shown[SHOWN_KINDS]
     uint32_t tunnels            # around its first packet, as Decoded has them
+    uint16_t udptl_seq[2]       # of the last datagram that may be fax …
+    uint8_t udptl_run[2]        # … and how many followed each other
     uint32_t agent[2]           # digest of what the low and the high end call themselves
 
 

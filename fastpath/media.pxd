@@ -56,6 +56,7 @@ cdef enum:
     LONGEST_PROOF = 250         # … or as many as it took to be called so, up to this
     NULL_CIPHER_RUN = 3         # equal steps that show a tag behind payload in clear
     WATCH_EPOCH = 64            # scored packets after which a settled stream's test begins anew
+    OPENERS = 2                 # RTCP packets that are no reports, with which both ends may open a path before SRTCP
     SRTCP_HEADERS = 3           # RTCP headers of one SSRC before what follows them is taken to be encrypted somehow
     HINT_SCORED = 20            # packets with a tag behind the frames of a hinted codec
     CLOCK_PACKETS = 16          # packets before the clock rate of a dynamic type is told from its timestamps
@@ -662,7 +663,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         # A packet that is no report proves little by itself: some senders open a path with one before SRTCP begins.
         r.plain += 1
         r.reports += form == RTCP_COMPOUND
-        clear = r.reports > 0 or (r.plain > 1 and r.protection != PROTECTION_ENCRYPTED)
+        clear = r.reports > 0 or (r.plain > OPENERS and r.protection != PROTECTION_ENCRYPTED)
         if clear:
             r.basis |= BASIS_COMPOUND
     elif d.payload_len == n:

@@ -9,6 +9,7 @@ cdef enum:
     APP_TLS
     APP_SIP
     APP_WS
+    APP_T38
     APP_RTCP
     APP_RTP
     APPS

@@ -35,9 +35,10 @@ from fastpath.tcp cimport (
 from fastpath.tls cimport (
     HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, HelloScan, dtls_probe, dtls_scan, tls_probe, tls_scan,
 )
+from fastpath.udptl cimport udptl_packet
 from fastpath.websocket cimport (
-    WS_CLOSE, WS_CONTINUATION, WS_MAX_HANDSHAKE, WS_MAX_PIECES, WS_NO, WS_SIP, WsFrame, ws_frame, ws_handshake, ws_opens,
-    ws_probe, ws_unmask,
+    WS_CLOSE, WS_CONTINUATION, WS_MAX_HANDSHAKE, WS_MAX_PIECES, WS_NO, WS_SIP, WsFrame, ws_frame, ws_handshake,
+    ws_opens, ws_probe, ws_unmask,
 )
 from fastpath.wire cimport TCP_FIN, TCP_RST, TCP_SYN, Decoded
 
@@ -189,8 +190,6 @@ cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     if f.flags & FLOW_DTLS_DONE:
         return
     if not f.flags & FLOW_DTLS_SEEN:
-        if not dtls_probe(d.payload, d.payload_len):
-            return
         f.flags |= FLOW_DTLS_SEEN
         set_app(c, f, APP_DTLS, d.ts_ns)
     if f.talk == NULL:
@@ -255,10 +254,14 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         app = stun_probe(d.payload, d.payload_len, d.payload_wire)
         if app:
             set_app(c, f, app, d.ts_ns)
-    elif first == 16:
+        else:
+            udptl_packet(c, f, d)
+    elif first == 16 and d.payload_len >= 8 and be32(d.payload + 4) == ZRTP_COOKIE:
         zrtp_packet(c, f, d)
-    elif 20 <= first <= 63:
+    elif 20 <= first <= 63 and (f.flags & FLOW_DTLS_SEEN or dtls_probe(d.payload, d.payload_len)):
         dtls_packet(c, f, d)
+    elif first <= 63:
+        udptl_packet(c, f, d)
     elif 64 <= first <= 122:
         if sip_probe(d.payload, d.payload_len):
             sip_message(c, f, d.payload, d.payload_len, d.from_high, d.ts_ns)

@@ -54,6 +54,7 @@ _LOSSES = {
     "events_lost": "records dropped between core and sensor",
     "streams_refused": "media streams that found no room",
     "reassembly_lost_bytes": "octets of TCP signalling",
+    "datagrams_evicted": "fragmented datagrams that found no room",
 }
 
 

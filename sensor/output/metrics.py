@@ -78,6 +78,13 @@ _ENGINE_COUNTERS = {
     "events_lost": ("legwatch_lost_records", "Records that found no room on their way to the analysis."),
     "dialogs_evicted": ("legwatch_sip_dialogues_evicted", "SIP dialogues that had to make room for others."),
     "offers_refused": ("legwatch_sip_offers_refused", "Offers of SIP dialogues that found no room."),
+    "datagrams_reassembled": ("legwatch_reassembled_datagrams", "Datagrams put together from IP fragments."),
+    "datagrams_refused": (
+        "legwatch_refused_datagrams",
+        "Fragmented datagrams that overlapped, were cut or could not be.",
+    ),
+    "datagrams_expired": ("legwatch_expired_datagrams", "Fragmented datagrams of which a part never came."),
+    "datagrams_evicted": ("legwatch_evicted_datagrams", "Fragmented datagrams that had to make room for others."),
     "tones_refused": ("legwatch_tones_refused", "Short packets of streams whose telephone events found no room."),
     "asides_refused": (
         "legwatch_asides_refused",

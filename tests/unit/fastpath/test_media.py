@@ -468,10 +468,11 @@ def test_srtcp_is_said_when_its_index_proves_it() -> None:
     ]
 
 
-def test_one_plain_packet_that_is_no_report_is_not_said() -> None:
+def test_plain_packets_that_are_no_reports_and_open_a_path_are_not_said() -> None:
+    """One of each end, before the handshake that SRTCP waits for."""
     opening = struct.pack(">BBHI4sI", 0x80, 204, 3, 7, b"open", 0)
-    assert told(datagrams(opening)) == []
-    assert told(datagrams(opening, opening)) == [("clear", ("rtcp-compound",), 20)]
+    assert told(datagrams(opening, opening)) == []
+    assert told(datagrams(opening, opening, opening)) == [("clear", ("rtcp-compound",), 40)]
 
 
 def test_change_of_rtcp_protection_is_said_with_what_shows_it() -> None:
