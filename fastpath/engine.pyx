@@ -21,8 +21,8 @@ from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass
 from fastpath.events cimport (
     EVENT_AGENT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HELLO,
     EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange,
-    EventControl, EventEvidence, EventExposure, EventFlow, EventHead, EventHello, EventNegotiation, EventRing, EventStream, EventTones,
-    EventVerdict, ring_used,
+    EventControl, EventEvidence, EventExposure, EventFlow, EventHead, EventHello, EventNegotiation, EventRing,
+    EventStream, EventTones, EventVerdict, ring_used,
 )
 from fastpath.exposure cimport aside
 from fastpath.flow cimport (
@@ -52,6 +52,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 cdef enum:
     BATCH = 32
     SECRET_OCTETS = 48
+    MAX_KEYS = 65536            # of flows, as the sensor has them
 
 REASON_NAMES = (
     "classified", "ignored.arp", "ignored.llc", "ignored.lldp", "ignored.macsec", "ignored.mpls", "ignored.pppoe",
@@ -172,6 +173,7 @@ cdef class Engine:
 
     cdef Core core
     cdef Tables tables
+    cdef dict keys              # of the flows that something was said of, so that they are made once
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
                   uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, call_headers=(),
@@ -205,6 +207,7 @@ cdef class Engine:
         self.core.least_idle_ns = <uint64_t>CLOSED_IDLE_S * SECOND_NS
         self.core.least_idle_ns = min(self.core.least_idle_ns, self.core.media_idle_ns, self.core.flow_idle_ns)
         self.core.finish_at = 1
+        self.keys = {}
         self.core.traced = trace_flow
         self.tables = shipped_tables() if tables is None else tables
         self.core.tables = &self.tables.set
@@ -368,7 +371,15 @@ cdef class Engine:
 
     cdef object record(self, const EventHead* head):
         cdef const uint8_t* body = <const uint8_t*>head + sizeof(EventHead)
-        key = key_record(head)
+        cdef object key = self.keys.get(head.flow)
+        if key is None:
+            if len(self.keys) >= MAX_KEYS:
+                self.keys.clear()
+            key = key_record(head)
+            if head.kind != EVENT_FLOW:
+                self.keys[head.flow] = key
+        elif head.kind == EVENT_FLOW:
+            del self.keys[head.flow]
         if head.kind == EVENT_SIP:
             return sip_unpack(body + 8, (<const uint32_t*>body)[0], head.flow, head.ts_ns, key, head.from_a)
         if head.kind == EVENT_NEGOTIATION:

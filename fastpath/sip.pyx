@@ -1185,8 +1185,9 @@ cdef void put_address(Writer* w, const uint8_t* p, Span text) noexcept nogil:
     put(w, octets, n)
 
 
-cdef void put_media(Writer* w, const uint8_t* p, const SdpMedia* m) noexcept nogil:
+cdef void put_media(Writer* w, const uint8_t* p, const SdpMedia* m, bint with_payloads) noexcept nogil:
     cdef uint32_t i
+    cdef uint8_t payloads = m.payload_count if with_payloads else 0
     put_text(w, p, m.media, MAX_MEDIA_TYPE)
     put_text(w, p, m.profile, MAX_TOKEN)
     put_address(w, p, m.address)
@@ -1202,8 +1203,8 @@ cdef void put_media(Writer* w, const uint8_t* p, const SdpMedia* m) noexcept nog
     for i in range(m.fingerprint_count):
         put_cased(w, p, m.fingerprints[i].hash_name, False)
         put_cased(w, p, m.fingerprints[i].octets, True)
-    put_u8(w, m.payload_count)
-    for i in range(m.payload_count):
+    put_u8(w, payloads)
+    for i in range(payloads):
         put_u8(w, m.payloads[i].number)
         put_text(w, p, m.payloads[i].encoding, MAX_TOKEN)
     put_u8(w, m.crypto_count)
@@ -1239,11 +1240,11 @@ cdef void put_parties(Writer* w, const uint8_t* p, const SipScan* s) noexcept no
             put(w, &s.wanted[i], 8)
 
 
-cdef void put_description(Writer* w, const uint8_t* p, const SipScan* s) noexcept nogil:
+cdef void put_description(Writer* w, const uint8_t* p, const SipScan* s, bint with_payloads) noexcept nogil:
     cdef uint32_t i
     put_u8(w, s.media_count)
     for i in range(s.media_count):
-        put_media(w, p, &s.media[i])
+        put_media(w, p, &s.media[i], with_payloads)
 
 
 cdef inline Writer writer(uint8_t* out, uint32_t capacity) noexcept nogil:
@@ -1267,7 +1268,7 @@ cdef uint32_t sip_pack(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_
     put_name(&w, p, s.to_tag, False)
     put_text(&w, p, s.user_agent, MAX_USER_AGENT)
     put_parties(&w, p, s)
-    put_description(&w, p, s)
+    put_description(&w, p, s, True)
     return 0 if w.full else w.at
 
 
@@ -1279,7 +1280,7 @@ cdef uint32_t sip_pack_parties(const SipScan* s, const uint8_t* p, uint8_t* out,
 
 cdef uint32_t sip_pack_media(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_t capacity) noexcept nogil:
     cdef Writer w = writer(out, capacity)
-    put_description(&w, p, s)
+    put_description(&w, p, s, False)
     return 0 if w.full else w.at
 
 

@@ -116,6 +116,10 @@ class Analysis:
             FlowEnded: self._flow_ended,
         }
 
+    def __len__(self) -> int:
+        """Return the number of legs in progress."""
+        return len(self._legs)
+
     def feed(self, record: Record) -> None:
         """Take one record of the core, in order."""
         if record.ts_ns != self._record_ns:

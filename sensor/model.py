@@ -107,7 +107,8 @@ class Endpoint:
     address: str
     mac: str = ""  # of the device, or of the router before it; "" where the link shows none
     user_agent: str = ""
-    roles: dict[str, Protection] = field(default_factory=dict)  # "media", "signalling": as last seen
+    media: Protection | None = None  # as last seen; None: it exchanged none
+    signalling: Protection | None = None
     first_ns: int = 0
     last_ns: int = 0
 

@@ -74,8 +74,13 @@ class _Invited(NamedTuple):
 
 
 class _Passed(NamedTuple):
+    """Where a stream was judged; a verdict itself would be ten times as large."""
+
     leg: LegState
-    verdict: Verdict
+    flow: int
+    seq: int
+    timestamp: int
+    ts_ns: int
 
 
 class Calls:
@@ -160,10 +165,11 @@ class Calls:
         """Take a stream's verdict: where another leg has the same stream, a relay passed it on."""
         others = self._streams.get(verdict.ssrc) or ()
         for other in others:
-            if other.leg is not leg and other.verdict.flow != verdict.flow and is_passed_on(other.verdict, verdict):
+            if other.leg is not leg and other.flow != verdict.flow and is_passed_on(other, verdict):
                 self._join(self._call_of(other.leg), self._call_of(leg), "same-stream", verdict.ts_ns)
-        kept = tuple(other for other in others if other.verdict.flow != verdict.flow)[-3:]
-        self._streams.put(verdict.ssrc, (*kept, _Passed(leg, verdict)), verdict.ts_ns)
+        kept = tuple(other for other in others if other.flow != verdict.flow)[-3:]
+        me = _Passed(leg, verdict.flow, verdict.seq, verdict.timestamp, verdict.ts_ns)
+        self._streams.put(verdict.ssrc, (*kept, me), verdict.ts_ns)
 
     def _call_of(self, leg: LegState) -> Call:
         if leg.call is None:

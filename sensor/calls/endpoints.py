@@ -38,18 +38,18 @@ class Endpoints:
         for address, mac in zip((record.key.a, record.key.b), record.macs, strict=True):
             endpoint = self._heard(address, record.ts_ns)
             endpoint.mac = endpoint.mac or mac
-            endpoint.roles["signalling"] = protection
+            endpoint.signalling = protection
 
     def media(self, record: AppSeen) -> None:
         """Take that two hosts exchange media."""
         for address, mac in zip((record.key.a, record.key.b), record.macs, strict=True):
             endpoint = self._heard(address, record.ts_ns)
             endpoint.mac = endpoint.mac or mac
-            endpoint.roles.setdefault("media", "undetermined")
+            endpoint.media = endpoint.media or "undetermined"
 
     def verdict(self, record: Verdict, protection: Protection) -> None:
         """Take the verdict on media that an endpoint sends."""
-        self._heard(record.key.a if record.from_a else record.key.b, record.ts_ns).roles["media"] = protection
+        self._heard(record.key.a if record.from_a else record.key.b, record.ts_ns).media = protection
 
     def agent(self, record: Agent) -> None:
         """Take what an endpoint calls itself."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fastpath.records import Verdict
+from typing import Protocol
 
 NS = 1_000_000_000
 # A relay passes a stream on at once; the verdicts of its two sides may come seconds apart, if they are unlike.
@@ -16,7 +13,23 @@ CLOCKS = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 90_000)
 DRIFT = 0.002  # between a sender's clock and the sensor's
 
 
-def is_passed_on(one: Verdict, other: Verdict) -> bool:
+class Judged(Protocol):
+    """A stream at a moment."""
+
+    @property
+    def seq(self) -> int:
+        """RTP sequence number."""
+
+    @property
+    def timestamp(self) -> int:
+        """RTP timestamp."""
+
+    @property
+    def ts_ns(self) -> int:
+        """Packet time."""
+
+
+def is_passed_on(one: Judged, other: Judged) -> bool:
     """Say whether two streams of one SSRC are the same packets: sequence and timestamp went on as the time did.
 
     By chance they did so with a probability below 2^-10, and the SSRC is the same with one of 2^-32. Senders that give
@@ -34,7 +47,7 @@ def is_passed_on(one: Verdict, other: Verdict) -> bool:
     )
 
 
-def went_on(timestamp: int, ts_ns: int, later: Verdict) -> bool:
+def went_on(timestamp: int, ts_ns: int, later: Judged) -> bool:
     """Say whether a stream that had a timestamp at some time has the later one at the rate of a media clock."""
     passed_ns = later.ts_ns - ts_ns
     units = (later.timestamp - timestamp) & 0xFFFFFFFF

@@ -174,7 +174,11 @@ def endpoint_object(endpoint: Endpoint) -> dict[str, object]:
         "address": endpoint.address,
         "mac": endpoint.mac or None,
         "user_agent": endpoint.user_agent or None,
-        "roles": endpoint.roles,
+        "roles": {
+            role: state
+            for role, state in (("media", endpoint.media), ("signalling", endpoint.signalling))
+            if state is not None
+        },
         "first": timestamp(endpoint.first_ns),
         "last": timestamp(endpoint.last_ns),
     }

@@ -85,7 +85,7 @@ CALL = Call(
     first_ns=T0,
     last_ns=T0 + 30_000_000_000,
 )
-ENDPOINT = Endpoint("192.0.2.10", "02:00:00:00:00:01", "", {"media": "clear"}, T0, T0 + 30_000_000_000)
+ENDPOINT = Endpoint("192.0.2.10", "02:00:00:00:00:01", "", "clear", None, T0, T0 + 30_000_000_000)
 
 
 def leg(**changes: Any) -> Leg:

@@ -21,8 +21,8 @@ def test_endpoint_has_address_mac_agent_and_its_last_state_by_role() -> None:
     endpoints.verdict(verdict("encrypted", ts_ns=T0 + 3 * S), "encrypted")
     endpoints.close()
     assert gone == [
-        Endpoint(ALICE, MACS[0], "Phone 1.0", {"signalling": "clear", "media": "encrypted"}, T0 + S, T0 + 3 * S),
-        Endpoint(BOB, MACS[1], "", {"signalling": "clear", "media": "undetermined"}, T0 + S, T0 + S),
+        Endpoint(ALICE, MACS[0], "Phone 1.0", "encrypted", "clear", T0 + S, T0 + 3 * S),
+        Endpoint(BOB, MACS[1], "", "undetermined", "clear", T0 + S, T0 + S),
     ]
 
 
