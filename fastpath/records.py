@@ -129,7 +129,9 @@ class SdpMedia:
     profile: str  # "RTP/AVP", "UDP/TLS/RTP/SAVPF", …
     address: str  # from the nearest c= line; "" when there is none
     direction: str  # "sendrecv", "sendonly", "recvonly" or "inactive"
-    payload_types: tuple[tuple[int, str], ...]  # (number, encoding/clock as in rtpmap, "" when not mapped); SipMessage only
+    payload_types: tuple[
+        tuple[int, str], ...
+    ]  # (number, encoding/clock as in rtpmap, "" when not mapped); SipMessage only
     cryptos: tuple[SdpCrypto, ...]
     fingerprints: tuple[str, ...]  # "sha-256 AB:CD…" as a=fingerprint carries it, normalised in case
     setup: str  # a=setup value, "" when none

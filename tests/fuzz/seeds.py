@@ -1,0 +1,60 @@
+"""Where fuzzing begins: the messages and packets of the project's own capture and tests."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import dpkt
+
+from tests.canaries import CLINIC
+from tests.unit.fastpath.test_fragments import invite
+from tests.unit.fastpath.test_websocket import CONVERSATION, OFFER
+
+
+def piece(control: int, octets: bytes) -> bytes:
+    """Return a piece as the targets take it apart."""
+    return bytes([control]) + struct.pack(">H", len(octets)) + octets
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Return the seeds of each target."""
+    with CLINIC.open("rb") as file:
+        octets = [data for _, data in dpkt.pcap.Reader(file)]
+    ethernets = [dpkt.ethernet.Ethernet(data) for data in octets]
+    datagrams = [
+        bytes(each.data.data.data)
+        for each in ethernets
+        if isinstance(each.data, dpkt.ip.IP) and isinstance(each.data.data, dpkt.udp.UDP)
+    ]
+    messages = [data for data in datagrams if b"SIP/2.0" in data[:400]]
+    bodies = [data.partition(b"\r\n\r\n")[2] for data in messages if b"v=0" in data]
+    whole = b"".join(messages[:6])
+    packet = invite()
+    return {
+        "sip": messages[:24],
+        "sdp": [offer + b"\0" + answer for offer, answer in zip(bodies[::2], bodies[1::2], strict=False)],
+        "dialogues": [
+            b"".join(piece(i, data) for i, data in enumerate(messages[at : at + 6])) for at in range(0, 24, 6)
+        ],
+        "tcp": [b"".join(piece(i & 1, whole[at : at + 700]) for i, at in enumerate(range(0, len(whole), 700)))],
+        "websocket": [
+            b"".join(piece(0, CONVERSATION[at : at + size]) for at in range(len(OFFER), len(CONVERSATION), size))
+            for size in (40, 1400)
+        ],
+        "fragments": [
+            b"".join(
+                piece(at + 1400 < len(packet), struct.pack(">H", at // 8) + packet[20 + at : 20 + at + 1400])
+                for at in range(0, len(packet) - 20, 1400)
+            )
+        ],
+        "frames": [b"".join(piece(0, data) for data in octets[at : at + 8]) for at in range(0, 80, 8)],
+    }
+
+
+def write(folder: Path) -> None:
+    """Write the seeds of every target into folders of their own."""
+    for target, texts in seeds().items():
+        (folder / target).mkdir(parents=True, exist_ok=True)
+        for number, text in enumerate(texts):
+            (folder / target / f"seed-{number}").write_bytes(text)
