@@ -27,6 +27,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-unused-function",
 RELEASE_CFLAGS = ["-O3", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"]
 DEBUG_CFLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
 FUZZ_CFLAGS = ["-O1", "-g", "-fsanitize=fuzzer-no-link"]
+CFLAGS = FUZZ_CFLAGS if FUZZ else DEBUG_CFLAGS if DEBUG else RELEASE_CFLAGS
 LDFLAGS = ["-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack"]
 
 

@@ -94,8 +94,8 @@ class LegState:
         "agreed_ns",
         "answerer",
         "call",
-        "clear",
         "clear_since_ns",
+        "clears",
         "cut_off",
         "dialogs",
         "encrypted",
@@ -139,7 +139,7 @@ class LegState:
         self.flow_ids: list[int] = []
         self.key: FlowKey | None = None  # of the latest media flow
         self.keying: KeyExchange = "unknown"  # what the packets showed
-        self.clear: Verdict | None = None  # the latest verdict of "clear"
+        self.clears: tuple[Verdict, ...] = ()  # of the streams that are in clear, as far as their flows have not ended
         self.clear_since_ns = 0
         self.unexplained: tuple[tuple[int, str, str], ...] = ()  # streams that no signalling explains, as Legs has them
         self.unsettled_ns = 0  # since when media is there that nothing is known of
@@ -190,7 +190,16 @@ class LegState:
 
     def is_clear(self) -> bool:
         """Say whether media that has not ended is in clear."""
-        return self.clear is not None and self.live() == "clear"
+        return self.clear() is not None
+
+    def clear(self) -> Verdict | None:
+        """Return the verdict on a stream that is in clear now; of one that had been encrypted before any other."""
+        if not self.clears or self.live() != "clear":
+            return None
+        live = {flow.flow_id for flow in self.flows if flow.left is None}
+        now = [verdict for verdict in self.clears if verdict.flow in live]
+        had_keys = {each.sender for each in self.encrypted}
+        return next((verdict for verdict in now if sender(verdict) in had_keys), now[0] if now else None)
 
     def promised(self, line: Line, ts_ns: int) -> None:
         """Note what a dialogue offered or agreed; an offer alone takes nothing back that was agreed."""
@@ -213,42 +222,43 @@ class LegState:
         if verdict.protection == "encrypted":
             self._encrypted(verdict)
         elif verdict.protection == "clear":
-            before = self._was_encrypted(_sender(verdict))
+            before = self._was_encrypted(sender(verdict))
             if before is not None:
                 self.sightings.downgraded_from = before
-            if self.clear is not None and self.is_clear():
-                if len(verdict.basis) > len(self.clear.basis):
-                    self.clear = verdict  # known better: a tag behind media in clear
-            else:
-                self.clear, self.clear_since_ns = verdict, verdict.ts_ns
+            if not self.is_clear():
+                self.clear_since_ns = verdict.ts_ns
                 if self.seen is not None and before is None:
                     self.seen.downgraded_from = None
+        others = [each for each in self.clears if not _is_same_stream(each, verdict)]
+        if verdict.protection == "clear":
+            others.append(verdict)
+        self.clears = tuple(others[-MAX_STREAMS:])
 
     def _encrypted(self, verdict: Verdict) -> None:
         keyed = self.signalled in PROMISES_SRTP or self.signalled == "optional" or self.keying != "unknown"
-        sender = _sender(verdict)
-        others = tuple(each for each in self.encrypted if each.sender != sender)[1 - MAX_SENDERS :]
+        who = sender(verdict)
+        others = tuple(each for each in self.encrypted if each.sender != who)[1 - MAX_SENDERS :]
         if verdict.previous == "clear" and keyed and len(others) == len(self.encrypted):
             early = Early.before(verdict)
             if self.seen is None or self.seen.early is None or early.packets > self.seen.early.packets:
                 self.sightings.early = early
         grade = verdict.grade or "inferred"
-        self.encrypted = (*others, Encrypted(verdict.ts_ns, verdict.packet, sender, grade, verdict.tag))
+        self.encrypted = (*others, Encrypted(verdict.ts_ns, verdict.packet, who, grade, verdict.tag))
 
-    def _was_encrypted(self, sender: str) -> Encrypted | None:
+    def _was_encrypted(self, who: str) -> Encrypted | None:
         """Return what was encrypted before a sender's media turned clear: its own, or that of both sides.
 
         Where one side is in clear from its beginning nothing was taken away.
         """
-        own = next((each for each in self.encrypted if each.sender == sender), None)
+        own = next((each for each in self.encrypted if each.sender == who), None)
         if own is None and self.encrypted and self.live() == "encrypted" and self._is_both_ways():
             return self.encrypted[-1]
         return own
 
     def adopt(self, other: LegState, ts_ns: int) -> None:
         """Take what was seen of another leg, which turned out to be this one."""
-        if other.clear is not None:
-            self.clear, self.clear_since_ns = other.clear, ts_ns
+        if other.clears:
+            self.clears, self.clear_since_ns = (*self.clears, *other.clears)[-MAX_STREAMS:], ts_ns
         self.encrypted = self.encrypted or other.encrypted
         self.seen = self.seen or other.seen
         self.unsettled_ns = other.unsettled_ns or self.unsettled_ns
@@ -261,7 +271,7 @@ class LegState:
         """Say whether a rule could have something to say."""
         line = self.line
         return (
-            self.clear is not None
+            self.clears != ()
             or self.seen is not None
             or not self.encrypted
             or any(each.is_weak() for each in self.encrypted)
@@ -274,7 +284,7 @@ class LegState:
         promised = self.signalled in PROMISES_SRTP or self.signalled == "optional"
         keying = any(flow.keying for flow in self.flows)
         a, b = self.hosts()
-        clear = self.clear if live == "clear" else None
+        clear = self.clear()
         expected = self.accepted and not (line and line.silent) and self.last_state == live == "not-observed"
         return MediaFacts(
             a,
@@ -286,7 +296,7 @@ class LegState:
             clear=clear,
             since_ns=self.clear_since_ns,
             keys_coming=(promised or keying)
-            and not (clear and any(each.sender == _sender(clear) for each in self.encrypted)),
+            and not (clear and any(each.sender == sender(clear) for each in self.encrypted)),
             encrypted=self.encrypted,
             keys=line.keys if line else None,
             carries_fingerprint=bool(line and line.fingerprints),
@@ -365,5 +375,15 @@ def protection(text: str) -> Protection:
     return "encrypted" if text == "encrypted" else "clear" if text == "clear" else "undetermined"
 
 
-def _sender(verdict: Verdict) -> str:
+def _is_same_stream(one: Verdict, other: Verdict) -> bool:
+    """Say whether a verdict takes another's place: of one stream, or of one that took its place (MediaFlow.judged)."""
+    return (
+        one.flow == other.flow
+        and one.from_a == other.from_a
+        and (one.ssrc == other.ssrc or one.payload_type == other.payload_type)
+    )
+
+
+def sender(verdict: Verdict) -> str:
+    """Return the host that sends a stream."""
     return verdict.key.a if verdict.from_a else verdict.key.b

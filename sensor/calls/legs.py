@@ -207,6 +207,7 @@ class Legs:
                 del self._strays[end]
         before = leg.live()
         leg.flows.remove(flow)
+        leg.clears = tuple(verdict for verdict in leg.clears if verdict.flow != record.flow)
         keying = _KEYING.get(record.key_exchange or flow.keying, "unknown")
         if keying != "unknown":
             leg.keying = keying
