@@ -45,6 +45,8 @@ cdef struct Core:
     uint64_t streams_refused    # packets of streams that found no room
     uint64_t streams_replaced   # ended streams that made room in a full flow
     uint64_t changes_lost
+    uint64_t certificates_unreadable
+    uint64_t certificates_lost  # fragments of certificates that found no room
 
 
 cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32_t size, uint64_t ts_ns,

@@ -8,6 +8,7 @@ import os
 from functools import lru_cache
 from importlib import resources
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.math cimport log10
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -18,9 +19,9 @@ from fastpath.block cimport PacketRef, PacketSource
 from fastpath.core cimport Core
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_CONTROL, EVENT_EVIDENCE, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventApp,
-    EventChange, EventControl, EventEvidence, EventFlow, EventHead, EventHello, EventRing, EventStream, EventTones,
-    EventVerdict, ring_used,
+    EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_FLOW, EVENT_HELLO, EVENT_PAD, EVENT_SIP, EVENT_TONES,
+    EVENT_VERDICT, EventApp, EventChange, EventControl, EventEvidence, EventFlow, EventHead, EventHello, EventRing,
+    EventStream, EventTones, EventVerdict, ring_used,
 )
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
@@ -37,7 +38,7 @@ from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
-from fastpath.records import AppSeen, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict
+from fastpath.records import AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
@@ -308,6 +309,8 @@ cdef class Engine:
         counts["conversations_refused"] = c.memory.refused
         counts["events_lost"] = c.ring.lost
         counts["changes_lost"] = c.changes_lost
+        counts["certificates_unreadable"] = c.certificates_unreadable
+        counts["certificates_lost"] = c.certificates_lost
         return counts
 
     def hint(self, bytes address not None, uint16_t port, uint8_t payload_type):
@@ -350,6 +353,9 @@ cdef class Engine:
             return self.evidence_record(head)
         if head.kind == EVENT_CONTROL:
             return control_record(<const EventControl*>body, head, key)
+        if head.kind == EVENT_CERTIFICATE:
+            der = PyBytes_FromStringAndSize(<const char*>body + 8, (<const uint32_t*>body)[0])
+            return Certificate(head.flow, head.ts_ns, key, bool(head.from_a), der)
         if head.kind == EVENT_TONES:
             return tones_record(<const EventTones*>body, head, key)
         if head.kind == EVENT_HELLO:

@@ -20,6 +20,7 @@ cdef enum:
     EVENT_EVIDENCE = 6
     EVENT_CONTROL = 7
     EVENT_TONES = 8
+    EVENT_CERTIFICATE = 9
 
     MAX_EVENT_STREAMS = 64
 

@@ -298,4 +298,4 @@ class FlowEnded:
     last_ns: int
 
 
-Record = AppSeen | Verdict | Control | Tones | Evidence | Hello | SipMessage | FlowEnded
+Record = AppSeen | Verdict | Control | Tones | Certificate | Evidence | Hello | SipMessage | FlowEnded

@@ -6,9 +6,12 @@ Read first: RFC 7983 section 7, RFC 8489 sections 5 and 6.3, RFC 3489 section 11
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
+from fastpath.certificate cimport (
+    CERTIFICATE_DONE, CERTIFICATE_LOST, CERTIFICATE_NOT, drop_parts, gather_certificate,
+)
 from fastpath.core cimport Core, begin_event, set_app
 from fastpath.crc32c cimport crc32c
-from fastpath.events cimport EVENT_HELLO, EVENT_SIP, EventHead, EventHello, ring_commit
+from fastpath.events cimport EVENT_CERTIFICATE, EVENT_HELLO, EVENT_SIP, EventHead, EventHello, ring_commit
 from fastpath.flow cimport (
     FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
 )
@@ -36,6 +39,7 @@ cdef enum:
     ZRTP_COOKIE = 0x5A525450
     ZRTP_LEAST = 28             # octets of a message without content
 
+    DTLS_HANDSHAKE = 22         # type of a record
     DTLS_1_3 = 0xFEFC
     SRTP_NULL_80 = 5            # SRTP_NULL_HMAC_SHA1_80 (RFC 5764 section 4.1.2)
     SRTP_NULL_32 = 6
@@ -86,9 +90,44 @@ cdef inline void say_hello(Core* c, Flow* f, bint is_dtls, uint64_t ts_ns) noexc
         ring_commit(&c.ring, head)
 
 
+cdef inline void read_certificates(Core* c, Flow* f, const Decoded* d, const HelloScan* scan) noexcept nogil:
+    # One for each side is said. In DTLS-SRTP both show theirs (RFC 5764 section 4.1).
+    cdef Conversation* talk = f.talk
+    cdef EventHead* head
+    cdef const uint8_t* der = NULL
+    cdef uint32_t octets = 0
+    cdef int i, state
+    for i in range(scan.fragments):
+        if talk.certificate_said[d.from_high]:
+            return
+        state = gather_certificate(&talk.certificate[d.from_high], &c.memory, scan.fragment[i], &der, &octets)
+        c.certificates_unreadable += state == CERTIFICATE_NOT
+        c.certificates_lost += state == CERTIFICATE_LOST
+        if state != CERTIFICATE_DONE:
+            continue
+        talk.certificate_said[d.from_high] = True
+        head = begin_event(c, f, EVENT_CERTIFICATE, octets + 8, d.ts_ns, d.from_high)
+        if head != NULL:
+            (<uint32_t*>(<uint8_t*>head + sizeof(EventHead)))[0] = octets
+            memcpy(<uint8_t*>head + sizeof(EventHead) + 8, der, octets)
+            ring_commit(&c.ring, head)
+        drop_parts(&talk.certificate[d.from_high], &c.memory)
+
+
+cdef inline void read_late(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    # A flight whose fragments were lost is sent again after its protected end was seen (RFC 6347 section 4.2.4).
+    cdef HelloScan scan
+    if f.talk == NULL or f.talk.certificate_said[d.from_high] or d.payload[0] != DTLS_HANDSHAKE:
+        return
+    memset(&scan, 0, sizeof(HelloScan))
+    if dtls_scan(d.payload, d.payload_len, &scan) != HELLO_NOT:
+        read_certificates(c, f, d, &scan)
+
+
 cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef uint16_t profile
     if f.flags & FLOW_DTLS_DONE:
+        read_late(c, f, d)
         return
     if not f.flags & FLOW_DTLS_SEEN:
         if not dtls_probe(d.payload, d.payload_len):
@@ -102,6 +141,7 @@ cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     if dtls_scan(d.payload, d.payload_len, &f.talk.hello) == HELLO_NOT:
         return
     say_hello(c, f, True, d.ts_ns)
+    read_certificates(c, f, d, &f.talk.hello)
     if f.talk.hello.seen & SEEN_SERVER_HELLO and f.talk.hello.seen & SEEN_PROTECTED:
         # DTLS 1.3 answers use_srtp inside the encrypted part: there the client's offer must do (RFC 9147, RFC 5764).
         profile = f.talk.hello.srtp_profile

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from fastpath.records import AppSeen, Control, Evidence, FlowEnded, Hello, Record, SipMessage, Tones, Verdict
+from fastpath.records import (
+    AppSeen,
+    Certificate,
+    Control,
+    Evidence,
+    FlowEnded,
+    Hello,
+    Record,
+    SipMessage,
+    Tones,
+    Verdict,
+)
 from sensor.calls.legs import Legs, LegState
 from sensor.config.schema import Limits, Policy
 from sensor.findings import Book
@@ -83,6 +94,7 @@ class Analysis:
             Evidence: lambda _record: None,  # how a verdict came about changes nothing
             Control: lambda _record: None,
             Tones: lambda _record: None,
+            Certificate: lambda _record: None,
             FlowEnded: self._flow_ended,
         }
 
