@@ -65,15 +65,10 @@ cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32
     return head
 
 
-cdef inline void set_app(Core* c, Flow* f, uint8_t app, uint64_t ts_ns) noexcept nogil:
-    """Note what a flow carries; the highest in the order of ``App`` stays."""
-    cdef EventHead* head
+cdef inline void say_app(Core* c, const Flow* f, uint8_t app, uint64_t ts_ns) noexcept nogil:
+    cdef EventHead* head = begin_event(c, f, EVENT_APP, sizeof(EventApp), ts_ns, False)
     cdef EventApp* e
     cdef bint from_a
-    if app <= f.app:
-        return
-    f.app = app
-    head = begin_event(c, f, EVENT_APP, sizeof(EventApp), ts_ns, False)
     if head == NULL:
         return
     e = <EventApp*>(<uint8_t*>head + sizeof(EventHead))
@@ -85,3 +80,10 @@ cdef inline void set_app(Core* c, Flow* f, uint8_t app, uint64_t ts_ns) noexcept
         memcpy(e.mac[not from_a], c.at_hand.ethernet + 6, 6)
         memcpy(e.mac[from_a], c.at_hand.ethernet, 6)
     ring_commit(&c.ring, head)
+
+
+cdef inline void set_app(Core* c, Flow* f, uint8_t app, uint64_t ts_ns) noexcept nogil:
+    """Note what a flow carries; the highest in the order of ``App`` stays."""
+    if app > f.app:
+        f.app = app
+        say_app(c, f, app, ts_ns)

@@ -38,7 +38,9 @@ from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
-from fastpath.records import AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict
+from fastpath.records import (
+    AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict,
+)
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* source, char* out, unsigned int size)
@@ -54,7 +56,7 @@ REASON_NAMES = (
     "ignored.esp", "ignored.gre", "ignored.ip-in-ip", "ignored.ip-protocol", "malformed.link", "malformed.vlan",
     "malformed.ipv4", "malformed.ipv6", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
 )
-APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "rtcp", "rtp")
+APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "rtcp", "t38", "rtp")
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")
 KEY_EXCHANGE_NAMES = ("", "dtls", "zrtp")

@@ -28,6 +28,7 @@ cdef enum:
     FLOW_ZRTP_SEEN = 64
     FLOW_DTLS_SEEN = 128
     FLOW_DEAD = 256             # ended, but still on the wheel
+    FLOW_FAX = 512              # UDPTL was seen
 
     # Stream.flags
     STREAM_VALID = 1

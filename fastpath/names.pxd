@@ -9,6 +9,7 @@ cdef enum:
     APP_TLS
     APP_SIP
     APP_RTCP
+    APP_T38
     APP_RTP
     APPS
 

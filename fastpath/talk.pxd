@@ -9,14 +9,15 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from fastpath.certificate cimport (
     CERTIFICATE_DONE, CERTIFICATE_LOST, CERTIFICATE_NOT, drop_parts, gather_certificate,
 )
-from fastpath.core cimport Core, begin_event, set_app
+from fastpath.core cimport Core, begin_event, say_app, set_app
 from fastpath.crc32c cimport crc32c
 from fastpath.events cimport EVENT_CERTIFICATE, EVENT_HELLO, EVENT_SIP, EventHead, EventHello, ring_commit
 from fastpath.flow cimport (
-    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
+    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN,
+    Flow,
 )
-from fastpath.hints cimport note_hints
-from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_TLS, APP_TURN, APP_ZRTP
+from fastpath.hints cimport Hint, find_fax, note_hints
+from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_ZRTP
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.sip cimport (
     SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, sip_frame, sip_pack, sip_probe, sip_resync, sip_scan,
@@ -29,6 +30,7 @@ from fastpath.tcp cimport (
 from fastpath.tls cimport (
     HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, HelloScan, dtls_probe, dtls_scan, tls_probe, tls_scan,
 )
+from fastpath.udptl cimport goes_on, is_udptl
 from fastpath.wire cimport TCP_FIN, TCP_RST, TCP_SYN, Decoded
 
 cdef enum:
@@ -188,10 +190,45 @@ cdef inline int stun_probe(const uint8_t* p, uint32_t captured, uint32_t n) noex
     return APP_STUN if at == n or captured < n else 0
 
 
+cdef inline Hint* fax_end(const Core* c, const Decoded* d, bint high) noexcept nogil:
+    if high:
+        return find_fax(&c.hints, <const uint64_t*>d.key.high, d.key.ports & 0xFFFF, &c.flow_secret)
+    return find_fax(&c.hints, <const uint64_t*>d.key.low, d.key.ports >> 16, &c.flow_secret)
+
+
+cdef inline void fax_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    # Two that follow each other, to or from an end where facsimile is wanted. Indicators are sent more than once with
+    # one number. What began as speech often goes on as facsimile on the same ports: then both are said of the flow.
+    cdef bint from_end = False
+    cdef uint16_t sequence
+    cdef Hint* hint
+    if d.payload_len != d.payload_wire or not is_udptl(d.payload, d.payload_len):
+        return
+    hint = fax_end(c, d, not d.from_high)
+    if hint == NULL:
+        from_end = True
+        hint = fax_end(c, d, d.from_high)
+    if hint == NULL:
+        return
+    sequence = be16(d.payload)
+    if not hint.fax[from_end] or not goes_on(sequence, hint.fax_sequence[from_end]):
+        hint.fax[from_end] = True
+        hint.fax_sequence[from_end] = sequence
+        return
+    hint.fax[from_end] = False
+    f.flags |= FLOW_FAX
+    if f.app < APP_T38:
+        set_app(c, f, APP_T38, d.ts_ns)
+    else:
+        say_app(c, f, APP_T38, d.ts_ns)
+
+
 cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     """Take a datagram that is not RTP or RTCP."""
     cdef uint8_t first = d.payload[0]
     cdef int app
+    if c.hints.udptl and not f.flags & FLOW_FAX:
+        fax_packet(c, f, d)
     if first <= 3:
         app = stun_probe(d.payload, d.payload_len, d.payload_wire)
         if app:

@@ -46,7 +46,7 @@ cdef struct Side:
 cdef struct Conversation:
     HelloScan hello
     uint8_t hello_said
-    uint8_t certificate_said[2] # index 0: from the key's low end, as in the next ones
+    uint8_t certificate_said[2]     # index 0: from the key's low end, as in the next ones
     Parts certificate[2]
     Side side[2]
 

@@ -52,7 +52,7 @@ cdef struct Decoded:
     uint64_t hash
     uint64_t ts_ns
     const uint8_t* payload
-    const uint8_t* ethernet # the frame's header (IEEE 802.3 section 3.2); NULL where the packet has none of its own
+    const uint8_t* ethernet     # the frame's header (IEEE 802.3 section 3.2); NULL where the packet has none of its own
     uint32_t payload_len    # octets that were captured
     uint32_t payload_wire   # octets that the headers claim
     uint32_t wirelen
