@@ -1,7 +1,7 @@
 """Compile the Cython core: directives in one place, hardening flags, and no silent fall-back.
 
 ``FASTPATH_DEBUG=1`` builds with every Cython check on and AddressSanitizer and UBSan in the C code; ``FASTPATH_FUZZ=1``
-with what libFuzzer counts coverage by (clang only).
+with AddressSanitizer and what libFuzzer counts coverage by (clang only).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIRECTIVES = {
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-unused-function", "-Wno-cast-function-type"]
 RELEASE_CFLAGS = ["-O3", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"]
 DEBUG_CFLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
-FUZZ_CFLAGS = ["-O1", "-g", "-fsanitize=fuzzer-no-link"]
+FUZZ_CFLAGS = ["-O1", "-g", "-fsanitize=address,fuzzer-no-link", "-fno-omit-frame-pointer"]
 CFLAGS = FUZZ_CFLAGS if FUZZ else DEBUG_CFLAGS if DEBUG else RELEASE_CFLAGS
 LDFLAGS = ["-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack"]
 

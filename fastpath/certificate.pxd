@@ -1,109 +1,138 @@
-"""The certificate that each side of a DTLS handshake shows, put together from its fragments (RFC 6347 section 4.2.3).
+"""The certificate that a side of a DTLS handshake shows, put together from the fragments of its message.
 
-DTLS 1.3 encrypts it. Of an octet that comes twice the first copy counts.
+Read first: RFC 6347 sections 4.2.2 and 4.2.3; RFC 5246 section 7.4.2. Only up to DTLS 1.2: 1.3 encrypts it.
+
+    certificate_list<u24> of certificate<u24>       the first is the sender's own, and the only one that is kept
+
+Fragments may come twice, in any order, and overlap: the first copy of an octet counts. A message is let go when another
+begins.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memmove, memset
 
-from fastpath.core cimport Core, begin_event
-from fastpath.events cimport EVENT_CERTIFICATE, EventHead, ring_commit
-from fastpath.exposure cimport aside
-from fastpath.flow cimport Flow, Shown
-from fastpath.octets cimport be16
+from fastpath.octets cimport be16, be24
 from fastpath.tcp cimport Memory
+from fastpath.tls cimport MAX_PARTS, Parts
 
 cdef enum:
-    MAX_CERTIFICATES = 16384    # octets of a Certificate message
-    RECORD_HEADER = 13          # RFC 6347 section 4.1
-    MESSAGE_HEADER = 12         # section 4.2.2
-    HANDSHAKE = 22
-    CERTIFICATE = 11            # RFC 5246 section 7.4
+    LIST_HEADER = 6                 # lengths of the list and of its first entry
+    MAX_CERTIFICATE = 16384
+    FIRST_PARTS_ROOM = 1024
+
+    CERTIFICATE_MORE = 0
+    CERTIFICATE_DONE = 1
+    CERTIFICATE_NOT = -1            # lengths that do not fit each other, or no certificate
+    CERTIFICATE_LOST = -2           # a fragment that found no room
 
 
-cdef inline uint32_t be24(const uint8_t* p) noexcept nogil:
-    return <uint32_t>p[0] << 16 | be16(p + 1)
+cdef inline void drop_parts(Parts* parts, Memory* memory) noexcept nogil:
+    free(parts.data)
+    memory.used -= parts.room
+    memset(parts, 0, sizeof(Parts))
 
 
-cdef inline void forget_certificate(Shown* shown, Memory* memory) noexcept nogil:
-    if shown.data != NULL:
-        memory.used -= shown.length + (shown.length >> 3) + 1
-        free(shown.data)
-    shown.data = NULL
-
-
-cdef inline bint begin_certificate(Shown* shown, uint32_t length, Memory* memory) noexcept nogil:
-    # The message's octets, and behind them a bit for each that is there.
-    cdef uint32_t size = length + (length >> 3) + 1
-    if length < 7 or length > MAX_CERTIFICATES:
+cdef inline bint is_sequence(const uint8_t* p, uint32_t n) noexcept nogil:
+    # A certificate is a SEQUENCE whose DER length is that of the entry (ITU-T X.690 section 8.1.3).
+    if n < 4 or p[0] != 0x30:
         return False
-    if memory.used + size > memory.limit:
-        memory.lost += length
+    if p[1] < 0x80:
+        return 2 + <uint32_t>p[1] == n
+    if p[1] == 0x81:
+        return 3 + <uint32_t>p[2] == n
+    return p[1] == 0x82 and 4 + <uint32_t>be16(p + 2) == n
+
+
+cdef inline int first_entry(const uint8_t* p, uint32_t there, uint32_t total, uint32_t* octets) noexcept nogil:
+    """Is the list's first entry among the first ``there`` octets of its message? ``octets`` are its own."""
+    cdef uint32_t list_octets
+    if there < LIST_HEADER:
+        return CERTIFICATE_MORE
+    list_octets = be24(p)
+    octets[0] = be24(p + 3)
+    if list_octets + 3 != total or octets[0] + 3 > list_octets or octets[0] > MAX_CERTIFICATE:
+        return CERTIFICATE_NOT
+    if there < LIST_HEADER + octets[0]:
+        return CERTIFICATE_MORE
+    return CERTIFICATE_DONE if is_sequence(p + LIST_HEADER, octets[0]) else CERTIFICATE_NOT
+
+
+cdef inline bint make_room(Parts* parts, Memory* memory, uint32_t octets) noexcept nogil:
+    cdef uint32_t room = max(parts.room, <uint32_t>FIRST_PARTS_ROOM)
+    cdef uint8_t* wider
+    while room < octets:
+        room *= 2
+    if room == parts.room:
+        return True
+    if memory.used + room - parts.room > memory.limit:
         return False
-    shown.data = <uint8_t*>calloc(1, size)
-    if shown.data == NULL:
+    wider = <uint8_t*>realloc(parts.data, room)
+    if wider == NULL:
         return False
-    memory.used += size
-    shown.length = length
-    shown.have = 0
+    memory.used += room - parts.room
+    parts.data = wider
+    parts.room = room
     return True
 
 
-cdef inline void say_certificate(Core* c, Flow* f, const Shown* shown, bint from_high, uint64_t ts_ns) noexcept nogil:
-    """Say the first certificate of the list: the sender's own (RFC 5246 section 7.4.2)."""
-    cdef uint32_t size = be24(shown.data + 3)
-    cdef EventHead* head
-    if size == 0 or 6 + size > shown.length:
-        return
-    head = begin_event(c, f, EVENT_CERTIFICATE, size + 8, ts_ns, from_high)
-    if head != NULL:
-        (<uint32_t*>(<uint8_t*>head + sizeof(EventHead)))[0] = size
-        memcpy(<uint8_t*>head + sizeof(EventHead) + 8, shown.data + 6, size)
-        ring_commit(&c.ring, head)
+cdef inline bint add_part(Parts* parts, Memory* memory, uint32_t start, uint32_t end,
+                          const uint8_t* p) noexcept nogil:
+    """Keep octets [start, end) of the message where none are kept yet."""
+    cdef uint32_t at = start
+    cdef int first = 0, last, i
+    while first < parts.count and parts.part[first].end < start:
+        first += 1
+    last = first                    # the parts [first, last) overlap or touch the new one, and become one with it
+    while last < parts.count and parts.part[last].start <= end:
+        last += 1
+    if (first == last and parts.count == MAX_PARTS) or not make_room(parts, memory, end):
+        return False
+    for i in range(first, last):
+        if parts.part[i].start > at:
+            memcpy(parts.data + at, p + at - start, parts.part[i].start - at)
+        at = max(at, parts.part[i].end)
+    if at < end:
+        memcpy(parts.data + at, p + at - start, end - at)
+    if first < last:
+        start = min(start, parts.part[first].start)
+        end = max(end, parts.part[last - 1].end)
+    memmove(&parts.part[first + 1], &parts.part[last], (parts.count - last) * sizeof(parts.part[0]))
+    parts.count += 1 - (last - first)
+    parts.part[first].start = start
+    parts.part[first].end = end
+    return True
 
 
-cdef inline void take_message(Core* c, Flow* f, const uint8_t* p, uint32_t n, bint from_high,
-                              uint64_t ts_ns) noexcept nogil:
-    """Take a fragment of a handshake message, header included."""
-    cdef uint32_t length = be24(p + 1), begin = be24(p + 6), size = be24(p + 9), i
-    cdef uint8_t* there
-    cdef Shown* shown
-    if p[0] != CERTIFICATE or size > n - MESSAGE_HEADER or begin + size > length or aside(c, f) == NULL:
-        return
-    shown = &f.aside.certificate[from_high]
-    if shown.said or (shown.data == NULL and not begin_certificate(shown, length, &c.memory)):
-        return
-    if length != shown.length:
-        return
-    there = shown.data + length
-    for i in range(begin, begin + size):
-        if not there[i >> 3] >> (i & 7) & 1:
-            there[i >> 3] |= 1 << (i & 7)
-            shown.data[i] = p[MESSAGE_HEADER + i - begin]
-            shown.have += 1
-    if shown.have == length:
-        shown.said = True
-        say_certificate(c, f, shown, from_high, ts_ns)
-        forget_certificate(shown, &c.memory)
+cdef inline int gather_certificate(Parts* parts, Memory* memory, const uint8_t* header, const uint8_t** der,
+                                   uint32_t* octets) noexcept nogil:
+    """Take a fragment of a Certificate message, at its handshake header, that lies in its message and in its record.
 
-
-cdef inline void note_certificates(Core* c, Flow* f, const uint8_t* p, uint32_t n, bint from_high,
-                                   uint64_t ts_ns) noexcept nogil:
-    """Look through a datagram of DTLS records, which dtls_scan has found sound, for a certificate in clear."""
-    cdef uint32_t at = 0, end, size
-    if f.aside != NULL and f.aside.certificate[from_high].said:
-        return
-    while at + RECORD_HEADER <= n:
-        end = at + RECORD_HEADER + be16(p + at + 11)
-        if end > n:
-            return
-        if p[at] == HANDSHAKE and be16(p + at + 3) == 0:
-            at += RECORD_HEADER
-            while at + MESSAGE_HEADER <= end:
-                take_message(c, f, p + at, end - at, from_high, ts_ns)
-                size = be24(p + at + 9)
-                if size > end - at - MESSAGE_HEADER:
-                    break
-                at += MESSAGE_HEADER + size
-        at = end
+    With CERTIFICATE_DONE ``der`` is the certificate, valid until the next call.
+    """
+    cdef uint32_t total = be24(header + 1), start = be24(header + 6), length = be24(header + 9)
+    cdef uint32_t end = min(start + length, <uint32_t>(LIST_HEADER + MAX_CERTIFICATE))
+    cdef uint16_t sequence = be16(header + 4)
+    cdef const uint8_t* body = header + 12
+    cdef int state
+    if start == 0 and (parts.count == 0 or sequence != parts.sequence or total != parts.total):
+        drop_parts(parts, memory)
+        state = first_entry(body, length, total, octets)
+        der[0] = body + LIST_HEADER
+        if state != CERTIFICATE_MORE:
+            return state
+    elif parts.count and (sequence != parts.sequence or total != parts.total):
+        return CERTIFICATE_MORE
+    parts.sequence = sequence
+    parts.total = total
+    if start >= end:
+        return CERTIFICATE_MORE     # of the entries behind the first
+    if not add_part(parts, memory, start, end, body):
+        return CERTIFICATE_LOST
+    if parts.part[0].start:
+        return CERTIFICATE_MORE
+    state = first_entry(parts.data, parts.part[0].end, total, octets)
+    der[0] = parts.data + LIST_HEADER
+    if state == CERTIFICATE_NOT:
+        drop_parts(parts, memory)
+    return state

@@ -58,6 +58,8 @@ cdef struct Core:
     uint64_t streams_replaced   # ended streams that made room in a full flow
     uint64_t changes_lost
     uint64_t asides_refused     # what a flow would have kept beside its record
+    uint64_t certificates_unreadable
+    uint64_t certificates_lost  # fragments of certificates that found no room
 
 
 cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32_t size, uint64_t ts_ns,
@@ -77,10 +79,9 @@ cdef inline EventHead* begin_event(Core* c, const Flow* f, uint16_t kind, uint32
 
 
 cdef inline void say_app(Core* c, const Flow* f, uint8_t app, uint64_t ts_ns) noexcept nogil:
-    cdef EventHead* head
+    cdef EventHead* head = begin_event(c, f, EVENT_APP, sizeof(EventApp), ts_ns, False)
     cdef EventApp* e
     cdef bint from_a
-    head = begin_event(c, f, EVENT_APP, sizeof(EventApp), ts_ns, False)
     if head == NULL:
         return
     e = <EventApp*>(<uint8_t*>head + sizeof(EventHead))

@@ -61,7 +61,7 @@ REASON_NAMES = (
     "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp",
     "shed.flow-table-full",
 )
-APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "t38", "rtcp", "rtp")
+APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "rtcp", "t38", "rtp")
 TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3")
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")
@@ -340,6 +340,8 @@ cdef class Engine:
         counts["conversations_refused"] = c.memory.refused
         counts["events_lost"] = c.ring.lost
         counts["changes_lost"] = c.changes_lost
+        counts["certificates_unreadable"] = c.certificates_unreadable
+        counts["certificates_lost"] = c.certificates_lost
         return counts
 
     def hint(self, bytes address not None, uint16_t port, uint8_t payload_type):

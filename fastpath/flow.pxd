@@ -29,6 +29,7 @@ cdef enum:
     FLOW_ZRTP_SEEN = 64
     FLOW_DTLS_SEEN = 128
     FLOW_DEAD = 256             # ended, but still on the wheel
+    FLOW_FAX = 512              # UDPTL was seen
 
     # Stream.flags
     STREAM_VALID = 1
@@ -59,20 +60,10 @@ cdef struct SipShown:           # one kind of what clear SIP shows
     uint32_t count              # messages since then
 
 
-cdef struct Shown:              # the certificate that one side of a DTLS handshake shows
-    uint8_t* data               # NULL: not begun, or done
-    uint32_t length
-    uint32_t have
-    uint8_t said
-
-
 cdef struct Aside:              # what most flows have nothing of
     Changes* changes
-    Shown certificate[2]        # of the low and the high end
     SipShown shown[SHOWN_KINDS]
     uint32_t tunnels            # around its first packet, as Decoded has them
-    uint16_t udptl_seq[2]       # of the last datagram that may be fax …
-    uint8_t udptl_run[2]        # … and how many followed each other
     uint32_t agent[2]           # digest of what the low and the high end call themselves
 
 

@@ -2,8 +2,9 @@
 
 Read first: RFC 3264 sections 5.1 and 6.1, RFC 8866 sections 5.7, 5.14 and 6.6, RFC 4568 section 6.2.
 Who writes a description says there under which payload types, and at which address and port, it wants to receive what
-codec. It may lie: a hint says in which order codecs are tried and what lengths they have, and decides nothing. No
-number, URI or key comes here.
+codec. It may lie: a hint says in which order codecs are tried and what lengths they have, and decides nothing. Likewise
+it says there that facsimile comes by UDPTL (RFC 3362), which is looked for at such ends only. No number, URI or key
+comes here.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -70,6 +71,9 @@ cdef struct Hint:
     uint32_t message            # number of the description
     uint16_t port               # 0: the entry is free
     uint8_t count
+    uint8_t udptl               # facsimile is wanted there …
+    uint8_t fax[2]              # … and so much of it was seen, to this end and from it
+    uint16_t fax_sequence[2]
     uint8_t payload_type[HINT_PAIRS]
     uint8_t codec[HINT_PAIRS]   # index into Tables.codecs
 
@@ -78,6 +82,7 @@ cdef struct HintTable:
     Hint* entries               # buckets of HINT_WAYS
     uint32_t bucket_mask
     uint32_t message            # descriptions so far
+    uint8_t udptl               # one of them wanted facsimile
     uint8_t codec[ENCODINGS]    # HINT_NONE where the tables have no such codec
     FrameLaw law[MAX_TABLES]    # by codec
     uint64_t count              # addresses and ports in the table
@@ -96,6 +101,17 @@ cdef inline Hint* hint_bucket(const HintTable* table, const uint64_t* address, u
 
 cdef inline bint is_hint_for(const Hint* hint, const uint64_t* address, uint16_t port) noexcept nogil:
     return hint.port == port and hint.address[0] == address[0] and hint.address[1] == address[1]
+
+
+cdef inline Hint* find_fax(const HintTable* table, const uint64_t* address, uint16_t port,
+                           const HashSecret* secret) noexcept nogil:
+    """Return the entry of an address and port where facsimile is wanted by UDPTL, or NULL."""
+    cdef Hint* hint = hint_bucket(table, address, port, secret)
+    cdef int way
+    for way in range(HINT_WAYS):
+        if hint[way].udptl and is_hint_for(&hint[way], address, port):
+            return &hint[way]
+    return NULL
 
 
 cdef inline uint8_t find_hint(const HintTable* table, const uint64_t* address, uint16_t port, uint8_t payload_type,
@@ -157,6 +173,10 @@ cdef inline bint is_rtp_profile(const uint8_t* p, Span profile) noexcept nogil:
             or (n == 4 and strncasecmp(word, b"SAVP", 4) == 0) or (n == 5 and strncasecmp(word, b"SAVPF", 5) == 0))
 
 
+cdef inline bint is_udptl_profile(const uint8_t* p, Span profile) noexcept nogil:
+    return profile.len == 5 and strncasecmp(<const char*>p + profile.at, b"udptl", 5) == 0
+
+
 cdef inline bint read_address(const uint8_t* p, Span text, uint64_t* address) noexcept nogil:
     # As FlowKeyBits has it. A host name is none, nor is the unspecified address, which puts a call on hold.
     cdef char octets[HINT_ADDRESS + 1]
@@ -205,22 +225,27 @@ cdef inline void note_media(HintTable* table, const uint8_t* p, const SdpMedia* 
     cdef uint8_t payload_type[HINT_PAIRS]
     cdef Hint* hint
     cdef int i, pairs = 0
-    if m.port == 0 or not is_rtp_profile(p, m.profile) or not read_address(p, m.address, address):
+    cdef bint udptl = is_udptl_profile(p, m.profile)
+    if m.port == 0 or not (udptl or is_rtp_profile(p, m.profile)) or not read_address(p, m.address, address):
         return
-    for i in range(m.payload_count):
+    for i in range(0 if udptl else m.payload_count):
         if m.payloads[i].number < FIRST_DYNAMIC_TYPE or m.payloads[i].encoding.len == 0 or pairs == HINT_PAIRS:
             continue
         codec[pairs] = encoded_codec(table, p, m.payloads[i].encoding)
         payload_type[pairs] = m.payloads[i].number
         pairs += codec[pairs] != HINT_NONE
-    hint = hint_place(table, address, m.port, pairs > 0, secret)
+    hint = hint_place(table, address, m.port, pairs > 0 or udptl, secret)
     if hint == NULL:
         return
     if hint.message != table.message:
         # What an earlier description said of it holds no more; sections of one may share a port (RFC 9143).
         hint.message = table.message
         hint.count = 0
+        hint.udptl = False
     hint.seen_ns = ts_ns
+    if udptl:
+        hint.udptl = True
+        table.udptl = True
     for i in range(pairs):
         if hint.count == HINT_PAIRS:
             break

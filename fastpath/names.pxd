@@ -9,8 +9,8 @@ cdef enum:
     APP_TLS
     APP_SIP
     APP_WS
-    APP_T38
     APP_RTCP
+    APP_T38
     APP_RTP
     APPS
 

@@ -8,6 +8,7 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     static inline uint16_t lw_be16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
+    static inline uint32_t lw_be24(const uint8_t *p) { return (uint32_t)p[0] << 16 | p[1] << 8 | p[2]; }
     static inline uint32_t lw_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
     static inline uint64_t lw_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
     static inline uint32_t lw_raw32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
@@ -22,6 +23,7 @@ cdef extern from *:
     static inline void lw_release(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
     """
     uint16_t be16 "lw_be16"(const uint8_t* p) noexcept nogil
+    uint32_t be24 "lw_be24"(const uint8_t* p) noexcept nogil
     uint32_t be32 "lw_be32"(const uint8_t* p) noexcept nogil
     uint64_t be64 "lw_be64"(const uint8_t* p) noexcept nogil
     uint32_t raw32 "lw_raw32"(const uint8_t* p) noexcept nogil

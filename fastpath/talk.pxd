@@ -6,22 +6,25 @@ Read first: RFC 7983 section 7, RFC 8489 sections 5 and 6.3, RFC 3489 section 11
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
-from fastpath.certificate cimport note_certificates
-from fastpath.core cimport Core, begin_event, set_app
+from fastpath.certificate cimport (
+    CERTIFICATE_DONE, CERTIFICATE_LOST, CERTIFICATE_NOT, drop_parts, gather_certificate,
+)
+from fastpath.core cimport Core, begin_event, say_app, set_app
 from fastpath.crc32c cimport crc32c
 from fastpath.dialogs cimport (
     DIALOG_ENDED, METHOD_ACK, METHOD_BYE, METHOD_INVITE, METHOD_OTHER, METHOD_PRACK, METHOD_UPDATE, DialogMessage,
     DialogNews, expire_dialog, take_message,
 )
 from fastpath.events cimport (
-    EVENT_HELLO, EVENT_NEGOTIATION, EVENT_SIP, EventHead, EventHello, EventNegotiation, ring_commit,
+    EVENT_CERTIFICATE, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_SIP, EventHead, EventHello, EventNegotiation, ring_commit,
 )
 from fastpath.exposure cimport note_exposure
 from fastpath.flow cimport (
-    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
+    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN,
+    Flow,
 )
-from fastpath.hints cimport note_hints
-from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_TLS, APP_TURN, APP_WS, APP_ZRTP
+from fastpath.hints cimport Hint, find_fax, note_hints
+from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.sip cimport (
     SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media,
@@ -35,7 +38,7 @@ from fastpath.tcp cimport (
 from fastpath.tls cimport (
     HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, HelloScan, dtls_probe, dtls_scan, tls_probe, tls_scan,
 )
-from fastpath.udptl cimport udptl_packet
+from fastpath.udptl cimport goes_on, is_udptl
 from fastpath.websocket cimport (
     WS_CLOSE, WS_CONTINUATION, WS_MAX_HANDSHAKE, WS_MAX_PIECES, WS_NO, WS_SIP, WsFrame, ws_frame, ws_handshake,
     ws_opens, ws_probe, ws_unmask,
@@ -50,6 +53,7 @@ cdef enum:
     ZRTP_COOKIE = 0x5A525450
     ZRTP_LEAST = 28             # octets of a message without content
 
+    DTLS_HANDSHAKE = 22         # type of a record
     DTLS_1_3 = 0xFEFC
     SRTP_NULL_80 = 5            # SRTP_NULL_HMAC_SHA1_80 (RFC 5764 section 4.1.2)
     SRTP_NULL_32 = 6
@@ -185,11 +189,48 @@ cdef inline void say_hello(Core* c, Flow* f, bint is_dtls, uint64_t ts_ns) noexc
         ring_commit(&c.ring, head)
 
 
+cdef inline void read_certificates(Core* c, Flow* f, const Decoded* d, const HelloScan* scan) noexcept nogil:
+    # One for each side is said. In DTLS-SRTP both show theirs (RFC 5764 section 4.1).
+    cdef Conversation* talk = f.talk
+    cdef EventHead* head
+    cdef const uint8_t* der = NULL
+    cdef uint32_t octets = 0
+    cdef int i, state
+    for i in range(scan.fragments):
+        if talk.certificate_said[d.from_high]:
+            return
+        state = gather_certificate(&talk.certificate[d.from_high], &c.memory, scan.fragment[i], &der, &octets)
+        c.certificates_unreadable += state == CERTIFICATE_NOT
+        c.certificates_lost += state == CERTIFICATE_LOST
+        if state != CERTIFICATE_DONE:
+            continue
+        talk.certificate_said[d.from_high] = True
+        head = begin_event(c, f, EVENT_CERTIFICATE, octets + 8, d.ts_ns, d.from_high)
+        if head != NULL:
+            (<uint32_t*>(<uint8_t*>head + sizeof(EventHead)))[0] = octets
+            memcpy(<uint8_t*>head + sizeof(EventHead) + 8, der, octets)
+            ring_commit(&c.ring, head)
+        drop_parts(&talk.certificate[d.from_high], &c.memory)
+
+
+cdef inline void read_late(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    # A flight whose fragments were lost is sent again after its protected end was seen (RFC 6347 section 4.2.4).
+    cdef HelloScan scan
+    if f.talk == NULL or f.talk.certificate_said[d.from_high] or d.payload[0] != DTLS_HANDSHAKE:
+        return
+    memset(&scan, 0, sizeof(HelloScan))
+    if dtls_scan(d.payload, d.payload_len, &scan) != HELLO_NOT:
+        read_certificates(c, f, d, &scan)
+
+
 cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef uint16_t profile
     if f.flags & FLOW_DTLS_DONE:
+        read_late(c, f, d)
         return
     if not f.flags & FLOW_DTLS_SEEN:
+        if not dtls_probe(d.payload, d.payload_len):
+            return
         f.flags |= FLOW_DTLS_SEEN
         set_app(c, f, APP_DTLS, d.ts_ns)
     if f.talk == NULL:
@@ -199,7 +240,7 @@ cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     if dtls_scan(d.payload, d.payload_len, &f.talk.hello) == HELLO_NOT:
         return
     say_hello(c, f, True, d.ts_ns)
-    note_certificates(c, f, d.payload, d.payload_len, d.from_high, d.ts_ns)
+    read_certificates(c, f, d, &f.talk.hello)
     if f.talk.hello.seen & SEEN_SERVER_HELLO and f.talk.hello.seen & SEEN_PROTECTED:
         # DTLS 1.3 answers use_srtp inside the encrypted part: there the client's offer must do (RFC 9147, RFC 5764).
         profile = f.talk.hello.srtp_profile
@@ -246,22 +287,53 @@ cdef inline int stun_probe(const uint8_t* p, uint32_t captured, uint32_t n) noex
     return APP_STUN if at == n or captured < n else 0
 
 
+cdef inline Hint* fax_end(const Core* c, const Decoded* d, bint high) noexcept nogil:
+    if high:
+        return find_fax(&c.hints, <const uint64_t*>d.key.high, d.key.ports & 0xFFFF, &c.flow_secret)
+    return find_fax(&c.hints, <const uint64_t*>d.key.low, d.key.ports >> 16, &c.flow_secret)
+
+
+cdef inline void fax_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    # Two that follow each other, to or from an end where facsimile is wanted. Indicators are sent more than once with
+    # one number. What began as speech often goes on as facsimile on the same ports: then both are said of the flow.
+    cdef bint from_end = False
+    cdef uint16_t sequence
+    cdef Hint* hint
+    if d.payload_len != d.payload_wire or not is_udptl(d.payload, d.payload_len):
+        return
+    hint = fax_end(c, d, not d.from_high)
+    if hint == NULL:
+        from_end = True
+        hint = fax_end(c, d, d.from_high)
+    if hint == NULL:
+        return
+    sequence = be16(d.payload)
+    if not hint.fax[from_end] or not goes_on(sequence, hint.fax_sequence[from_end]):
+        hint.fax[from_end] = True
+        hint.fax_sequence[from_end] = sequence
+        return
+    hint.fax[from_end] = False
+    f.flags |= FLOW_FAX
+    if f.app < APP_T38:
+        set_app(c, f, APP_T38, d.ts_ns)
+    else:
+        say_app(c, f, APP_T38, d.ts_ns)
+
+
 cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     """Take a datagram that is not RTP or RTCP."""
     cdef uint8_t first = d.payload[0]
     cdef int app
+    if c.hints.udptl and not f.flags & FLOW_FAX:
+        fax_packet(c, f, d)
     if first <= 3:
         app = stun_probe(d.payload, d.payload_len, d.payload_wire)
         if app:
             set_app(c, f, app, d.ts_ns)
-        else:
-            udptl_packet(c, f, d)
-    elif first == 16 and d.payload_len >= 8 and be32(d.payload + 4) == ZRTP_COOKIE:
+    elif first == 16:
         zrtp_packet(c, f, d)
-    elif 20 <= first <= 63 and (f.flags & FLOW_DTLS_SEEN or dtls_probe(d.payload, d.payload_len)):
+    elif 20 <= first <= 63:
         dtls_packet(c, f, d)
-    elif first <= 63:
-        udptl_packet(c, f, d)
     elif 64 <= first <= 122:
         if sip_probe(d.payload, d.payload_len):
             sip_message(c, f, d.payload, d.payload_len, d.from_high, d.ts_ns)

@@ -6,7 +6,7 @@ there, so that a lost packet costs one message and not the conversation. The fir
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.tls cimport HelloScan
+from fastpath.tls cimport HelloScan, Parts
 
 cdef enum:
     MAX_STREAM_OCTETS = 66560       # a 64 KiB SIP message and the rest of a segment
@@ -53,7 +53,9 @@ cdef struct Side:
 cdef struct Conversation:
     HelloScan hello
     uint8_t hello_said
-    Side side[2]                # index 0: from the key's low end
+    uint8_t certificate_said[2]     # index 0: from the key's low end, as in the next ones
+    Parts certificate[2]
+    Side side[2]
 
 
 cdef struct Memory:

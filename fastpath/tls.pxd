@@ -25,6 +25,9 @@ cdef enum:
     ALPN_HTTP_1_1 = 2
     ALPN_H2 = 4
 
+    MAX_FRAGMENTS = 8           # of Certificate messages in one datagram; further ones are not read
+    MAX_PARTS = 16              # of a message that is not whole yet
+
 
 cdef struct HelloScan:          # all zero before a flow's first octets; each scan adds to it
     uint16_t seen               # SEEN_…
@@ -41,6 +44,23 @@ cdef struct HelloScan:          # all zero before a flow's first octets; each sc
     uint8_t[255] server_name    # SNI; printable ASCII only, anything else is "?"
     uint8_t[255] alpn_first     # the client's first offer, likewise
     uint8_t[255] alpn           # the server's choice, likewise
+    # DTLS: fragments of Certificate messages in the datagram scanned last, at their handshake headers
+    uint8_t fragments
+    const uint8_t* fragment[MAX_FRAGMENTS]
+
+
+cdef struct Part:               # octets [start, end) of a message
+    uint32_t start
+    uint32_t end
+
+
+cdef struct Parts:              # a Certificate message of DTLS that is not whole yet (certificate.pxd)
+    uint8_t* data
+    uint32_t room
+    uint32_t total
+    uint16_t sequence
+    uint8_t count
+    Part part[MAX_PARTS]        # in order, with octets missing between them
 
 
 # Do the first octets of a TCP stream begin (or continue) a TLS record stream?

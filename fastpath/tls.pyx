@@ -14,6 +14,8 @@ A hello may be spread over records (TLS) or fragments (DTLS): a body is read as 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy, memset
 
+from fastpath.octets cimport be24 as u24
+
 from typing import NamedTuple
 
 
@@ -36,6 +38,7 @@ cdef enum:
     CLIENT_HELLO = 1
     SERVER_HELLO = 2
     HELLO_VERIFY_REQUEST = 3
+    CERTIFICATE = 11
     KEY_UPDATE = 24             # the highest that is assigned
 
     SERVER_NAME = 0             # RFC 6066
@@ -57,10 +60,6 @@ cdef const uint8_t* RETRY_RANDOM = (
 
 cdef inline uint16_t u16(const uint8_t* p) noexcept nogil:
     return <uint16_t>(p[0] << 8 | p[1])
-
-
-cdef inline uint32_t u24(const uint8_t* p) noexcept nogil:
-    return <uint32_t>p[0] << 16 | <uint32_t>p[1] << 8 | p[2]
 
 
 # --- hellos ------------------------------------------------------------------------------------------------------
@@ -397,12 +396,15 @@ cdef bint dtls_probe(const uint8_t* p, uint32_t n) noexcept nogil:
 
 
 cdef int read_fragment(const uint8_t* p, HelloScan* out) noexcept nogil:
-    """One handshake fragment of epoch 0; only a hello's first is read, and it need not be the whole message."""
+    """One handshake fragment of epoch 0; of a hello only the first is read, and it need not be the whole message."""
     cdef Body body
     cdef int state
     if p[0] == HELLO_VERIFY_REQUEST:
         out.seen |= SEEN_HELLO_VERIFY
         return HELLO_MORE
+    if p[0] == CERTIFICATE and out.fragments < MAX_FRAGMENTS:
+        out.fragment[out.fragments] = p
+        out.fragments += 1
     if p[0] != CLIENT_HELLO and p[0] != SERVER_HELLO:
         return HELLO_MORE
     if u24(p + 6) != 0:
@@ -443,6 +445,7 @@ cdef int dtls_scan(const uint8_t* p, uint32_t n, HelloScan* out) noexcept nogil:
     cdef uint32_t at = 0, size
     cdef int state, result = HELLO_MORE
     cdef const uint8_t* content
+    out.fragments = 0
     if n == 0:
         return HELLO_NOT
     while at < n:

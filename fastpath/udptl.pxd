@@ -1,91 +1,80 @@
-"""Fax over UDPTL (ITU-T T.38 section 9.1): is a datagram one, and do they follow each other?
+"""Facsimile over UDPTL: is a datagram built as one, and is it the next of its direction?
 
-    sequence number:16 | length, primary IFP packet | 0x00, count, so many (length, IFP packet)
-                                                    | 0x80, 1, packets a FEC spans, count, so many (length, octets)
+Read first: ITU-T T.38 sections 7.2 and 9.1 with annex A, ITU-T X.691 sections 10.9 and 22 for the aligned encoding;
+RFC 3362. UDPTL has no mark of its own, and short datagrams of anything may be built like it. So it is looked for only
+at ends that SDP in clear describes as such (hints.pxd).
 
-By chance a datagram is tiled by its own lengths and begins with a possible IFP packet with a probability below 2^-9,
-and has the number after the last one's with 2^-16: four in a row are taken for fax, below 2^-75 for random octets.
+    sequence:16 | length primary-ifp | 0 count (length secondary-ifp)*
+                                     | 1 1 span count (length fec)*
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, uint8_t, uint16_t, uint32_t
 
-from fastpath.core cimport Core, say_app
-from fastpath.exposure cimport aside
-from fastpath.flow cimport Flow
-from fastpath.names cimport APP_T38
 from fastpath.octets cimport be16
-from fastpath.wire cimport Decoded
 
 cdef enum:
-    UDPTL_RUN = 4
-    UDPTL_SAID = 0xFF
-    UDPTL_MAX_ENTRIES = 32
+    UDPTL_LEAST = 6                 # sequence number, an indicator, no error recovery
+    UDPTL_FEC = 0x80                # which error recovery follows; the rest of its octet is padding
+    UDPTL_MAX_STEP = 16
+
+    IFP_HAS_FIELDS = 0x80
+    IFP_DATA = 0x40                 # else an indicator
+    IFP_EXTENDED = 0x20             # of T.38's later versions: six bits more, in the next octet
+    LAST_DATA = 8                   # v17-14400
 
 
-cdef inline uint32_t skip_octets(const uint8_t* p, uint32_t at, uint32_t n) noexcept nogil:
-    """Past a length and so many octets (ITU-T X.691 section 11.9, aligned); 0 when it does not fit."""
+cdef inline uint32_t open_type(const uint8_t* p, uint32_t n, uint32_t at) noexcept nogil:
+    """Return where an open type at ``at`` ends; 0 when it is empty or does not fit."""
     cdef uint32_t length
     if at >= n:
         return 0
     length = p[at]
     at += 1
-    if length & 0x80:
-        if length & 0x40 or at >= n:
+    if length >= 0xC0:              # fragments of 16384 octets
+        return 0
+    if length >= 0x80:
+        if at >= n:
             return 0
         length = (length & 0x3F) << 8 | p[at]
         at += 1
-    return at + length if length <= n - at else 0
+    return at + length if 0 < length <= n - at else 0
 
 
-cdef inline bint may_be_ifp(const uint8_t* p, uint32_t n) noexcept nogil:
-    """T.38 section 7.2: an indicator alone, or data of some modulation."""
-    if n == 1:
-        return p[0] & 0xC1 == 0
-    return p[0] & 0x40 != 0
+cdef inline bint is_ifp(const uint8_t* p, uint32_t n) noexcept nogil:
+    if p[0] & IFP_EXTENDED:
+        return n >= 2
+    if p[0] & 1:
+        return False                # padding
+    if not p[0] & IFP_DATA:
+        return n == 1 and not p[0] & IFP_HAS_FIELDS
+    return p[0] >> 1 & 15 <= LAST_DATA and (n > 1) == ((p[0] & IFP_HAS_FIELDS) != 0)
 
 
-cdef inline bint udptl_probe(const uint8_t* p, uint32_t n) noexcept nogil:
-    cdef uint32_t at, begin, entries
-    if n < 5:
+cdef inline bint is_udptl(const uint8_t* p, uint32_t n) noexcept nogil:
+    """Do ``n`` octets make one UDPTL packet, with nothing left over?"""
+    cdef uint32_t at, primary
+    cdef int left
+    if n < UDPTL_LEAST:
         return False
-    begin = 4 if p[2] & 0x80 else 3
-    at = skip_octets(p, 2, n)
-    if at <= begin or at + 2 > n or not may_be_ifp(p + begin, at - begin):
+    at = open_type(p, n, 2)
+    if at == 0 or at + 2 > n:
         return False
-    if p[at] == 0x00:
-        at += 1
-    elif p[at] == 0x80 and at + 4 <= n and p[at + 1] == 1:
-        at += 3
-    else:
+    primary = 3 if p[2] < 0x80 else 4
+    if not is_ifp(p + primary, at - primary):
         return False
-    entries = p[at]
-    at += 1
-    if entries > UDPTL_MAX_ENTRIES:
-        return False
-    for _ in range(entries):
-        at = skip_octets(p, at, n)
-        if at == 0:
+    if p[at] == UDPTL_FEC:
+        if at + 4 > n or p[at + 1] != 1:
             return False
+        at += 2
+    elif p[at] != 0:
+        return False
+    left = p[at + 1]
+    at += 2
+    while left and at:
+        at = open_type(p, n, at)
+        left -= 1
     return at == n
 
 
-cdef inline void udptl_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
-    """Follow what may be fax; a flow of media may have turned to it on the same ports."""
-    cdef uint16_t seq
-    cdef uint8_t* run
-    if d.payload_len != d.payload_wire or not udptl_probe(d.payload, d.payload_len) or aside(c, f) == NULL:
-        return
-    run = &f.aside.udptl_run[d.from_high]
-    if run[0] == UDPTL_SAID:
-        return
-    seq = be16(d.payload)
-    if run[0] and seq == f.aside.udptl_seq[d.from_high]:
-        return                          # a mirror gives packets twice
-    run[0] = run[0] + 1 if run[0] and <uint16_t>(f.aside.udptl_seq[d.from_high] + 1) == seq else 1
-    f.aside.udptl_seq[d.from_high] = seq
-    if run[0] == UDPTL_RUN:
-        run[0] = UDPTL_SAID
-        if f.aside.udptl_run[not d.from_high] != UDPTL_SAID:
-            if f.app < APP_T38:
-                f.app = APP_T38
-            say_app(c, f, APP_T38, d.ts_ns)
+cdef inline bint goes_on(uint16_t sequence, uint16_t before) noexcept nogil:
+    return 1 <= <int16_t>(sequence - before) <= UDPTL_MAX_STEP

@@ -20,6 +20,7 @@ from deploy.demo.wire import MS, SECOND
 from fastpath.engine import Engine
 from fastpath.records import (
     AppSeen,
+    Certificate,
     Control,
     Evidence,
     FlowEnded,
@@ -33,7 +34,7 @@ from fastpath.records import (
 from fastpath.source import BufferSource
 
 Packet = tuple[int, bytes] | tuple[int, bytes, int] | tuple[int, bytes, int, int]
-Kind = TypeVar("Kind", AppSeen, Control, Evidence, FlowEnded, Hello, SipMessage, Tones, Verdict)
+Kind = TypeVar("Kind", AppSeen, Certificate, Control, Evidence, FlowEnded, Hello, SipMessage, Tones, Verdict)
 
 T0 = 1_770_000_000 * SECOND
 SECRET = bytes(range(48))  # the same hashes and digests in every run

@@ -85,6 +85,8 @@ _ENGINE_COUNTERS = {
     ),
     "datagrams_expired": ("legwatch_expired_datagrams", "Fragmented datagrams of which a part never came."),
     "datagrams_evicted": ("legwatch_evicted_datagrams", "Fragmented datagrams that had to make room for others."),
+    "certificates_unreadable": ("legwatch_unreadable_certificates", "DTLS certificates whose lengths do not fit."),
+    "certificates_lost": ("legwatch_lost_certificates", "Fragments of DTLS certificates that found no room."),
     "tones_refused": ("legwatch_tones_refused", "Short packets of streams whose telephone events found no room."),
     "asides_refused": (
         "legwatch_asides_refused",

@@ -1,8 +1,9 @@
 """``python -m tests.fuzz TARGET --seconds N``: coverage-guided fuzzing of the core by libFuzzer, through atheris.
 
 Build the core for it first, in a copy of the repository: ``CC=clang FASTPATH_FUZZ=1 make ext``, and
-``.venv/bin/pip install atheris``. New inputs go to the work folder; what is worth keeping of them is put into
-``tests/fuzz/corpus`` by ``--merge``, and replayed by the tests, also under AddressSanitizer.
+``.venv/bin/pip install atheris dpkt hypothesis pytest``. Run it with ``ASAN_OPTIONS=detect_leaks=0`` and
+``LD_PRELOAD=.venv/lib/python3.*/site-packages/asan_with_fuzzer.so``. New inputs go to the work folder; what is worth
+keeping of them is put into ``tests/fuzz/corpus`` by ``--merge``, and replayed by the tests.
 """
 
 from __future__ import annotations
