@@ -182,6 +182,7 @@ class Analysis:
         return {
             "legs": len(self._legs),
             "calls": len(self._calls),
+            "joins_refused": self._calls.joins_refused,
             "endpoints": len(self._endpoints),
             "endpoints_evicted": self._endpoints.evicted,
             "exposures": len(self._paths),
@@ -223,9 +224,8 @@ class Analysis:
             self._legs.app_seen(record)
 
     def _verdict(self, record: Verdict) -> None:
-        leg = self._legs.verdict(record)
+        self._legs.verdict(record)
         self._endpoints.verdict(record, protection(record.protection))
-        self._calls.stream(leg, record)
 
     def _hello(self, record: Hello) -> None:
         if record.kind == "dtls":
@@ -275,6 +275,8 @@ class Analysis:
             sink.leg_ended(leg)
         if not state.cut_off:
             self.book.hold(state, (), state.last_ns)
+            if state.call is not None and len(state.call.legs) > 1:
+                self._judge_call(state.call, state.last_ns)
 
     def _call_ended(self, call: Call) -> None:
         if not self._closing:
@@ -329,12 +331,10 @@ class Analysis:
     def _judge_call(self, call: Call, now_ns: int) -> None:
         """Hold the legs of a call against each other."""
         claims: list[Claim] = []
-        facts = [leg.facts() for leg in call.legs if leg.flows]
-        clear = next((each for each in facts if each.clear and now_ns >= rules.grace_end(each, self._policy)), None)
-        if clear is not None and not clear.recording:
-            ends = {clear.a, clear.b}
-            safe = next((each for each in facts if each.observed == "encrypted" and {each.a, each.b} != ends), None)
-            if safe is not None:
+        sides = None if call.recording else call.unlike_legs()
+        if sides is not None:
+            clear, safe = sides[0].facts(), sides[1].facts()
+            if now_ns >= rules.grace_end(clear, self._policy):
                 claims = rules.half_protected(clear, safe, call.how(), self._required(clear), self._policy)
         self.book.hold(call, claims, now_ns)
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Evidence = Literal["session-id", "header", "replaces", "same-media", "same-stream", "identities"]
 
 NS = 1_000_000_000
-MAX_LEGS = 64  # of one call that its record names
+MAX_LEGS = 64  # of one call: what joins more of them joins everything
+MAX_DIALOGS = 256
 IDENTITIES_NS = 10 * NS  # between the two INVITEs of a call through a B2BUA
 HOW: dict[Evidence, str] = {
     "session-id": "joined by Session-ID",
@@ -61,6 +62,21 @@ class Call:
             call = call.into
         return call
 
+    def unlike_legs(self) -> tuple[LegState, LegState] | None:
+        """Return a leg in clear and an encrypted one that are two sides of the call at one time, if there are such.
+
+        Legs that share an end are none: answers to one offer, of which one is taken (RFC 3261 section 13.2.2.4). Nor is
+        one whose dialogue is over, though its flow is not idle for long enough.
+        """
+        going = [leg for leg in self.legs if leg.flows and (leg.line is None or leg.dialogs > 0)]
+        for clear in going:
+            if not clear.is_clear():
+                continue
+            for safe in going:
+                if safe.live() == "encrypted" and not clear.shares_end(safe):
+                    return clear, safe
+        return None
+
     def how(self) -> str:
         """Return what joins its legs, in words."""
         return HOW[self.joined[0]] if self.joined else "one Call-ID"
@@ -90,6 +106,7 @@ class Calls:
     """
 
     def __init__(self, joined: Callable[[Call, Call, int], None], ended: Callable[[Call], None]) -> None:
+        self.joins_refused = 0  # calls that would have become too large
         self._joined = joined
         self._ended = ended
         self._by_key: dict[Hashable, Call] = {}
@@ -211,6 +228,9 @@ class Calls:
         one, other = one.whole(), other.whole()
         if one is other:
             return one
+        if len(one.legs) + len(other.legs) >= MAX_LEGS or one.dialogs + other.dialogs > MAX_DIALOGS:
+            self.joins_refused += 1
+            return other
         if other.first_ns < one.first_ns:
             one, other = other, one
         other.into = one

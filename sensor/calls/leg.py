@@ -201,6 +201,11 @@ class LegState:
         had_keys = {each.sender for each in self.encrypted}
         return next((verdict for verdict in now if sender(verdict) in had_keys), now[0] if now else None)
 
+    def shares_end(self, other: LegState) -> bool:
+        """Say whether two legs have an address and port in common, agreed or seen."""
+        mine = {*self.ends, *(end for flow in self.flows for end in flow.ends())}
+        return any(end in mine for end in (*other.ends, *(end for flow in other.flows for end in flow.ends())))
+
     def promised(self, line: Line, ts_ns: int) -> None:
         """Note what a dialogue offered or agreed; an offer alone takes nothing back that was agreed."""
         before = self.line
@@ -222,7 +227,7 @@ class LegState:
         if verdict.protection == "encrypted":
             self._encrypted(verdict)
         elif verdict.protection == "clear":
-            before = self._was_encrypted(sender(verdict))
+            before = self._was_encrypted(verdict)
             if before is not None:
                 self.sightings.downgraded_from = before
             if not self.is_clear():
@@ -243,14 +248,30 @@ class LegState:
             if self.seen is None or self.seen.early is None or early.packets > self.seen.early.packets:
                 self.sightings.early = early
         grade = verdict.grade or "inferred"
-        self.encrypted = (*others, Encrypted(verdict.ts_ns, verdict.packet, who, grade, verdict.tag))
+        self.encrypted = (
+            *others,
+            Encrypted(verdict.ts_ns, verdict.packet, who, grade, verdict.tag, verdict.flow, verdict.payload_type),
+        )
 
-    def _was_encrypted(self, who: str) -> Encrypted | None:
-        """Return what was encrypted before a sender's media turned clear: its own, or that of both sides.
+    def _was_encrypted(self, verdict: Verdict) -> Encrypted | None:
+        """Return what was encrypted before a stream that is in clear: the sender's own, or that of both sides.
 
-        Where one side is in clear from its beginning nothing was taken away.
+        Where a side, or video beside audio on one flow, is in clear from its beginning nothing was taken away.
         """
-        own = next((each for each in self.encrypted if each.sender == who), None)
+        who = sender(verdict)
+        own = next(
+            (
+                each
+                for each in self.encrypted
+                if each.sender == who
+                and (
+                    verdict.previous == "encrypted"
+                    or each.flow != verdict.flow
+                    or each.payload_type == verdict.payload_type
+                )
+            ),
+            None,
+        )
         if own is None and self.encrypted and self.live() == "encrypted" and self._is_both_ways():
             return self.encrypted[-1]
         return own

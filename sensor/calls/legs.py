@@ -132,11 +132,12 @@ class Legs:
             if flow.leg is not None:
                 flow.leg.keying = _KEYING[record.app]
 
-    def verdict(self, record: Verdict) -> LegState:
-        """Take a stream's verdict; return its leg."""
+    def verdict(self, record: Verdict) -> None:
+        """Take a stream's verdict."""
         flow, leg = self._media_flow(record.flow, record.key, record.ts_ns)
         if leg.line is None:
             leg = self._continued(flow, leg, record)
+        self._calls.stream(leg, record)  # before it is judged: what joins calls may explain it
         before = leg.live()
         leg.judged(record)
         flow.judged(record)
@@ -145,7 +146,6 @@ class Legs:
             leg.unsettled_ns = record.ts_ns
         if before != after or leg.is_notable():
             self._judge(leg, record.ts_ns)
-        return leg
 
     def _continued(self, flow: MediaFlow, leg: LegState, record: Verdict) -> LegState:
         """Return the leg of a stream that no signalling explains.
@@ -409,6 +409,7 @@ class Legs:
         leg.flow_ids = [*leg.flow_ids[1 - MAX_FLOWS :], flow.flow_id]
         if old.line is not None:
             flow.streams.clear()  # they were the other call's
+            flow.certificates = ()
         else:
             leg.adopt(old, ts_ns)
             if old.call is not None and leg.call is not None:

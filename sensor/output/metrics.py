@@ -111,6 +111,7 @@ _ANALYSIS_GAUGES = {
     "exposures": ("legwatch_exposures_active", "What pairs of hosts show in clear SIP, by kind."),
 }
 _ANALYSIS_COUNTERS = {
+    "joins_refused": ("legwatch_call_joins_refused", "Calls that evidence would have joined to too large ones."),
     "endpoints_evicted": ("legwatch_endpoints_evicted", "Endpoints that had to make room for others."),
     "exposures_refused": ("legwatch_exposures_refused", "What pairs of hosts showed and found no room."),
     "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),

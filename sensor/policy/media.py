@@ -36,6 +36,8 @@ class Encrypted(NamedTuple):
     sender: str
     grade: str
     tag: int | None  # octets of authentication tag and MKI, None: not known
+    flow: int = 0
+    payload_type: int = 0
 
     def is_weak(self) -> bool:
         """Say whether its tag has 32 bits."""

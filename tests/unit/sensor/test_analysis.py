@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,40 @@ def test_media_that_turns_clear_after_it_was_encrypted_has_no_grace() -> None:
         ("opened", "media-clear-despite-srtp"),
         ("opened", "media-downgraded"),
     ]
+
+
+def test_video_in_clear_beside_encrypted_audio_on_one_flow_took_nothing_away() -> None:
+    _, heard = analysis(seen("rtp"), verdict("encrypted"), verdict("clear", ssrc=9, payload_type=96))
+    assert media(heard) == [("opened", "media-clear")]
+
+
+def test_stream_that_goes_on_from_another_port_in_clear_is_downgraded() -> None:
+    """SIP inside TLS: the re-INVITE was not seen, the SSRC and the clock of its timestamps go on."""
+    later, moved = T0 + 8 * S, media_key(ALICE, 20002, *B)
+    one = verdict("clear", moved, flow=8, ssrc=5, seq=1003 + 350, ts_ns=later)
+    sensor, heard = analysis(seen("rtp"), verdict("encrypted", ssrc=5), seen("rtp", moved, flow=8, ts_ns=later), one)
+    assert media(heard) == [("opened", "media-clear"), ("opened", "media-downgraded")]
+    assert sensor.tables()["legs"] == 1
+    _, heard = analysis(
+        seen("rtp"),
+        verdict("encrypted", ssrc=5),
+        seen("rtp", moved, flow=8),
+        replace(one, timestamp=one.timestamp + 10**6),
+    )
+    assert media(heard) == [("opened", "media-clear")]
+
+
+def test_clear_media_of_one_side_is_told_while_the_other_side_has_its_keys() -> None:
+    """ZRTP: each direction turns when its own sender does; the grace is that of the sender in clear."""
+    _, heard = analysis(
+        seen("zrtp"),
+        seen("rtp"),
+        verdict("clear", ssrc=1),
+        verdict("clear", ssrc=2, from_a=False),
+        verdict("encrypted", ssrc=1, previous="clear", packet=9, since_packet=7),
+        verdict("encrypted", ssrc=2, from_a=False, previous="clear", packet=40, since_packet=7, ts_ns=T0 + 2 * S),
+    )
+    assert media(heard) == []
 
 
 def test_grace_that_no_packet_ends_is_ended_by_the_next_record() -> None:

@@ -155,6 +155,51 @@ def test_half_protected_call_opens_with_its_second_side_and_resolves_with_either
     assert [each.state for each in half] == ["resolved"]
 
 
+def half_protected(*said: Message | Record) -> list[str]:
+    sensor = Sensor()
+    sensor.hear(*said)
+    return [each.state for each in sensor.heard.findings if each.code == "media-half-protected"]
+
+
+def test_answers_to_one_offer_are_no_two_sides() -> None:
+    """RFC 3261 section 13.2.2.4: an announcement in clear, then the fork that was taken."""
+    invite, announced = invited("c1", A, B)
+    taken = sip("200 INVITE", sdp(CAROL, 5000), tags=("c1", "carol"), call_id="c1", source=BOB, target=ALICE)
+    other = media_key(*A, CAROL, 5000)
+    said = [invite, announced, seen("rtp"), verdict("clear"), taken, seen("rtp", other, flow=9)]
+    assert half_protected(*said, verdict("encrypted", other, flow=9, ssrc=9)) == []
+
+
+def test_leg_whose_dialogue_is_over_is_no_side_though_its_flow_is_not_idle_yet() -> None:
+    headers = "X-Call: 1"
+    over = sip("BYE", tags=("c1", "to"), call_id="c1", cseq=2, ts_ns=T0 + S)
+    said = [*invited("c1", A, NEAR, headers), *invited("c2", FAR, B, headers), *media("clear", "undetermined")]
+    assert half_protected(*said, verdict("encrypted", FAR_KEY, flow=8, ssrc=2)) == ["open"]
+    assert half_protected(*said, over, verdict("encrypted", FAR_KEY, flow=8, ssrc=2)) == []
+
+
+def test_evidence_that_would_join_everything_joins_no_more_than_a_call_holds() -> None:
+    """One Session-ID for all calls of a device."""
+    sensor = Sensor()
+    for i in range(200):
+        at, to = (f"10.1.0.{i}", 4000), (f"10.2.0.{i}", 5000)
+        sensor.hear(*invited(f"c{i}", at, to, f"Session-ID: {SESSION}", users=f"u{i} v{i}"))
+    assert max(len(leg.call.legs) for leg in sensor._legs if leg.call) <= 64
+    assert sensor.tables()["joins_refused"] > 0
+
+
+def test_key_passed_on_with_its_stream_is_one_use() -> None:
+    """A B2BUA that lets SDES through: the relay shows that both dialogues are one call."""
+    sensor = Sensor()
+    for call_id, source, target in (("c1", A, NEAR), ("c2", FAR, B)):
+        sensor.hear(
+            sip("INVITE", sdes(*source), tags=(call_id, ""), call_id=call_id, source=source[0], target=target[0]),
+            sip("200 INVITE", sdes(*target), tags=(call_id, "b"), call_id=call_id, source=target[0], target=source[0]),
+        )
+    sensor.hear(*media("encrypted", "encrypted", far_ssrc=1, seq=2))
+    assert [each.code for each in sensor.heard.findings if each.code == "srtp-key-reuse"] == []
+
+
 def test_key_chosen_in_two_calls_is_reused() -> None:
     sensor = Sensor()
     for call_id, at, port, flow in (("c1", A, 16390, 7), ("c2", (CAROL, 4000), 17000, 8)):
