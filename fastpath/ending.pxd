@@ -3,7 +3,6 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from fastpath.certificate cimport drop_parts
 from fastpath.core cimport Core, begin_event
 from fastpath.events cimport (
     EVENT_FLOW, MAX_EVENT_STREAMS, EventChange, EventFlow, EventHead, EventHello, EventStream, ring_commit, ring_used,
@@ -228,8 +227,6 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
         free(f.aside.changes)
     free(f.aside)
     if f.talk != NULL:
-        for i in range(2):
-            drop_parts(&f.talk.certificate[i], &c.memory)
         end_conversation(f.talk, &c.memory)
     f.rtcp = NULL
     f.aside = NULL

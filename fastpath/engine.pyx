@@ -338,6 +338,7 @@ cdef class Engine:
         counts["reassembly_bytes"] = c.memory.used
         counts["reassembly_lost_bytes"] = c.memory.lost
         counts["conversations_refused"] = c.memory.refused
+        counts["conversations_evicted"] = c.memory.evicted
         counts["events_lost"] = c.ring.lost
         counts["changes_lost"] = c.changes_lost
         counts["certificates_unreadable"] = c.certificates_unreadable

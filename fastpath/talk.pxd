@@ -33,7 +33,7 @@ from fastpath.sip cimport (
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport (
     MAX_HELLO_OCTETS, SIDE_DONE, SIDE_HTTP, SIDE_IDLE, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Memory, Side,
-    add_segment, begin_conversation, begin_side, consume, finish_side, forget, next_held, skip_gap,
+    add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget, next_held, skip_gap,
 )
 from fastpath.tls cimport (
     HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, HelloScan, dtls_probe, dtls_scan, tls_probe, tls_scan,
@@ -159,6 +159,8 @@ cdef inline bint sip_message(Core* c, Flow* f, const uint8_t* p, uint32_t n, bin
         return True
     if c.scan.has_sdp:
         note_hints(&c.hints, p, &c.scan, &c.flow_secret, ts_ns)
+    if f.talk != NULL:
+        conversation_gave(f.talk, &c.memory)
     if c.every_message:
         say_message(c, f, p, from_high, ts_ns)
     note_exposure(c, f, p, &c.scan, from_high, ts_ns)
@@ -183,6 +185,7 @@ cdef inline void say_hello(Core* c, Flow* f, bint is_dtls, uint64_t ts_ns) noexc
     if f.talk.hello_said or not f.talk.hello.seen & SEEN_SERVER_HELLO:
         return
     f.talk.hello_said = True
+    conversation_gave(f.talk, &c.memory)
     head = begin_event(c, f, EVENT_HELLO, sizeof(EventHello), ts_ns, False)
     if head != NULL:
         fill_hello(<EventHello*>(<uint8_t*>head + sizeof(EventHead)), f.talk, is_dtls)
@@ -234,7 +237,7 @@ cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         f.flags |= FLOW_DTLS_SEEN
         set_app(c, f, APP_DTLS, d.ts_ns)
     if f.talk == NULL:
-        f.talk = begin_conversation(&c.memory)
+        f.talk = begin_conversation(&f.talk, &c.memory)
         if f.talk == NULL:
             return
     if dtls_scan(d.payload, d.payload_len, &f.talk.hello) == HELLO_NOT:
@@ -545,7 +548,7 @@ cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         if reads == SIDE_IDLE:
             return
         if f.talk == NULL:
-            f.talk = begin_conversation(&c.memory)
+            f.talk = begin_conversation(&f.talk, &c.memory)
             if f.talk == NULL:
                 return
         begin_side(&f.talk.side[d.from_high], reads, d.tcp_seq)

@@ -56,6 +56,10 @@ cdef struct Conversation:
     uint8_t certificate_said[2]     # index 0: from the key's low end, as in the next ones
     Parts certificate[2]
     Side side[2]
+    Conversation** owner            # what points at it, to be told when it is evicted
+    Conversation* older             # among those that gave nothing yet
+    Conversation* newer
+    uint8_t gave                    # a message or a hello was read
 
 
 cdef struct Memory:
@@ -64,9 +68,15 @@ cdef struct Memory:
     uint64_t limit
     uint64_t lost               # octets that found no room, or that a gap cost
     uint64_t refused            # conversations that found no room
+    uint64_t evicted            # that gave nothing and had to make room
+    Conversation* oldest        # of those that gave nothing yet
+    Conversation* newest
 
 
-cdef Conversation* begin_conversation(Memory* memory) noexcept nogil
+# Begin one, which `owner` will point at. Where there is no room the oldest that gave nothing go first: a flood of
+# beginnings, or of holes, evicts itself.
+cdef Conversation* begin_conversation(Conversation** owner, Memory* memory) noexcept nogil
+cdef void conversation_gave(Conversation* talk, Memory* memory) noexcept nogil
 cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil
 cdef void begin_side(Side* side, uint8_t reads, uint32_t seq) noexcept nogil
 cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets,

@@ -8,14 +8,47 @@ cdef enum:
     FIRST_ROOM = 4096
 
 
-cdef Conversation* begin_conversation(Memory* memory) noexcept nogil:
+cdef void leave_queue(Conversation* talk, Memory* memory) noexcept nogil:
+    if talk.gave:
+        return
+    if talk.older != NULL:
+        talk.older.newer = talk.newer
+    else:
+        memory.oldest = talk.newer
+    if talk.newer != NULL:
+        talk.newer.older = talk.older
+    else:
+        memory.newest = talk.older
+
+
+cdef void conversation_gave(Conversation* talk, Memory* memory) noexcept nogil:
+    if not talk.gave:
+        leave_queue(talk, memory)
+        talk.gave = True
+
+
+cdef Conversation* begin_conversation(Conversation** owner, Memory* memory) noexcept nogil:
     cdef Conversation* talk
+    cdef Conversation** evicted
+    while memory.used + sizeof(Conversation) > memory.limit and memory.oldest != NULL:
+        memory.evicted += 1
+        evicted = memory.oldest.owner
+        end_conversation(memory.oldest, memory)
+        evicted[0] = NULL
     if memory.used + sizeof(Conversation) > memory.limit:
         memory.refused += 1
         return NULL
     talk = <Conversation*>calloc(1, sizeof(Conversation))
-    if talk != NULL:
-        memory.used += sizeof(Conversation)
+    if talk == NULL:
+        return NULL
+    memory.used += sizeof(Conversation)
+    talk.owner = owner
+    talk.older = memory.newest
+    if talk.older != NULL:
+        talk.older.newer = talk
+    else:
+        memory.oldest = talk
+    memory.newest = talk
     return talk
 
 
@@ -48,6 +81,11 @@ cdef void finish_side(Side* side, Memory* memory) noexcept nogil:
 
 
 cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil:
+    cdef int i
+    leave_queue(talk, memory)
+    for i in range(2):
+        memory.used -= talk.certificate[i].room
+        free(talk.certificate[i].data)
     memory.lost += talk.side[0].held_octets + talk.side[1].held_octets
     finish_side(&talk.side[0], memory)
     finish_side(&talk.side[1], memory)

@@ -75,6 +75,8 @@ _ENGINE_COUNTERS = {
         "legwatch_reassembly_lost_octets",
         "Octets of TCP signalling that were never seen or found no room.",
     ),
+    "conversations_refused": ("legwatch_refused_conversations", "TCP and DTLS conversations that found no room."),
+    "conversations_evicted": ("legwatch_evicted_conversations", "Conversations that gave nothing and made room."),
     "events_lost": ("legwatch_lost_records", "Records that found no room on their way to the analysis."),
     "dialogs_evicted": ("legwatch_sip_dialogues_evicted", "SIP dialogues that had to make room for others."),
     "offers_refused": ("legwatch_sip_offers_refused", "Offers of SIP dialogues that found no room."),

@@ -172,7 +172,7 @@ def test_fragments_of_all_flows_share_what_reassembly_may_hold() -> None:
         packets += sent(fragment(body, (16000, 16001)), src=End(A.ip, port), start_ns=T0 + MS * port)
     outcome = heard(packets, stream_bytes=1 << 19)
     assert outcome.counters["reassembly_bytes"] <= 1 << 19
-    assert outcome.after["certificates_lost"] + outcome.after["conversations_refused"] > 60
+    assert outcome.after["certificates_lost"] + outcome.after["conversations_evicted"] > 60
 
 
 @settings(max_examples=300, deadline=None)

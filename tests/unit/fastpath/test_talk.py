@@ -372,3 +372,20 @@ def test_unreadable_sip_is_counted() -> None:
     packets: list[Packet] = [(T0, ethernet(udp(b"OPTIONS sip:b@example.com SIP/2.0\r\nVia: x\r\n\r\n", PHONE, PROXY)))]
     outcome = observe(packets)
     assert (outcome.after["sip_messages"], outcome.after["sip_unreadable"], outcome.flow.app) == (1, 1, "sip")
+
+
+def test_flood_of_beginnings_makes_room_for_a_conversation_that_speaks() -> None:
+    """Connections that begin a message and never end it, beside one that had given a message before."""
+    begun, old, new = b"INVITE sip:a@b SIP/2.0\r\nVia: ", End("192.0.2.99", 5060), End("192.0.2.98", 5060)
+    outcome = observe(
+        [
+            segment(0, message(1), src=old),
+            *(segment(0, begun, ms=n, src=End(f"10.9.{n >> 8}.{n & 255}", 5060)) for n in range(1, 600)),
+            segment(0, message(2), ms=1000, src=new),
+            segment(len(message(1)), message(3), ms=1001, src=old),
+        ],
+        stream_bytes=1 << 20,
+    )
+    assert {1, 2, 3} <= set(numbers(outcome))
+    assert outcome.counters["conversations_evicted"] > 0
+    assert outcome.counters["conversations_refused"] == 0
