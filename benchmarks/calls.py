@@ -41,7 +41,7 @@ def resident() -> int:
     return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 
 
-def measured(capture: Path) -> Cost:
+def measured(capture: Path, budget: int = BUDGET) -> Cost:
     """Read a capture as ``scan`` does, with nobody to tell."""
     pipeline, cost = Pipeline(Config(policy=Policy(segments=()))), Cost()
     engine, analysis, source = pipeline.engine(), pipeline.analysis([]), PcapFile(str(capture))
@@ -49,7 +49,7 @@ def measured(capture: Path) -> Cost:
     while more:
         begin = time.process_time()
         if status > 0:
-            status = engine.process(source, BUDGET)
+            status = engine.process(source, budget)
         else:
             more = engine.finish()
         processed = time.process_time()
@@ -78,9 +78,9 @@ def main() -> int:
     print(f"calls: {calls:,} at one time, of five SIP messages and two streams of {PACKETS} packets, CPU time")
     for name, seconds in (("engine", cost.engine), ("drain", cost.drain), ("analysis", cost.analysis)):
         print(f"  {name:9} {seconds / calls * 1e6:7.2f} us a call")
-    megabytes = cost.held / 1e6
+    mebibytes = cost.held / (1 << 20)
     print(
-        f"  memory    {cost.held / calls:7,.0f} octets a call, {megabytes:,.0f} MB; {calls / megabytes:,.0f} calls/MB"
+        f"  memory    {cost.held / calls:7,.0f} octets a call, {mebibytes:,.0f} MiB; {calls / mebibytes:,.0f} calls/MiB"
     )
     return 0
 

@@ -152,8 +152,8 @@ cdef uint32_t sip_resync(const uint8_t* p, uint32_t n) noexcept nogil
 cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, const WantedHeaders* wanted,
                   SipScan* out) noexcept nogil
 
-# Octets written; 0 when they do not fit. p is the message that was scanned. A whole message has at most SIP_MAX_PACKED;
-# its two parts are whom it is between and what joins it to others, and what its SDP describes but for the payload types:
+# Octets written; 0 when they do not fit. p is the message that was scanned. A whole one has at most SIP_MAX_PACKED; its
+# two parts are whom it is between and what joins it to others, and what its SDP describes but for the payload types:
 # those are the core's own business (hints.pxd).
 cdef uint32_t sip_pack(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_t capacity) noexcept nogil
 cdef uint32_t sip_pack_parties(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_t capacity) noexcept nogil

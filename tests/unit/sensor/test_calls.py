@@ -166,7 +166,7 @@ def test_answers_to_one_offer_are_no_two_sides() -> None:
     invite, announced = invited("c1", A, B)
     taken = sip("200 INVITE", sdp(CAROL, 5000), tags=("c1", "carol"), call_id="c1", source=BOB, target=ALICE)
     other = media_key(*A, CAROL, 5000)
-    said = [invite, announced, seen("rtp"), verdict("clear"), taken, seen("rtp", other, flow=9)]
+    said: list[Message | Record] = [invite, announced, seen("rtp"), verdict("clear"), taken, seen("rtp", other, flow=9)]
     assert half_protected(*said, verdict("encrypted", other, flow=9, ssrc=9)) == []
 
 
