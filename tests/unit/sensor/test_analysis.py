@@ -200,6 +200,14 @@ def test_sip_in_clear_is_one_finding_a_pair_that_counts_and_resolves_in_silence(
     assert made.tables()["exposures"] == 1
 
 
+def test_count_that_a_flow_s_end_adds_opens_nothing_again() -> None:
+    register = sip("REGISTER", source=ALICE, target=PROXY)
+    made, heard = analysis(register, replace(register, ts_ns=T0 + 5 * S))
+    made.advance(T0 + 400 * S)
+    made.end()
+    assert heard.said == [("opened", "signalling-clear"), ("resolved", "signalling-clear")]
+
+
 def test_counts_are_told_at_the_end() -> None:
     made, heard = analysis(*CALL, BYE)
     made.end()
