@@ -222,24 +222,32 @@ class LegState:
         self.answerer = line.answerer or self.answerer
         self.last_ns = max(self.last_ns, ts_ns)
 
-    def judged(self, verdict: Verdict) -> None:
-        """Note a stream's verdict, before its flow does: what it changes is seen against what was."""
+    def judged(self, verdict: Verdict) -> bool:
+        """Note a stream's verdict, before its flow does: what it changes is seen against what was.
+
+        Say whether it is news of the leg, beside its state: another stream in clear is none.
+        """
+        is_news = False
         if verdict.protection == "encrypted":
-            self._encrypted(verdict)
+            is_news = self._encrypted(verdict)
         elif verdict.protection == "clear":
             before = self._was_encrypted(verdict)
+            is_news = before is not None or verdict.previous == "clear"
             if before is not None:
                 self.sightings.downgraded_from = before
             if not self.is_clear():
                 self.clear_since_ns = verdict.ts_ns
                 if self.seen is not None and before is None:
                     self.seen.downgraded_from = None
-        others = [each for each in self.clears if not _is_same_stream(each, verdict)]
-        if verdict.protection == "clear":
-            others.append(verdict)
-        self.clears = tuple(others[-MAX_STREAMS:])
+        if self.clears or verdict.protection == "clear":
+            others = [each for each in self.clears if not _is_same_stream(each, verdict)]
+            is_news |= len(others) < len(self.clears)
+            if verdict.protection == "clear":
+                others.append(verdict)
+            self.clears = tuple(others[-MAX_STREAMS:])
+        return is_news
 
-    def _encrypted(self, verdict: Verdict) -> None:
+    def _encrypted(self, verdict: Verdict) -> bool:
         keyed = self.signalled in PROMISES_SRTP or self.signalled == "optional" or self.keying != "unknown"
         who = sender(verdict)
         others = tuple(each for each in self.encrypted if each.sender != who)[1 - MAX_SENDERS :]
@@ -252,6 +260,7 @@ class LegState:
             *others,
             Encrypted(verdict.ts_ns, verdict.packet, who, grade, verdict.tag, verdict.flow, verdict.payload_type),
         )
+        return verdict.previous is not None or self.encrypted[-1].is_weak()
 
     def _was_encrypted(self, verdict: Verdict) -> Encrypted | None:
         """Return what was encrypted before a stream that is in clear: the sender's own, or that of both sides.

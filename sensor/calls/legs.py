@@ -139,12 +139,12 @@ class Legs:
             leg = self._continued(flow, leg, record)
         self._calls.stream(leg, record)  # before it is judged: what joins calls may explain it
         before = leg.live()
-        leg.judged(record)
+        is_news = leg.judged(record)
         flow.judged(record)
         after = leg.live()
         if after == "undetermined" != before:
             leg.unsettled_ns = record.ts_ns
-        if before != after or leg.is_notable():
+        if is_news or before != after:
             self._judge(leg, record.ts_ns)
 
     def _continued(self, flow: MediaFlow, leg: LegState, record: Verdict) -> LegState:
@@ -354,7 +354,7 @@ class Legs:
                 self._register(leg, end)
         for flow in leg.flows:
             self._authenticate(leg, flow, ts_ns)
-        if changed and (leg.flows or leg.is_notable()):
+        if changed and (leg.flows or line.keys or line.fingerprints):
             leg.clear_since_ns = ts_ns
             self._judge(leg, ts_ns)
 
