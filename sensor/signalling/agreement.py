@@ -98,7 +98,8 @@ def _end(side: SdpMedia | None) -> End | None:
 
 def _more(sides: tuple[SdpMedia, ...]) -> tuple[End, ...]:
     ends = [end for side in sides for end in side.candidates[:MAX_CANDIDATES] if _is_address(end[0])]
-    ends += [(side.address, side.rtcp_port) for side in sides if side.rtcp_port and _is_address(side.address)]
+    rtcp = ((side.rtcp_address or side.address, side.rtcp_port) for side in sides if side.rtcp_port)
+    ends += [end for end in rtcp if _is_address(end[0])]
     return tuple(dict.fromkeys(ends))
 
 
