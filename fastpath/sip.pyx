@@ -31,7 +31,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 
 cdef enum:
-    MAX_METHOD = 32
+    MAX_METHOD = 64             # RFC 4475 section 3.1.1.2 has one of 43 octets
     MAX_SCHEME = 16
     MAX_START_LINE = 8192
     MAX_NAME = 128              # octets of a Call-ID, tag or user that leave the process's packet memory
