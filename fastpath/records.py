@@ -118,6 +118,8 @@ class SdpCrypto:
     unencrypted_srtp: bool
     unencrypted_srtcp: bool
     unauthenticated_srtp: bool
+    mki: int = 0  # octets of the master key identifier behind each packet, 0 for none
+    potential: bool = False  # a capability that an answer may choose (RFC 5939)
 
 
 @dataclass(slots=True)
@@ -141,6 +143,8 @@ class SdpMedia:
     candidates: tuple[tuple[str, int], ...]  # addresses and ports of a=candidate, component 1
     bundle_only: bool = False  # port 0 refuses nothing (RFC 9143 section 6)
     potential_srtp: bool = False  # a secure profile is among the capabilities (RFC 5939)
+    bundle: int = 0  # which BUNDLE group of the description it is in (RFC 9143), 1 = the first; 0: none
+    rtcp_address: str = ""  # a=rtcp, "" when it names none: that of the media
 
 
 @dataclass(slots=True)
@@ -164,7 +168,7 @@ class SipMessage:
     session_ids: tuple[str, ...] = ()  # UUIDs of Session-ID (RFC 7989), the nil one left out
     headers: tuple[tuple[int, int], ...] = ()  # (which of the wanted ones, keyed digest of its value)
     replaces: str = ""  # Call-ID that Replaces names (RFC 3891), as call_id would have it
-    credentials: str = ""  # "digest", "basic" or "bearer"
+    credentials: str = ""  # "digest", "basic", "bearer" or "other"
     text: bool = False  # a MESSAGE whose body is in clear
     recording: bool = False  # asks for a recording session (RFC 7866)
 

@@ -7,13 +7,14 @@ from fastpath.events cimport EventAgent, EventExposure, EventHead, EventNegotiat
 
 cdef enum:
     SIP_MAX_MESSAGE = 65535     # octets; what follows in a longer one is not read
-    SIP_MAX_PACKED = 16384      # what sip_pack writes at most
+    SIP_MAX_PACKED = 20480      # what sip_pack writes at most
 
     SDP_MAX_MEDIA = 8
     SDP_MAX_PAYLOADS = 16
     SDP_MAX_CRYPTOS = 8
     SDP_MAX_CANDIDATES = 16
     SDP_MAX_FINGERPRINTS = 4
+    SDP_MAX_BUNDLES = 4
 
     SIP_MAX_WANTED = 8          # headers that a configuration names …
     SIP_MAX_HEADER_NAME = 32    # … and the octets of such a name
@@ -44,12 +45,14 @@ cdef enum SipCredentials:       # of Authorization and Proxy-Authorization
     SIP_CREDENTIALS_DIGEST = 1
     SIP_CREDENTIALS_BASIC = 2
     SIP_CREDENTIALS_BEARER = 3  # RFC 8898
+    SIP_CREDENTIALS_OTHER = 4
 
 
-cdef enum:                      # SdpCrypto.flags, RFC 4568 section 6.3
-    CRYPTO_UNENCRYPTED_SRTP = 1
+cdef enum:                      # SdpCrypto.flags
+    CRYPTO_UNENCRYPTED_SRTP = 1         # RFC 4568 section 6.3
     CRYPTO_UNENCRYPTED_SRTCP = 2
     CRYPTO_UNAUTHENTICATED_SRTP = 4
+    CRYPTO_POTENTIAL = 8                # a capability (RFC 5939 section 3.4.1)
 
 
 cdef struct Span:               # octets of the message that was scanned; len 0: absent
@@ -72,6 +75,7 @@ cdef struct SdpCrypto:
     uint32_t tag
     uint8_t suite               # index into the registered suites; 0 when not registered
     uint8_t flags               # CRYPTO_…
+    uint8_t mki                 # octets of the master key identifier, at most 128; 0 when there is none
 
 
 cdef struct SdpCandidate:       # component 1, an address and not a name
@@ -88,15 +92,18 @@ cdef struct SdpMedia:           # with what holds from session level
     Span media
     Span profile
     Span address                # nearest c=, without TTL and count
+    Span mid                    # RFC 5888 section 4
+    Span rtcp_address           # a=rtcp (RFC 3605), len 0 when it names none
     uint16_t port
-    uint16_t rtcp_port          # a=rtcp (RFC 3605), 0 when none
+    uint16_t rtcp_port          # a=rtcp, 0 when none
     uint8_t direction           # SdpDirection
     uint8_t setup               # SdpSetup
     uint8_t rtcp_mux            # RFC 5761, RFC 8858
     uint8_t zrtp_hash           # RFC 6189 section 8
+    uint8_t bundle              # which of the session's BUNDLE groups it is in (RFC 9143), 1: the first; 0: none
     uint8_t bundle_only         # RFC 9143 section 6: port 0 refuses nothing
     uint8_t secure              # its profile is SAVP or SAVPF: RTP in clear is no choice
-    uint8_t potential_srtp      # a secure profile is among the capabilities (RFC 5939 section 3.4.1)
+    uint8_t potential_srtp      # a secure profile is among the capabilities (RFC 5939 section 3.4.2)
     uint8_t fingerprint_count
     uint8_t payload_count
     uint8_t crypto_count
@@ -124,6 +131,7 @@ cdef struct SipScan:
     Name replaces               # Call-ID that Replaces names (RFC 3891)
     Span[2] session             # UUIDs of Session-ID (RFC 7989), len 0: none, or nil
     uint64_t[SIP_MAX_WANTED] wanted     # keyed digests of the values of headers that a configuration names, 0: none
+    Span[SDP_MAX_BUNDLES] bundles       # identification tags of a=group:BUNDLE, as they are listed
     uint32_t cseq
     uint32_t headers            # octets up to the body; 0 when the headers were cut
     uint32_t content_length     # as the header says, at most UINT32_MAX; 0 when there is none
@@ -131,9 +139,10 @@ cdef struct SipScan:
     uint16_t status             # 0 for a request
     uint8_t credentials         # SipCredentials
     uint8_t text                # the body of a MESSAGE is to be read by people, and is in clear
-    uint8_t recording           # a recording session asks for it (RFC 7866 section 6.1.1)
+    uint8_t recording           # asks for a recording session (RFC 7866 section 6.1.1), or tells of one (RFC 7865)
     uint8_t has_sdp
     uint8_t cut                 # the body ends before Content-Length says: the last media may lack attributes
+    uint8_t bundle_count
     uint8_t media_count
     SdpMedia[SDP_MAX_MEDIA] media
 

@@ -19,6 +19,7 @@ from fastpath.records import SdpMedia as MediaRecord
 
 cdef extern from "<string.h>" nogil:
     void* memmem(const void* haystack, size_t n, const void* needle, size_t needle_n)
+    void explicit_bzero(void* octets, size_t n)
 
 
 cdef extern from "<arpa/inet.h>" nogil:
@@ -30,7 +31,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 
 cdef enum:
-    MAX_METHOD = 32
+    MAX_METHOD = 64             # RFC 4475 section 3.1.1.2 has one of 43 octets
     MAX_SCHEME = 16
     MAX_START_LINE = 8192
     MAX_NAME = 128              # octets of a Call-ID, tag or user that leave the process's packet memory
@@ -39,7 +40,11 @@ cdef enum:
     MAX_TOKEN = 32              # profile, rtpmap encoding
     MAX_ADDRESS = 64
     MAX_HASH_NAME = 16
-    MAX_FINGERPRINT = 191       # 64 octets as "AB:CD:…": SHA-512
+    MAX_FINGERPRINT = 64        # octets: SHA-512
+    MAX_CANDIDATE = 45          # an IPv6 address that ends in an IPv4 one
+    MAX_KEY = 64                # octets of key and salt; no suite has more than 46
+    MAX_MKI = 128               # RFC 4568 section 6.1
+    MAX_TEXT = 128              # octets of any text that is cut
     MAX_BOUNDARY = 70           # RFC 2046 section 5.1.1
     MAX_PARTS = 32
     MAX_NESTING = 4             # multipart in multipart (RFC 5621 section 3.2)
@@ -71,6 +76,8 @@ cdef enum:
     BODY_SDP = 1
     BODY_MULTIPART = 2
     BODY_SEALED = 3             # not to be read by people: encrypted, or no message
+    BODY_CPIM = 4               # RFC 3862: headers, then a body with its own Content-Type
+    BODY_METADATA = 5           # of a recording (RFC 7865)
 
     UUID_DIGITS = 32
 
@@ -499,23 +506,31 @@ cdef void party(
 cdef uint8_t credentials(const uint8_t* p, Span value) noexcept nogil:
     """The scheme of credentials (RFC 3261 section 20.7, RFC 8898).
 
-    A Digest with an empty response has nothing to guess by (RFC 3310 section 3.3: the first REGISTER of AKA).
+    A Digest with an empty response has nothing to guess by (RFC 3310 section 3.3: the first REGISTER of AKA), nor has a
+    scheme alone.
     """
     cdef uint32_t at = value.at, end = value.at + value.len
-    cdef Span scheme = next_word(p, &at, end)
+    cdef Span scheme
+    while at < end and is_token(p[at]):
+        at += 1
+    scheme = span(value.at, at)
+    at = skip_space(p, at, end)
+    if scheme.len == 0 or at == end:
+        return SIP_CREDENTIALS_NONE
     if same(p + scheme.at, scheme.len, b"basic", 5):
         return SIP_CREDENTIALS_BASIC
     if same(p + scheme.at, scheme.len, b"bearer", 6):
         return SIP_CREDENTIALS_BEARER
     if not same(p + scheme.at, scheme.len, b"digest", 6):
-        return SIP_CREDENTIALS_NONE
+        return SIP_CREDENTIALS_OTHER
     while at < end:
         at = skip_space(p, at, end)
         if begins(p + at, end - at, b"response", 8):
             at = skip_space(p, at + 8, end)
             if at < end and p[at] == c"=":
                 at = skip_space(p, at + 1, end)
-                return SIP_CREDENTIALS_DIGEST if at + 1 < end and p[at] == c'"' and p[at + 1] != c'"' else 0
+                at += at < end and p[at] == c'"'
+                return SIP_CREDENTIALS_DIGEST if at < end and p[at] != c'"' and p[at] != c"," else 0
         while at < end and p[at] != c",":
             at = past_quoted(p, at, end) if p[at] == c'"' else at + 1
         at += 1
@@ -568,13 +583,42 @@ cdef int content_type(const uint8_t* p, Span value, Span* boundary) noexcept nog
     if begins(v, value.len, b"application/sdp", 15) and (value.len == 15 or not is_token(v[15])):
         return BODY_SDP
     if begins(v, value.len, b"multipart/", 10):
+        if begins(v, value.len, b"multipart/encrypted", 19):
+            return BODY_SEALED
         boundary[0] = parameter(p, value.at, value.at + value.len, b"boundary", 8)
         if 0 < boundary.len <= MAX_BOUNDARY:
-            return BODY_SEALED if begins(v, value.len, b"multipart/encrypted", 19) else BODY_MULTIPART
-    if (begins(v, value.len, b"application/pkcs7-mime", 22) or begins(v, value.len, b"application/im-iscomposing", 26)
-            or begins(v, value.len, b"message/imdn", 12)):
+            return BODY_MULTIPART
+    if (begins(v, value.len, b"application/pkcs7-mime", 22) or begins(v, value.len, b"application/x-pkcs7-mime", 24)
+            or begins(v, value.len, b"application/im-iscomposing", 26) or begins(v, value.len, b"message/imdn", 12)):
         return BODY_SEALED          # RFC 8591, RFC 3994, RFC 5438
+    if begins(v, value.len, b"message/cpim", 12):
+        return BODY_CPIM
+    if begins(v, value.len, b"application/rs-metadata", 23):
+        return BODY_METADATA
     return BODY_OTHER
+
+
+cdef bint is_text(const uint8_t* p, uint32_t at, uint32_t end, int kind, bint whole) noexcept nogil:
+    """Whether the body of a MESSAGE (RFC 3428) is to be read by people and in clear.
+
+    What CPIM holds is told by the second block of its headers (RFC 3862 section 2).
+    """
+    cdef Span field, value, boundary
+    cdef int header, block
+    if at >= end or kind == BODY_SEALED:
+        return False
+    if kind != BODY_CPIM:
+        return True
+    for block in range(2):
+        while True:
+            header = next_header(p, end, &at, &field, &value)
+            if header == HEADER_CUT:
+                return whole
+            if header == HEADER_END:
+                break
+            if block and header == HEADER_CONTENT_TYPE and content_type(p, value, &boundary) == BODY_SEALED:
+                return False
+    return True
 
 
 cdef inline bint is_sdp(const uint8_t* p, uint32_t at, uint32_t end, int kind) noexcept nogil:
@@ -584,10 +628,15 @@ cdef inline bint is_sdp(const uint8_t* p, uint32_t at, uint32_t end, int kind) n
     return kind == BODY_SDP and end - at >= 2 and is_alpha(p[at]) and p[at + 1] == c"="
 
 
-cdef Span sdp_part(const uint8_t* p, uint32_t at, uint32_t end, Span boundary) noexcept nogil:
-    """The first part of a multipart body that is SDP, also in a multipart within it (RFC 5621 section 3.2)."""
+cdef Span sdp_part(
+        const uint8_t* p, uint32_t at, uint32_t end, Span boundary, uint8_t* recording) noexcept nogil:
+    """The first part of a multipart body that is SDP, also in a multipart within it (RFC 5621 section 3.2).
+
+    A part that describes a recording (RFC 7865) is noted wherever it is.
+    """
     cdef Span[MAX_NESTING] open
     cdef Span inner, field, value
+    cdef Span part = span(0, 0)
     cdef uint32_t depth = 1, parts = 0, i, stop, found = 0
     cdef int kind = BODY_OTHER, header
     open[0] = boundary
@@ -602,8 +651,8 @@ cdef Span sdp_part(const uint8_t* p, uint32_t at, uint32_t end, Span boundary) n
             else:
                 at = stop + 1
                 continue
-            if found:
-                return span(found, at)
+            if found and part.len == 0:
+                part = span(found, at)
             parts += 1
             if parts > MAX_PARTS:
                 break
@@ -625,14 +674,16 @@ cdef Span sdp_part(const uint8_t* p, uint32_t at, uint32_t end, Span boundary) n
                     kind = content_type(p, value, &inner)
             if header == HEADER_CUT:
                 break
-            if is_sdp(p, at, end, kind):
-                found = at
+            if kind == BODY_METADATA:
+                recording[0] = True
+            elif is_sdp(p, at, end, kind):
+                found = at if found == 0 else found
             elif kind == BODY_MULTIPART and depth < MAX_NESTING:
                 open[depth] = inner
                 depth += 1
             continue
         at = stop + 1
-    return span(found, end) if found else span(0, 0)
+    return span(found, end) if found and part.len == 0 else part
 
 
 # --- SDP ---------------------------------------------------------------------------------------------------------
@@ -668,7 +719,7 @@ SUITE[:] = [
 
 
 cdef inline bint names_secure_profile(const uint8_t* p, uint32_t at, uint32_t end) noexcept nogil:
-    """Whether a profile, or one of a list (a=tcap, RFC 5939 section 3.4.1), is RTP/SAVP, RTP/SAVPF or one over DTLS."""
+    """Whether a profile, or one of a list (a=tcap, RFC 5939 section 3.4.2), is RTP/SAVP, RTP/SAVPF or one over DTLS."""
     return memmem(p + at, end - at, b"/SAVP", 5) != NULL
 
 
@@ -730,41 +781,90 @@ cdef void read_rtpmap(const uint8_t* p, uint32_t at, uint32_t end, SdpMedia* m) 
             return
 
 
+cdef inline int sextet(uint8_t c) noexcept nogil:
+    """The six bits of a base64 digit (RFC 4648 section 4), -1 for anything else."""
+    if c"A" <= c <= c"Z":
+        return c - c"A"
+    if c"a" <= c <= c"z":
+        return c - c"a" + 26
+    if is_digit(c):
+        return c - c"0" + 52
+    return 62 if c == c"+" else 63 if c == c"/" else -1
+
+
+cdef uint64_t key_digest(const uint8_t* p, uint32_t at, uint32_t end, const uint8_t* secret) noexcept nogil:
+    """Digest of the octets that base64 stands for, however it is padded; 0 for what is no key."""
+    cdef uint8_t[MAX_KEY] octets
+    cdef uint32_t n = 0, bits = 0, held = 0
+    cdef uint64_t digest = 0
+    cdef int value = 0
+    while end > at and p[end - 1] == c"=":
+        end -= 1
+    while at < end:
+        value = sextet(p[at])
+        if value < 0 or n == MAX_KEY:
+            break
+        bits = (bits & 0xFF) << 6 | <uint32_t>value
+        held += 6
+        if held >= 8:
+            held -= 8
+            octets[n] = <uint8_t>(bits >> held)
+            n += 1
+        at += 1
+    if at == end and n and held < 6:
+        digest = siphash(secret, octets, n)
+    explicit_bzero(octets, MAX_KEY)
+    return digest
+
+
+cdef uint8_t mki_octets(const uint8_t* p, uint32_t at, uint32_t end) noexcept nogil:
+    """Length of the identifier in |<lifetime>|<mki>:<length>, each of which may be missing; 0 for none."""
+    cdef uint32_t bar, colon
+    cdef int64_t value
+    while at < end:
+        bar = find(p, at + 1, end, c"|")
+        colon = find(p, at + 1, bar, c":")
+        if colon < bar:
+            value = number(p, colon + 1, bar)
+            return <uint8_t>value if 0 < value <= MAX_MKI else 0
+        at = bar
+    return 0
+
+
 cdef void read_crypto(
-        const uint8_t* p, uint32_t at, uint32_t end, const uint8_t* secret, SdpMedia* m) noexcept nogil:
+        const uint8_t* p, uint32_t at, uint32_t end, const uint8_t* secret, uint8_t flags, SdpMedia* m) noexcept nogil:
     """a=crypto:<tag> <suite> inline:<key>[|<lifetime>][|<mki>:<length>][;…] <session parameters> (RFC 4568).
 
-    Of the key the digest of its base64 text without padding is all that stays; of several keys, that of the first.
+    Of the key a digest is all that stays; of several keys, that of the first.
     """
     cdef SdpCrypto* crypto
-    cdef Span word
+    cdef Span tag, suite, word
     cdef uint32_t i, stop
     cdef int64_t value
     if m.crypto_count == SDP_MAX_CRYPTOS:
         return
+    tag = next_word(p, &at, end)
+    value = number(p, tag.at, tag.at + tag.len)
+    suite = next_word(p, &at, end)
     word = next_word(p, &at, end)
-    value = number(p, word.at, word.at + word.len)
-    if value < 0:
+    if value < 0 or word.len == 0:
         return
     crypto = &m.cryptos[m.crypto_count]
     m.crypto_count += 1
     crypto.tag = <uint32_t>value
     crypto.suite = 0
-    crypto.flags = 0
+    crypto.flags = flags
+    crypto.mki = 0
     crypto.key_digest = 0
-    word = next_word(p, &at, end)
     for i in range(1, <uint32_t>SUITES):
-        if same(p + word.at, word.len, SUITE[i], <uint32_t>strlen(SUITE[i])):
+        if same(p + suite.at, suite.len, SUITE[i], <uint32_t>strlen(SUITE[i])):
             crypto.suite = <uint8_t>i
             break
-    word = next_word(p, &at, end)
     if begins(p + word.at, word.len, b"inline:", 7):
-        i = word.at + 7
-        stop = find(p, i, word.at + word.len, c"|")
-        stop = find(p, i, stop, c";")
-        while stop > i and p[stop - 1] == c"=":
-            stop -= 1
-        crypto.key_digest = siphash(secret, p + i, stop - i)
+        i = find(p, word.at + 7, word.at + word.len, c";")
+        stop = find(p, word.at + 7, i, c"|")
+        crypto.key_digest = key_digest(p, word.at + 7, stop, secret)
+        crypto.mki = mki_octets(p, stop, i)
     while True:
         word = next_word(p, &at, end)
         if word.len == 0:
@@ -779,7 +879,7 @@ cdef void read_crypto(
 
 cdef inline uint32_t hash_octets(const uint8_t* p, Span name) noexcept nogil:
     """Octets that a hash function gives (RFC 8122 section 5); 0 for one that is not known."""
-    if name.len == 3 and same(p + name.at, name.len, b"md5", 3):
+    if name.len == 3 and (same(p + name.at, name.len, b"md5", 3) or same(p + name.at, name.len, b"md2", 3)):
         return 16
     if name.len == 5 and same(p + name.at, name.len, b"sha-1", 5):
         return 20
@@ -793,7 +893,7 @@ cdef bint read_fingerprint(const uint8_t* p, uint32_t at, uint32_t end, bint rep
     cdef Span hash_name = next_word(p, &at, end)
     cdef Span value = next_word(p, &at, end)
     cdef uint32_t i, octets
-    if hash_name.len == 0 or hash_name.len > MAX_HASH_NAME or value.len == 0 or value.len > MAX_FINGERPRINT:
+    if hash_name.len == 0 or hash_name.len > MAX_HASH_NAME or value.len % 3 != 2 or value.len > 3 * MAX_FINGERPRINT:
         return False
     octets = hash_octets(p, hash_name)
     if octets and value.len != 3 * octets - 1:
@@ -815,11 +915,37 @@ cdef bint read_fingerprint(const uint8_t* p, uint32_t at, uint32_t end, bint rep
 
 cdef void read_capability(
         const uint8_t* p, uint32_t at, uint32_t end, const uint8_t* secret, SdpMedia* m) noexcept nogil:
-    """a=acap:<number> crypto:…: a key that an answer may choose can be read as well as any (RFC 5939 section 3.3.1)."""
+    """a=acap:<number> crypto:…: a key that an answer may choose can be read as well as any (RFC 5939 section 3.4.1)."""
     next_word(p, &at, end)
     at = skip_space(p, at, end)
     if begins(p + at, end - at, b"crypto:", 7):
-        read_crypto(p, at + 7, end, secret, m)
+        read_crypto(p, at + 7, end, secret, CRYPTO_POTENTIAL, m)
+
+
+cdef void read_group(const uint8_t* p, uint32_t at, uint32_t end, SipScan* out) noexcept nogil:
+    """a=group:BUNDLE <identification tag> … (RFC 9143 section 7.1)."""
+    cdef Span semantics = next_word(p, &at, end)
+    if out.bundle_count < SDP_MAX_BUNDLES and same(p + semantics.at, semantics.len, b"bundle", 6):
+        out.bundles[out.bundle_count] = span(at, end)
+        out.bundle_count += 1
+
+
+cdef void read_mid(const uint8_t* p, uint32_t at, uint32_t end, const SipScan* s, SdpMedia* m) noexcept nogil:
+    """a=mid:<identification tag> (RFC 5888 section 4); the first of a section, which bounds the search."""
+    cdef Span word
+    cdef uint8_t i
+    if m.mid.len:
+        return
+    m.mid = next_word(p, &at, end)
+    for i in range(s.bundle_count):
+        at, end = s.bundles[i].at, s.bundles[i].at + s.bundles[i].len
+        while True:
+            word = next_word(p, &at, end)
+            if word.len == 0:
+                break
+            if word.len == m.mid.len and memcmp(p + word.at, p + m.mid.at, word.len) == 0:
+                m.bundle = i + 1
+                return
 
 
 cdef void read_candidate(const uint8_t* p, uint32_t at, uint32_t end, SdpMedia* m) noexcept nogil:
@@ -842,7 +968,7 @@ cdef void read_candidate(const uint8_t* p, uint32_t at, uint32_t end, SdpMedia* 
     address = next_word(p, &at, end)
     port = next_word(p, &at, end)
     value = number(p, port.at, port.at + port.len)
-    if value <= 0 or value > 0xFFFF or value == 9 or address.len > MAX_ADDRESS:
+    if value <= 0 or value > 0xFFFF or value == 9 or address.len > MAX_CANDIDATE:
         return
     for i in range(address.at, address.at + address.len):
         if not is_hex(p[i]) and p[i] != c"." and p[i] != c":":
@@ -866,7 +992,7 @@ cdef inline uint8_t setup_role(const uint8_t* p, uint32_t n) noexcept nogil:
 
 cdef void read_attribute(
         const uint8_t* p, uint32_t at, uint32_t end, const uint8_t* secret, bint in_media, bint* own_fingerprint,
-        SdpMedia* m) noexcept nogil:
+        SipScan* out, SdpMedia* m) noexcept nogil:
     """a=<name>[:<value>]; at session level m is what the media will inherit."""
     cdef uint32_t colon = find(p, at, end, c":")
     cdef uint32_t n = colon - at, value_at = colon + 1 if colon < end else end
@@ -893,17 +1019,22 @@ cdef void read_attribute(
     elif n == 4 and same(word, n, b"tcap", 4):
         m.potential_srtp |= names_secure_profile(p, value_at, end)
     elif not in_media:
-        return
+        if n == 5 and same(word, n, b"group", 5):
+            read_group(p, value_at, end, out)
+    elif n == 3 and same(word, n, b"mid", 3):
+        read_mid(p, value_at, end, out, m)
     elif n == 6 and same(word, n, b"rtpmap", 6):
         read_rtpmap(p, value_at, end, m)
     elif n == 6 and same(word, n, b"crypto", 6):
-        read_crypto(p, value_at, end, secret, m)
+        read_crypto(p, value_at, end, secret, 0, m)
     elif n == 9 and same(word, n, b"candidate", 9):
         read_candidate(p, value_at, end, m)
     elif n == 4 and same(word, n, b"rtcp", 4):
         port = number(p, value_at, end)
         if 0 < port <= 0xFFFF:
             m.rtcp_port = <uint16_t>port
+            next_word(p, &value_at, end)
+            m.rtcp_address = connection_address(p, value_at, end)
     elif n == 9 and same(word, n, b"zrtp-hash", 9):
         m.zrtp_hash = True
     elif n == 4 and same(word, n, b"acap", 4):
@@ -942,7 +1073,7 @@ cdef void sdp_scan(
         elif m == NULL:
             continue
         elif p[at] == c"a":
-            read_attribute(p, at + 2, stop, secret, in_media, &own_fingerprint, m)
+            read_attribute(p, at + 2, stop, secret, in_media, &own_fingerprint, out, m)
         elif p[at] == c"c" and not own_address:
             m.address = connection_address(p, at + 2, stop)
             own_address = True
@@ -960,8 +1091,9 @@ cdef void read_body(
         end = at + out.content_length
     part = span(at, end)
     if kind == BODY_MULTIPART and not is_sdp(p, at, end, BODY_OTHER):
-        part = sdp_part(p, at, end, boundary)
+        part = sdp_part(p, at, end, boundary, &out.recording)
     elif not is_sdp(p, at, end, kind):
+        out.recording |= kind == BODY_METADATA
         return
     if part.len:
         out.has_sdp = True
@@ -1053,8 +1185,9 @@ cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, const Wan
         out.user_agent = server
     if kind == HEADER_END:
         out.headers = at
-        out.text = at < n and body != BODY_SEALED and same(p + out.method.at, out.method.len, b"message", 7)
-        out.text &= out.status == 0
+        if out.status == 0 and same(p + out.method.at, out.method.len, b"message", 7):
+            i = n if length < 0 else at + <uint32_t>min(length, n - at)
+            out.text = is_text(p, at, i, body, length == n - at)
         read_body(p, n, body, boundary, secret, out)
     return SIP_OK
 
@@ -1065,11 +1198,12 @@ cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, const Wan
 #   parties:  sessions:u8 wanted:u8 recording:u8 call_id from_user to_user replaces
 #             sessions times a text; wanted times: which:u8 digest:u64
 #   media:    count:u8, so many times:
-#             media profile address
-#             port:u16 rtcp_port:u16 direction:u8 setup:u8 rtcp_mux:u8 zrtp_hash:u8 bundle_only:u8 potential_srtp:u8
+#             media profile address rtcp_address
+#             port:u16 rtcp_port:u16 direction:u8 setup:u8 rtcp_mux:u8 zrtp_hash:u8 bundle:u8 bundle_only:u8
+#             potential_srtp:u8
 #             fingerprint_count:u8 (hash_name octets)…
 #             payload_count:u8 (number:u8 encoding)…
-#             crypto_count:u8 (key_digest:u64 tag:u32 suite:u8 flags:u8)…
+#             crypto_count:u8 (key_digest:u64 tag:u32 suite:u8 flags:u8 mki:u8)…
 #             candidate_count:u8 (port:u16 address)…
 #
 # What has no size is a text: length:u8, octets.
@@ -1117,26 +1251,30 @@ cdef uint32_t clean(uint8_t* out, const uint8_t* p, uint32_t n, uint32_t most) n
 
 
 cdef void put_text(Writer* w, const uint8_t* p, Span text, uint32_t most) noexcept nogil:
-    cdef uint8_t[MAX_FINGERPRINT] octets
+    cdef uint8_t[MAX_TEXT] octets
     cdef uint32_t n = clean(octets, p + text.at, text.len, most)
     put_u8(w, <uint8_t>n)
     put(w, octets, n)
 
 
-cdef void put_cased(Writer* w, const uint8_t* p, Span text, bint upper) noexcept nogil:
-    """A fingerprint's hash name in lower case, its hexadecimal in upper case."""
-    cdef uint8_t[MAX_FINGERPRINT] octets
+cdef void put_lower(Writer* w, const uint8_t* p, Span text) noexcept nogil:
     cdef uint32_t i
-    cdef uint8_t c
-    for i in range(text.len):
-        c = lower(p[text.at + i])
-        octets[i] = c - 32 if upper and is_alpha(c) else c
     put_u8(w, <uint8_t>text.len)
-    put(w, octets, text.len)
+    for i in range(text.len):
+        put_u8(w, lower(p[text.at + i]))
 
 
 cdef inline uint8_t hex_value(uint8_t c) noexcept nogil:
     return c - c"0" if is_digit(c) else lower(c) - c"a" + 10
+
+
+cdef void put_fingerprint(Writer* w, const uint8_t* p, const SdpFingerprint* f) noexcept nogil:
+    """The hash's name and the octets themselves, which take a third of the room that hexadecimal does."""
+    cdef uint32_t at
+    put_lower(w, p, f.hash_name)
+    put_u8(w, <uint8_t>((f.octets.len + 1) // 3))
+    for at in range(f.octets.at, f.octets.at + f.octets.len, 3):
+        put_u8(w, hex_value(p[at]) << 4 | hex_value(p[at + 1]))
 
 
 cdef void put_name(Writer* w, const uint8_t* p, Name text, bint escaped) noexcept nogil:
@@ -1191,18 +1329,19 @@ cdef void put_media(Writer* w, const uint8_t* p, const SdpMedia* m, bint with_pa
     put_text(w, p, m.media, MAX_MEDIA_TYPE)
     put_text(w, p, m.profile, MAX_TOKEN)
     put_address(w, p, m.address)
+    put_address(w, p, m.rtcp_address)
     put_u16(w, m.port)
     put_u16(w, m.rtcp_port)
     put_u8(w, m.direction)
     put_u8(w, m.setup)
     put_u8(w, m.rtcp_mux)
     put_u8(w, m.zrtp_hash)
+    put_u8(w, m.bundle)
     put_u8(w, m.bundle_only)
     put_u8(w, m.potential_srtp)
     put_u8(w, m.fingerprint_count)
     for i in range(m.fingerprint_count):
-        put_cased(w, p, m.fingerprints[i].hash_name, False)
-        put_cased(w, p, m.fingerprints[i].octets, True)
+        put_fingerprint(w, p, &m.fingerprints[i])
     put_u8(w, payloads)
     for i in range(payloads):
         put_u8(w, m.payloads[i].number)
@@ -1213,6 +1352,7 @@ cdef void put_media(Writer* w, const uint8_t* p, const SdpMedia* m, bint with_pa
         put(w, &m.cryptos[i].tag, 4)
         put_u8(w, m.cryptos[i].suite)
         put_u8(w, m.cryptos[i].flags)
+        put_u8(w, m.cryptos[i].mki)
     put_u8(w, m.candidate_count)
     for i in range(m.candidate_count):
         put_u16(w, m.candidates[i].port)
@@ -1233,7 +1373,7 @@ cdef void put_parties(Writer* w, const uint8_t* p, const SipScan* s) noexcept no
     put_name(w, p, s.replaces, False)
     for i in range(2):
         if s.session[i].len:
-            put_cased(w, p, s.session[i], False)
+            put_lower(w, p, s.session[i])
     for i in range(<int>SIP_MAX_WANTED):
         if s.wanted[i]:
             put_u8(w, <uint8_t>i)
@@ -1292,7 +1432,7 @@ cdef uint32_t sip_clean(const uint8_t* p, Span text, uint32_t most, uint8_t* out
 
 DIRECTION = ("sendrecv", "sendonly", "recvonly", "inactive")
 SETUP = ("", "active", "passive", "actpass", "holdconn")
-CREDENTIALS = ("", "digest", "basic", "bearer")
+CREDENTIALS = ("", "digest", "basic", "bearer", "other")
 SUITE_NAME = tuple([SUITE[i].decode("ascii").upper() for i in range(SUITES)])
 
 
@@ -1335,14 +1475,16 @@ cdef inline str take_text(Reader* r):
 cdef object take_crypto(Reader* r):
     cdef uint64_t key_digest
     cdef uint32_t tag
-    cdef uint8_t suite, flags
+    cdef uint8_t suite, flags, mki
     take(r, &key_digest, 8)
     take(r, &tag, 4)
     suite = take_u8(r)
     flags = take_u8(r)
+    mki = take_u8(r)
     return CryptoRecord(
         tag, SUITE_NAME[suite], key_digest, bool(flags & CRYPTO_UNENCRYPTED_SRTP),
-        bool(flags & CRYPTO_UNENCRYPTED_SRTCP), bool(flags & CRYPTO_UNAUTHENTICATED_SRTP))
+        bool(flags & CRYPTO_UNENCRYPTED_SRTCP), bool(flags & CRYPTO_UNAUTHENTICATED_SRTP), mki,
+        bool(flags & CRYPTO_POTENTIAL))
 
 
 cdef object take_payload(Reader* r):
@@ -1357,7 +1499,10 @@ cdef object take_candidate(Reader* r):
 
 cdef object take_fingerprint(Reader* r):
     cdef str hash_name = take_text(r)
-    return f"{hash_name} {take_text(r)}"
+    cdef uint8_t[MAX_FINGERPRINT] octets
+    cdef uint8_t n = min(take_u8(r), <uint8_t>MAX_FINGERPRINT)
+    take(r, octets, n)
+    return f"{hash_name} {octets[:n].hex(':').upper()}"
 
 
 cdef object take_header(Reader* r):
@@ -1369,16 +1514,18 @@ cdef object take_header(Reader* r):
 
 cdef object take_media(Reader* r):
     cdef uint16_t port, rtcp_port
-    cdef uint8_t direction, setup, rtcp_mux, zrtp_hash, bundle_only, potential_srtp
+    cdef uint8_t direction, setup, rtcp_mux, zrtp_hash, bundle, bundle_only, potential_srtp
     cdef str media = take_text(r)
     cdef str profile = take_text(r)
     cdef str address = take_text(r)
+    cdef str rtcp_address = take_text(r)
     port = take_u16(r)
     rtcp_port = take_u16(r)
     direction = take_u8(r)
     setup = take_u8(r)
     rtcp_mux = take_u8(r)
     zrtp_hash = take_u8(r)
+    bundle = take_u8(r)
     bundle_only = take_u8(r)
     potential_srtp = take_u8(r)
     fingerprints = tuple([take_fingerprint(r) for _ in range(take_u8(r))])
@@ -1388,7 +1535,7 @@ cdef object take_media(Reader* r):
     return MediaRecord(
         media, port, profile, address, DIRECTION[direction], payloads, cryptos,
         fingerprints, SETUP[setup], bool(zrtp_hash), bool(rtcp_mux), rtcp_port, candidates, bool(bundle_only),
-        bool(potential_srtp))
+        bool(potential_srtp), bundle, rtcp_address)
 
 
 cdef tuple take_parties(Reader* r):
@@ -1502,8 +1649,8 @@ cdef int want_headers(names, WantedHeaders* wanted) except -1:
         raise ValueError(f"call_headers: at most {SIP_MAX_WANTED} are possible")
     for name_of in names:
         octets = name_of.lower().encode("ascii", "replace")
-        if not 0 < len(octets) <= SIP_MAX_HEADER_NAME:
-            raise ValueError(f"call_headers: a name has 1 to {SIP_MAX_HEADER_NAME} characters")
+        if not 0 < len(octets) <= SIP_MAX_HEADER_NAME or not all(is_token(c) for c in octets):
+            raise ValueError(f"call_headers: a name has 1 to {SIP_MAX_HEADER_NAME} characters of a token")
         memcpy(&wanted.name[wanted.count][0], <const uint8_t*>octets, len(octets))
         wanted.size[wanted.count] = <uint8_t>len(octets)
         wanted.count += 1

@@ -7,6 +7,7 @@ These are plain dataclasses, so that a sensor without a configuration file never
 from __future__ import annotations
 
 import ipaddress
+import string
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -28,6 +29,7 @@ Location = tuple[str | int, ...]
 MAX_NAME = 64
 MAX_PORT = 0xFFFF
 MAX_HEADERS, MAX_HEADER = 8, 32  # headers that the core looks for, and the octets of a name
+_TOKEN = frozenset(string.ascii_letters + string.digits + "-.!%*_+`'~")  # RFC 3261 section 25.1
 MAX_SECONDS = 86_400
 MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
 OUTSIDE = "outside"  # the name of everything that no segment holds
@@ -153,7 +155,7 @@ def _weak_suite(value: object) -> str:
 
 
 def _header(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_HEADER or not value.isascii() or " " in value:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_HEADER or not _TOKEN.issuperset(value):
         raise ValueError(f"must be the name of a SIP header of at most {MAX_HEADER} characters, such as X-Call-ID")
     return value.lower()
 

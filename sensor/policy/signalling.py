@@ -35,9 +35,17 @@ def _keys(first: Exposure, where: str) -> str:
     return f"a=crypto with {suites} readable in a SIP {_message(first)} {where}"
 
 
+_SCHEMES = {
+    "basic": "Basic credentials (user and password)",
+    "digest": "Digest credentials (a hash to guess the password by)",
+    "bearer": "a bearer token (RFC 8898)",
+    "other": "credentials of a scheme that SIP does not define",
+}
+
+
 def _credentials(first: Exposure, where: str) -> str:
-    basic = "basic" in first.detail
-    what = "Basic credentials (user and password)" if basic else "Digest credentials (a hash to guess the password by)"
+    # What is left of them at a flow's end is said without the scheme.
+    what = _SCHEMES[first.detail[0]] if first.detail else "credentials"
     return f"{what} readable in a SIP {_message(first)} {where}"
 
 

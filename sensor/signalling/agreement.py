@@ -98,7 +98,8 @@ def _end(side: SdpMedia | None) -> End | None:
 
 def _more(sides: tuple[SdpMedia, ...]) -> tuple[End, ...]:
     ends = [end for side in sides for end in side.candidates[:MAX_CANDIDATES] if _is_address(end[0])]
-    ends += [(side.address, side.rtcp_port) for side in sides if side.rtcp_port and _is_address(side.address)]
+    rtcp = ((side.rtcp_address or side.address, side.rtcp_port) for side in sides if side.rtcp_port)
+    ends += [end for end in rtcp if _is_address(end[0])]
     return tuple(dict.fromkeys(ends))
 
 
@@ -117,12 +118,17 @@ def _is_address(text: str) -> bool:
 
 def _keys(offer: SdpMedia | None, answer: SdpMedia | None) -> Keys | None:
     """Return what the answer's one a=crypto chose: the offer's of the same tag (RFC 4568 section 5.1.2)."""
-    if answer is None:
+    chosen = _chosen(answer) if answer is not None else None
+    if answer is None or chosen is None:
         return None
-    chosen = answer.cryptos[0]
     offered = next((crypto for crypto in offer.cryptos if crypto.tag == chosen.tag), None) if offer else None
     unprotected = dict.fromkeys(name for crypto in (chosen, offered) if crypto for name in _unprotected(crypto))
     return Keys(chosen.suite, tuple(unprotected), offered.key_digest if offered else 0, chosen.key_digest)
+
+
+def _chosen(answer: SdpMedia) -> SdpCrypto | None:
+    """Return the key that an answer sends with; capabilities in it are for later offers (RFC 5939 section 3.6.2)."""
+    return next((crypto for crypto in answer.cryptos if not crypto.potential), None)
 
 
 def _unprotected(crypto: SdpCrypto) -> list[str]:
@@ -140,7 +146,7 @@ def _signalled(offer: SdpMedia, answer: SdpMedia) -> Signalled:
     The answer keeps the offer's profile (RFC 3264 section 6), or has that of the potential configuration that it chose
     (RFC 5939 section 3.6.2), so it tells.
     """
-    crypto = bool(offer.cryptos and answer.cryptos)
+    crypto = bool(offer.cryptos and (offer is answer or _chosen(answer)))
     fingerprint = bool(offer.fingerprints and answer.fingerprints)
     zrtp = offer.zrtp_hash and answer.zrtp_hash  # RFC 6189 section 8.1
     if "SAVP" in answer.profile:

@@ -23,13 +23,21 @@ DESCRIPTION = b"".join(
         b"c=IN IP4 192.0.2.10",
         b"t=0 0",
         b"a=fingerprint:sha-256 " + b":".join([b"AB"] * 32),
+        b"a=group:BUNDLE 0 1",
+        b"a=tcap:1 RTP/SAVP RTP/AVP",
         b"m=audio 49170 RTP/SAVP 0 96",
+        b"a=mid:0",
         b"a=rtpmap:96 opus/48000/2",
         b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + CANARY.encode() + b"|2^20|1:32 UNENCRYPTED_SRTCP",
         b"a=candidate:1 1 UDP 2130706431 203.0.113.141 8998 typ host",
-        b"a=rtcp:49171",
-        b"m=video 51372 RTP/AVP 31",
+        b"a=rtcp:49171 IN IP4 192.0.2.11",
+        b"m=video 0 RTP/AVP 31",
+        b"a=bundle-only",
         b"a=inactive",
+        b"a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + CANARY.encode() + b"|1:4",
+        b"a=fingerprint:sha-1 " + b":".join([b"CD"] * 20),
+        b"a=fingerprint:x " + b":".join([b"EF"] * 4),
+        b"a=mid:1",
     )
 )
 INVITE = b"\r\n".join(
@@ -42,6 +50,12 @@ INVITE = b"\r\n".join(
         b"Call-ID: a84b4c76e66710@pc33.atlanta.example.com",
         b"CSeq: 314159 INVITE",
         b"User-Agent: Example",
+        b'Authorization: Digest username="' + CANARY.encode() + b'",',
+        b' response="' + CANARY.encode() + b'"',
+        b"Session-ID: ab30317f1a784dc48ff824d0d3715d86;remote=47755a9de7794ba387653f2099600ef2",
+        b"Replaces: 98732@example.com;from-tag=a;to-tag=b",
+        b"Require: siprec",
+        b"X-Call-ID: " + CANARY.encode(),
         b"Content-Type: multipart/mixed;boundary=b1",
         b"Content-Length: %d",
         b"",
@@ -57,6 +71,12 @@ RINGING = (
     b"l: 0\r\n\r\n"
 )
 
+TEXT = (
+    b"MESSAGE sip:bob@b SIP/2.0\r\nFrom: <sip:alice@a>;tag=1\r\nTo: <sip:bob@b>\r\nCall-ID: x@y\r\nCSeq: 2 MESSAGE\r\n"
+    b"c: message/cpim\r\nl: 59\r\n\r\nFrom: <im:a@b>\r\n\r\nContent-Type: message/imdn+xml\r\n\r\n<imdn/>"
+)
+WANTED = ("x-call-id", "x-other")
+
 token = st.text(string.ascii_letters + string.digits, min_size=1, max_size=12)
 fragment = st.sampled_from(
     [
@@ -66,7 +86,10 @@ fragment = st.sampled_from(
         b"Content-Length: 7\r\n",
         b"c: multipart/mixed;boundary=b1\r\n", b"l: 99999999999\r\n", b"v=0\r\n", b"m=audio 1 RTP/SAVP 0\r\n", b"m=",
         b"c=", b"a=crypto:1 ", b"AES_CM_128_HMAC_SHA1_80 ", b"inline:", b"a=fingerprint:sha-1 ", b"a=candidate:",
-        b"a=rtpmap:0 x\r\n",
+        b"a=rtpmap:0 x\r\n", b"Authorization: ", b"Digest ", b"Basic ", b"response=", b"Session-ID: ", b";remote=",
+        b"0" * 32, b"Replaces: ", b"Require: siprec\r\n", b"MESSAGE ", b"message/cpim", b"application/rs-metadata",
+        b"X-Call-ID: ", b"a=acap:1 crypto:1 ", b"a=tcap:1 RTP/SAVP\r\n", b"a=group:BUNDLE ", b"a=mid:",
+        b"a=bundle-only\r\n", b"|1:4", b"a=rtcp:1 IN IP4 ",
     ]
 )  # fmt: skip
 sip_like = st.lists(fragment | st.binary(max_size=8), max_size=60).map(b"".join)
@@ -87,7 +110,7 @@ def damaged(octets: bytes) -> st.SearchStrategy[bytes]:
 
 def read(octets: bytes) -> SipMessage:
     """The message, which must be readable."""
-    found = sip.scan(octets, SECRET)
+    found = sip.scan(octets, SECRET, WANTED)
     assert found is not None
     return found
 
@@ -103,15 +126,28 @@ def texts(value: object) -> list[str]:
     return []
 
 
+def canaries(text: str) -> list[str]:
+    """The parts of the canary that a text holds."""
+    return [CANARY[at : at + 5] for at in range(len(CANARY) - 4) if CANARY[at : at + 5] in text]
+
+
 def bounded(found: SipMessage) -> bool:
     """Every cap of the contract."""
-    names = (found.call_id, found.from_tag, found.to_tag, found.from_user, found.to_user, found.user_agent)
+    names = (
+        *(found.call_id, found.from_tag, found.to_tag, found.from_user, found.to_user, found.user_agent),
+        found.replaces,
+    )
     media = found.media or ()
     return (
         all(len(name) <= 128 for name in names)
         and len(media) <= 8
         and all(len(m.payload_types) <= 16 and len(m.cryptos) <= 8 and len(m.candidates) <= 16 for m in media)
-        and all(len(m.address) <= 64 and all(len(text) <= 208 for text in m.fingerprints) for m in media)
+        and all(len(m.address) <= 64 and len(m.rtcp_address) <= 64 and m.bundle <= 4 for m in media)
+        and all(len(m.fingerprints) <= 4 and all(len(text) <= 208 for text in m.fingerprints) for m in media)
+        and all(crypto.mki <= 128 for m in media for crypto in m.cryptos)
+        and len(found.headers) <= len(WANTED)
+        and len(found.session_ids) <= 2
+        and all(len(uuid) == 32 and set(uuid) <= set("0123456789abcdef") for uuid in found.session_ids)
         and all(ord(c) >= 32 and not 127 <= ord(c) < 160 for text in texts(found) for c in text)
     )
 
@@ -119,11 +155,12 @@ def bounded(found: SipMessage) -> bool:
 # --- SIP ---------------------------------------------------------------------------------------------------------
 
 
-@given(st.binary(max_size=300) | sip_like | damaged(INVITE) | damaged(RINGING))
+@given(st.binary(max_size=300) | sip_like | damaged(INVITE) | damaged(RINGING) | damaged(TEXT))
 @example(INVITE)
+@example(TEXT)
 @example(b"SIP/2.0 200")
 def test_any_octets_are_read_within_bounds(octets: bytes) -> None:
-    found = sip.scan(octets, SECRET)
+    found = sip.scan(octets, SECRET, WANTED)
     assert found is None or (sip.probe(octets) and bounded(found))
     size = sip.frame(octets)
     assert -1 <= size <= len(octets)
@@ -131,6 +168,9 @@ def test_any_octets_are_read_within_bounds(octets: bytes) -> None:
     skipped = sip.resync(octets)
     assert min(1, len(octets)) <= skipped <= len(octets)
     assert skipped == len(octets) or sip.frame(octets[skipped:]) >= 0 or sip.probe(octets[skipped:])
+
+
+SESSION_FINGERPRINTS = ("sha-256 " + ":".join(["AB"] * 32),)
 
 
 def weaker(media: SdpMedia, whole: SdpMedia) -> bool:
@@ -145,27 +185,48 @@ def weaker(media: SdpMedia, whole: SdpMedia) -> bool:
         and media.candidates == whole.candidates[: len(media.candidates)]
         and all(encoding in {"", mapped[number]} for number, encoding in media.payload_types)
         and media.rtcp_port in {0, whole.rtcp_port}
+        and media.rtcp_address == (whole.rtcp_address if media.rtcp_port else "")
+        and media.bundle in {0, whole.bundle}
+        and media.bundle_only in {False, whole.bundle_only}
+        and media.potential_srtp == whole.potential_srtp
+        and media.fingerprints in {SESSION_FINGERPRINTS, whole.fingerprints[: len(media.fingerprints)]}
     )
 
 
-@pytest.mark.parametrize("octets", [INVITE, RINGING], ids=["request", "response"])
+@pytest.mark.parametrize("octets", [INVITE, RINGING, TEXT], ids=["request", "response", "text"])
 def test_message_cut_anywhere_says_less_and_nothing_else(octets: bytes) -> None:
     whole = read(octets)
     refused = 0
     for size in range(len(octets)):
-        found = sip.scan(octets[:size], SECRET)
+        found = sip.scan(octets[:size], SECRET, WANTED)
         if found is None:
             refused += 1
             continue
         for field in ("method", "status", "cseq", "call_id"):
             assert getattr(found, field) == getattr(whole, field)
-        for field in ("from_tag", "to_tag", "from_user", "to_user", "user_agent"):
+        for field in ("from_tag", "to_tag", "from_user", "to_user", "user_agent", "replaces", "credentials"):
             assert getattr(found, field) in {"", getattr(whole, field)}
+        for field in ("session_ids", "headers"):
+            assert getattr(found, field) in {(), getattr(whole, field)}
+        for field in ("recording", "text"):
+            assert getattr(found, field) in {False, getattr(whole, field)}
+        assert not canaries(repr(found))
         if found.media is not None:
             assert whole.media is not None
             assert all(weaker(*pair) for pair in zip(found.media, whole.media, strict=False))
             assert len(found.media) <= len(whole.media)
     assert refused == octets.index(b"\n", octets.index(b"CSeq")) + 2
+
+
+def test_whole_request_says_all_that_a_cut_one_may_lack() -> None:
+    whole = read(INVITE)
+    assert (whole.credentials, whole.replaces, whole.recording) == ("digest", "98732@example.com", True)
+    assert (len(whole.session_ids), len(whole.headers), read(TEXT).text) == (2, 1, False)
+    assert whole.media is not None
+    audio, video = whole.media
+    assert (audio.bundle, video.bundle, video.bundle_only, video.potential_srtp) == (1, 1, True, True)
+    assert (audio.cryptos[0].mki, video.cryptos[0].potential) == (32, True)
+    assert (audio.rtcp_address, len(audio.fingerprints), len(video.fingerprints)) == ("192.0.2.11", 1, 2)
 
 
 MESSAGES = st.lists(
@@ -229,8 +290,24 @@ def test_built_response_is_read_back(
 )
 def test_no_part_of_a_key_leaves(pieces: list[str], attribute: str, level: str) -> None:
     body = f"v=0\r\n{level}\r\na={attribute}:{''.join(pieces)} inline:{CANARY}\r\nk=clear:{CANARY}\r\n"
-    text = repr(read(RINGING.replace(b"l: 0", b"c: application/sdp") + body.encode()))
-    assert not [at for at in range(len(CANARY) - 4) if CANARY[at : at + 5] in text]
+    assert not canaries(repr(read(RINGING.replace(b"l: 0", b"c: application/sdp") + body.encode())))
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Digest ", "Basic ", "Bearer ", 'username="', '"', "response=", ",", "\r\n ", "=", " ", CANARY]
+        ),
+        max_size=12,
+    ),
+    st.sampled_from(["Authorization", "Proxy-Authorization", "Session-ID", "Require", "X-Call-ID", "Content-Type"]),
+)
+def test_no_part_of_credentials_leaves(pieces: list[str], header: str) -> None:
+    """Nor of a header that is wanted, nor of a text."""
+    value = f"{header}: {''.join(pieces)}{CANARY}\r\n".encode()
+    found = read(TEXT.replace(b"c: message/cpim\r\nl: 59\r\n", value) + CANARY.encode())
+    assert not canaries(repr(found))
+    assert found.text or header == "Content-Type"
 
 
 def test_key_leaves_as_a_digest_that_only_the_secret_gives() -> None:

@@ -394,6 +394,7 @@ SIGNALLED: dict[str, tuple[Sdp, Sdp | None, str]] = {
         (line(*B, "RTP/SAVP", crypto(), "acfg:1 t=1 a=1"),),
         "srtp-sdes",
     ),
+    "capability-for-later": (sdes(*A, "RTP/AVP"), (line(*B, "RTP/AVP", *CAPABLE),), "clear"),  # section 3.6.2
     "capability-left": ((line(*A, "RTP/AVP", *CAPABLE),), sdp(*B), "clear"),
     "bundle-only": ((line(ALICE, 0, "RTP/SAVPF", PRINT, "bundle-only"),), (line(*B, "RTP/SAVPF", PRINT),), "srtp-dtls"),
 }
@@ -425,6 +426,14 @@ def test_keys_that_an_answer_chose_are_known_by_digests() -> None:
     assert again.keys is not None
     assert agreed.keys.offerer not in (0, agreed.keys.answerer, again.keys.answerer)
     assert KEY not in repr((agreed, again))
+
+
+def test_rtcp_of_a_line_ends_where_its_attribute_says() -> None:
+    """RFC 3605 section 2.1: on a port of its own, and on an address of its own where one is named."""
+    offer, answer = (line(*A, "RTP/AVP", "rtcp:53020 IN IP4 10.0.0.77"),), (line(*B, "RTP/AVP", "rtcp:53021"),)
+    (agreed,) = lines(media(offer), media(answer), accepted=True)
+    assert agreed is not None
+    assert agreed.more == (("10.0.0.77", 53020), (B[0], 53021))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The SIP and SDP scanner: what is SIP, where a message ends, and what it says (RFC 3261, 8866, 4568, 5763)."""
 
+import base64
 import time
 
 import pytest
@@ -463,15 +464,41 @@ def test_fingerprints_of_several_hashes_are_all_kept() -> None:
         "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=fingerprint:SHA-512 {long}", f"a=fingerprint:sha-1 {short}",
         f"a=fingerprint:sha3-999 {short}", session=(f"a=fingerprint:sha-256 {LOWER}",),
     )  # fmt: skip
+    five = [f"a=fingerprint:sha-256 {i:02X}:{LOWER[3:]}" for i in range(5)]
+    (capped,) = described("m=audio 9 UDP/TLS/RTP/SAVPF 0", *five)
+    assert len(capped.fingerprints) == 4
     assert audio.fingerprints == (f"sha-512 {long}", f"sha-1 {short.upper()}", f"sha3-999 {short.upper()}")
 
 
-def test_fingerprint_as_long_as_no_hash_is_left_out() -> None:
-    (audio,) = described("m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=fingerprint:sha-256 " + ":".join(["AB"] * 31))
-    assert audio.fingerprints == ()
+HASHES = {"md2": 16, "md5": 16, "sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 
-@pytest.mark.parametrize("value", ["sha-256", "sha-256 XY", "sha-256 " + "AB:" * 40000, "a" * 17 + " AB", "\x01 AB"])
+@pytest.mark.parametrize("name", HASHES)
+def test_fingerprint_has_as_many_octets_as_its_hash_gives(name: str) -> None:
+    """RFC 8122 section 5."""
+    given = {
+        octets: described("m=audio 9 RTP/SAVP 0", f"a=fingerprint:{name.upper()} " + ":".join(["aB"] * octets))[0]
+        for octets in (HASHES[name] - 1, HASHES[name], HASHES[name] + 1)
+    }
+    assert [octets for octets, audio in given.items() if audio.fingerprints] == [HASHES[name]]
+    assert given[HASHES[name]].fingerprints == (f"{name} " + ":".join(["AB"] * HASHES[name]),)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sha-256",
+        "sha-256 XY",
+        "sha-256 " + "AB:" * 40000,
+        "x AB:",
+        "x A",
+        "x AB-CD",
+        "x :AB:",
+        "x " + "AB:" * 64 + "AB",
+        "a" * 17 + " AB",
+        "\x01 AB",
+    ],
+)
 def test_fingerprint_that_is_none_is_left_out(value: str) -> None:
     (audio,) = described("m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=fingerprint:{value}")[:1]
     assert audio.fingerprints == ()
@@ -486,6 +513,13 @@ def test_payload_types_carry_their_rtpmap() -> None:
     )
     assert audio.payload_types == ((0, ""), (96, "opus/48000/2"), (101, "telephone-event/8000"))
     assert (audio.media, audio.port, audio.profile) == ("audio", 49170, "RTP/AVP")
+
+
+@pytest.mark.parametrize("profile", ["udptl", "UDPTL", "TCP", "UDP/TLS/UDPTL", "TCP/RTP/AVP", "TCP/TLS/RTP/SAVP"])
+def test_fax_crosses_with_its_profile(profile: str) -> None:
+    """ITU-T T.38 Annex D, RFC 7345 section 4: its format is no payload type."""
+    (image,) = described(f"m=image 49400 {profile} t38", "a=T38FaxVersion:0", "a=T38FaxUdpEC:t38UDPRedundancy")
+    assert (image.media, image.port, image.profile, image.payload_types) == ("image", 49400, profile, ())
 
 
 def test_refused_and_held_media_are_told() -> None:
@@ -506,7 +540,10 @@ def test_rtcp_zrtp_and_candidates_are_read() -> None:
         "a=candidate:4 1 udp 1 8b0a5bd0-1111.local 5000 typ host",
     )
     assert (audio.rtcp_port, audio.rtcp_mux, audio.zrtp_hash) == (53020, True, True)
+    assert audio.rtcp_address == "2001:2345:6789:abcd:ef01:2345:6789:abcd"
     assert audio.candidates == (("203.0.113.141", 8998), ("2001:db8::a", 45664))
+    (audio,) = described("m=audio 49170 RTP/AVP 0", "a=rtcp:53020")
+    assert (audio.rtcp_port, audio.rtcp_address) == (53020, "")
 
 
 def test_caps_of_a_description_hold() -> None:
@@ -535,16 +572,24 @@ def test_largest_message_that_is_kept_fits_the_ring() -> None:
         *[f"a=rtpmap:{n} " + "e" * 100 for n in range(100, 116)],
         *[f"a=crypto:4294967295 AES_CM_128_HMAC_SHA1_80 inline:{KEY}"] * 8,
         *["a=candidate:1 1 UDP 1 1111:2222:3333:4444:5555:6666:7777:8888 65535 typ host"] * 16,
-        "a=fingerprint:sha-512 " + ":".join(["AB"] * 64),
+        *["a=fingerprint:" + "f" * 16 + " " + ":".join(["AB"] * 64)] * 4,
+        "a=rtcp:1 IN IP4 " + "h" * 200,
     ]
     long = "x" * 300
     party = f"<sip:{long}@x>;tag={long}"
     octets = message(
-        headers=(f"User-Agent: {long}", f"Call-ID: {long}", f"From: {party}", f"To: {party}"),
+        headers=(
+            *(f"User-Agent: {long}", f"Call-ID: {long}", f"From: {party}", f"To: {party}", f"Replaces: {long}"),
+            f"Session-ID: {'a' * 32};remote={'b' * 32}",
+            *(f"X-{n}: {n}" for n in range(8)),
+        ),
         body=sdp(*media * 8),
     )
-    found = read(octets)
+    found = sip.scan(octets, SECRET, tuple(f"x-{n}" for n in range(8)))
+    assert found is not None
+    assert len(found.headers) == 8
     assert found.media is not None
+    assert len(found.media[7].fingerprints) == 4
     assert len(found.media) == 8
     assert found.media[7].candidates[15] == ("1111:2222:3333:4444:5555:6666:7777:8888", 65535)
 
@@ -557,6 +602,57 @@ def test_crypto_of_rfc_4568_section_9_1_is_read() -> None:
     assert (line.tag, line.suite) == (1, "AES_CM_128_HMAC_SHA1_80")
     assert line.key_digest
     assert (line.unencrypted_srtp, line.unencrypted_srtcp, line.unauthenticated_srtp) == (False, False, False)
+    assert (line.mki, line.potential) == (32, False)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "octets"),
+    [
+        ("", 0),
+        ("|2^20", 0),
+        ("|1048576", 0),
+        ("|2^20|1:4", 4),
+        ("|1:4", 4),
+        ("|66051:128", 128),
+        ("|2^20|1:129", 0),
+        ("|1:0", 0),
+        ("|1:", 0),
+        ("|:4", 4),
+        ("|||", 0),
+        (f"|2^20;inline:{KEY}|2^20|2:4", 0),
+        (f"|2^20|1:4;inline:{KEY}|2^20|2:4", 4),
+    ],
+)
+def test_mki_s_length_is_read_and_its_value_is_not(parameters: str, octets: int) -> None:
+    """RFC 4568 section 6.1."""
+    line = crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}{parameters} KDR=1")
+    assert line.mki == octets
+    assert line.key_digest == crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}").key_digest
+    assert "66051" not in repr(line)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "flags"),
+    [
+        ("UNENCRYPTED_SRTP", (True, False, False)),
+        ("unencrypted_srtcp", (False, True, False)),
+        ("Unauthenticated_SRTP", (False, False, True)),
+        ("KDR=24 FEC_ORDER=SRTP_FEC WSH=64", (False, False, False)),
+        (f"FEC_KEY=inline:{KEY}|2^20|1:4", (False, False, False)),
+        ("-UNENCRYPTED_SRTP UNENCRYPTED_SRTP=1 XUNENCRYPTED_SRTP", (False, False, False)),
+    ],
+)
+def test_session_parameter_is_read_in_any_case(parameter: str, flags: tuple[bool, bool, bool]) -> None:
+    """RFC 4568 section 6.3; the strings of its grammar have no case (RFC 5234 section 2.3)."""
+    line = crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} {parameter}")
+    assert (line.unencrypted_srtp, line.unencrypted_srtcp, line.unauthenticated_srtp) == flags
+    assert line.mki == 0
+
+
+@pytest.mark.parametrize("value", ["", "1", "1 ", "x AES_CM_128_HMAC_SHA1_80 inline:AAAA", f"1 inline:{KEY}"])
+def test_crypto_that_is_none_is_left_out(value: str) -> None:
+    (audio,) = described("m=audio 49170 RTP/SAVP 0", f"a=crypto:{value}")
+    assert audio.cryptos == ()
 
 
 def test_crypto_with_session_parameters_is_read() -> None:
@@ -600,13 +696,35 @@ def test_key_digest_is_of_the_key_alone() -> None:
     digest = crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}").key_digest
     assert crypto(f"9 AEAD_AES_256_GCM INLINE:{KEY}==|2^31|1:1 KDR=1").key_digest == digest
     assert crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY[:-1]}").key_digest != digest
-    assert crypto("1 AES_CM_128_HMAC_SHA1_80 uri:example").key_digest == 0
+
+
+def test_two_spellings_of_a_key_have_one_digest() -> None:
+    """RFC 4648 section 3.5: the last digit has bits that say nothing."""
+    spelt = {crypto(f"1 AEAD_AES_128_GCM inline:{text}").key_digest for text in ("AQID/w==", "AQID/w", "AQID/x==")}
+    assert spelt == {siphash(SECRET, b"\x01\x02\x03\xff")}
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "uri:example",
+        "inline:",
+        "inline:====",
+        "inline:|2^20",
+        "inline:A",
+        "inline:AAA_",
+        "inline:AA=A",
+        "inline:" + "A" * 90,
+    ],
+)
+def test_key_that_is_none_has_no_digest(parameter: str) -> None:
+    assert crypto(f"1 AES_CM_128_HMAC_SHA1_80 {parameter}").key_digest == 0
 
 
 def test_digests_are_siphash_2_4() -> None:
     """The vector of the SipHash paper (2012), appendix A: octets 0 to 14 under the key 0 to 15."""
     assert siphash(SECRET, bytes(range(15))) == 0xA129CA6149BE45E5
-    assert crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}").key_digest == siphash(SECRET, KEY.encode())
+    assert crypto(f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}").key_digest == siphash(SECRET, base64.b64decode(KEY))
     call_id = read(message(headers=("Call-ID: " + "a" * 203,))).call_id
     assert call_id.endswith("~" + format(siphash(SECRET, b"a" * 203), "016x"))
 
@@ -680,6 +798,27 @@ def test_no_octet_of_a_key_leaves(attribute: str) -> None:
         pytest.param(message(body=b"v=0\r\nm=a 1 b 1\r\n" + b"a=rtpmap:1 x\n" * 4500), id="rtpmap"),
         pytest.param(message(body=b"v=0\r\nm=a 1 b 1\r\n" + b"a=crypto:1 x inline:y\n" * 2700), id="crypto"),
         pytest.param(message(body=b"v=0\r\n" + b"a=fingerprint:x A" * 3500), id="fingerprint"),
+        pytest.param(message(headers=("Require: " + "," * 60000,)), id="require"),
+        pytest.param(message(headers=("Session-ID: " + ";remote" * 8000,)), id="session-id"),
+        pytest.param(message(headers=("Authorization: Digest " + ",response" * 6000,)), id="credentials"),
+        pytest.param(message(headers=('Authorization: Digest "' + '\\"' * 30000,)), id="quoted credentials"),
+        pytest.param(
+            message(body=b"v=0\r\na=group:BUNDLE" + b" x" * 15000 + b"\r\n" + b"m=a 1 b 1\r\na=mid:y\r\n" * 1500),
+            id="bundle",
+        ),
+        pytest.param(
+            message(body=b"v=0\r\na=group:BUNDLE" + b" x" * 15000 + b"\r\nm=a 1 b 1\r\n" + b"a=mid:y\r\n" * 3000),
+            id="mid",
+        ),
+        pytest.param(message(body=b"v=0\r\nm=a 1 b 1\r\na=crypto:1 x inline:" + b"A" * 60000), id="key"),
+        pytest.param(message(body=b"v=0\r\nm=a 1 b 1\r\na=crypto:1 x inline:A" + b"|" * 60000), id="lifetimes"),
+        pytest.param(
+            message(body=b"v=0\r\nm=a 1 b 1\r\n" + b"a=candidate:1 1 udp 1 1.1.1.1 1 typ relay raddr 1.1.1.1\n" * 1100),
+            id="candidates",
+        ),
+        pytest.param(
+            message("MESSAGE sip:a SIP/2.0", ("CSeq: 1 MESSAGE",), b"c:x\n" * 15000, "message/cpim"), id="cpim"
+        ),
         pytest.param(message(body=b"--b\r\n\r\n" * 8000, content_type="multipart/mixed;boundary=b"), id="parts"),
         pytest.param(
             message(body=b"--b\nc:multipart/x;boundary=b\n\n" * 2000, content_type="multipart/x;boundary=b"),
@@ -715,7 +854,11 @@ def test_pathological_message_takes_bounded_time(octets: bytes) -> None:
         ("Authorization: Bearer abc.def", "bearer"),
         ('Authorization: Digest username="bob", response=""', ""),  # RFC 3310 section 3.3
         ('Authorization: Digest username="response=x"', ""),
-        ("Authorization: Negotiate abc", ""),
+        ("Authorization: Digest\r\n username=bob,\r\n\tresponse=0123", "digest"),
+        ("Authorization: Digest response=, username=bob", ""),
+        ("Authorization: Digest", ""),
+        ("Authorization: Basic", ""),
+        ("Authorization: Negotiate abc", "other"),
         ('WWW-Authenticate: Digest realm="r", nonce="n", response="0"', ""),
         ("Authorization:", ""),
     ],
@@ -737,7 +880,14 @@ def test_credentials_in_a_response_are_none() -> None:
         ("text/plain", b"", False),
         ("application/im-iscomposing+xml", b"<x/>", False),
         ("application/pkcs7-mime; smime-type=enveloped-data", b"x", False),
+        ("Application/X-PKCS7-MIME", b"x", False),
         ("multipart/encrypted; boundary=b", b"x", False),
+        ("multipart/encrypted", b"x", False),
+        ("multipart/mixed;boundary=b", b"--b\r\n\r\nhello\r\n--b--\r\n", True),  # RFC 4475 section 3.1.1.11
+        ("message/cpim", b"From: <im:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nhello", True),
+        ("message/cpim", b"From: <im:a@b>\r\n\r\nContent-Type: message/imdn+xml\r\n\r\n<x/>", False),
+        ("message/cpim", b"NS: x\r\n\r\nContent-type: multipart/encrypted;boundary=b\r\n\r\nx", False),
+        ("message/cpim", b"Content-Type: message/imdn+xml\r\n\r\nContent-Type: text/plain\r\n\r\nhello", True),
         ("message/imdn+xml", b"<x/>", False),
     ],
 )
@@ -745,6 +895,13 @@ def test_text_of_a_message_is_known_to_be_in_clear(content_type: str, body: byte
     octets = message("MESSAGE sip:bob@example.com SIP/2.0", ("CSeq: 1 MESSAGE",), body, content_type or "x")
     if not content_type:
         octets = octets.replace(b"Content-Type: x\r\n", b"")
+    assert read(octets).text is expected
+
+
+@pytest.mark.parametrize(("length", "expected"), [(0, False), (5, True), (99, True)])
+def test_text_ends_where_content_length_says(length: int, expected: bool) -> None:
+    """RFC 3261 section 18.3: what comes behind in a datagram is none of it."""
+    octets = message("MESSAGE sip:bob@example.com SIP/2.0", ("CSeq: 1 MESSAGE",), b"hello", "text/plain", length)
     assert read(octets).text is expected
 
 
@@ -790,6 +947,40 @@ def test_recording_session_is_known_by_what_it_requires(value: str, expected: bo
     assert read(message(headers=(f"Require: {value}",))).recording is expected
 
 
+METADATA = b"<?xml version='1.0'?><recording/>\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/rs-metadata", METADATA),
+        ("Application/RS-Metadata+xml", METADATA),
+        (
+            "multipart/mixed;boundary=b1",
+            part("application/sdp", sdp("m=audio 1 RTP/AVP 0")) + part("application/rs-metadata+xml", METADATA),
+        ),
+        (
+            "multipart/mixed;boundary=b1",
+            part("application/rs-metadata", b"v=0\r\n") + part("application/sdp", sdp("m=audio 1 RTP/AVP 0")),
+        ),
+        (
+            "multipart/mixed;boundary=b1",
+            part("multipart/mixed;boundary=in", part("application/rs-metadata", METADATA, "in") + b"--in--\r\n"),
+        ),
+    ],
+)
+def test_recording_session_is_known_by_its_metadata(content_type: str, body: bytes) -> None:
+    """RFC 7866 section 7.1.1: metadata comes in a part of its own, before the description or after it."""
+    found = read(message(body=body + b"--b1--\r\n", content_type=content_type))
+    assert found.recording
+    assert (found.media is not None) == (b"m=audio" in body)
+
+
+def test_every_require_is_read() -> None:
+    """RFC 3261 section 7.3.1: a list may be spread over several header fields."""
+    assert read(message(headers=("Require: timer", "Require: 100rel,\r\n siprec"))).recording
+
+
 def test_headers_that_are_wanted_cross_as_digests() -> None:
     wanted = ("X-Call-ID", "x-other", "absent")
 
@@ -807,14 +998,14 @@ def test_headers_that_are_wanted_cross_as_digests() -> None:
     assert digests("Subject: 4711") == ()
 
 
-@pytest.mark.parametrize("headers", [("x",) * 9, ("x" * 33,), ("",)])
+@pytest.mark.parametrize("headers", [("x",) * 9, ("x" * 33,), ("",), ("x y",), ("x:",), ("x\xe4",)])
 def test_headers_that_cannot_be_wanted_are_refused(headers: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="call_headers"):
         sip.scan(message(), SECRET, headers)
 
 
 def test_secure_profile_among_capabilities_is_potential() -> None:
-    """RFC 5939 sections 3.3.1 and 3.4.1: a key in a capability can be read as well as any."""
+    """RFC 5939 sections 3.4.1 and 3.4.2: a key in a capability can be read as well as any."""
     (audio,) = described(
         "m=audio 53456 RTP/AVP 0 18",
         "a=tcap:1 RTP/SAVPF RTP/SAVP RTP/AVPF",
@@ -822,7 +1013,10 @@ def test_secure_profile_among_capabilities_is_potential() -> None:
         "a=pcfg:1 t=1|2 a=1",
     )
     assert audio.potential_srtp
-    assert [crypto.suite for crypto in audio.cryptos] == ["AES_CM_128_HMAC_SHA1_32"]
+    assert [(crypto.suite, crypto.potential, crypto.mki) for crypto in audio.cryptos] == [
+        ("AES_CM_128_HMAC_SHA1_32", True, 32)
+    ]
+    assert audio.cryptos[0].key_digest
     (audio,) = described("m=audio 53456 RTP/AVP 0", "a=tcap:1 RTP/AVPF")
     assert not audio.potential_srtp
 
@@ -831,3 +1025,211 @@ def test_line_that_another_one_s_port_is_offered_for_is_marked() -> None:
     """RFC 9143 section 6."""
     audio, video = described("m=audio 9000 RTP/AVP 0", "m=video 0 RTP/AVP 31", "a=bundle-only")
     assert (audio.bundle_only, video.bundle_only, video.port) == (False, True, 0)
+
+
+def test_lines_of_a_bundle_are_known_by_their_tags() -> None:
+    """RFC 9143 section 7.1: there may be several groups, and lines in none."""
+    lines_of = ("0", "b", "c", "B", "b2")
+    media = [text for mid in lines_of for text in ("m=audio 9000 RTP/AVP 0", f"a=mid:{mid}")]
+    groups = ("a=group:LS 0 B", "a=group:bundle 0  b", "a=group:BUNDLE", "a=group:BUNDLE x c")
+    found = described(*media, "m=audio 9000 RTP/AVP 0", "a=group:BUNDLE late", "a=mid:late", session=groups)
+    assert [line.bundle for line in found] == [1, 1, 3, 0, 0, 0]
+
+
+def test_first_mid_of_a_line_counts() -> None:
+    audio, video = described(
+        *("m=audio 9000 RTP/AVP 0", "a=mid:x", "a=mid:0", "m=video 9002 RTP/AVP 31", "a=mid:0", "a=mid:x"),
+        session=("a=group:BUNDLE 0",),
+    )
+    assert (audio.bundle, video.bundle) == (0, 1)
+
+
+# --- limits ------------------------------------------------------------------------------------------------------
+
+
+def test_what_matters_is_found_among_ten_thousand_headers() -> None:
+    octets = lines(
+        *("INVITE sip:a SIP/2.0", *["A:b"] * 5000, "Session-ID: ab30317f1a784dc48ff824d0d3715d86", *["A:b"] * 5000),
+        *("i: one", "CSeq: 1 INVITE", "Require: siprec", ""),
+    )
+    found = read(octets)
+    assert (found.call_id, found.recording, len(found.session_ids)) == ("one", True, 1)
+
+
+def test_header_folded_over_and_over_is_one() -> None:
+    """RFC 3261 section 7.3.1."""
+    found = read(
+        message(
+            headers=(
+                "Session-ID:" + "\r\n " * 500 + "ab30317f1a784dc48ff824d0d3715d86\r\n\t;\r\n remote\r\n ="
+                "\r\n 47755a9de7794ba387653f2099600ef2",
+                "Replaces:\r\n 98732@sip.example.com\r\n ;from-tag=a",
+                "Require\t:\r\n timer,\r\n\tsiprec",
+            )
+        )
+    )
+    assert found.session_ids == ("ab30317f1a784dc48ff824d0d3715d86", "47755a9de7794ba387653f2099600ef2")
+    assert (found.replaces, found.recording) == ("98732@sip.example.com", True)
+
+
+def test_nul_octets_end_nothing() -> None:
+    body = sdp(
+        "m=audio 49170 RTP/SAVP 0", f"a=x:\0\0a=crypto:9 x inline:{KEY}", f"a=crypto:1 AES_256_CM\0 inline:{KEY}"
+    )
+    found = read(message(headers=("X: \0", "Replaces: a\0b;from-tag=c", "Session-ID: " + "0\0" * 16), body=body))
+    assert found.media is not None
+    assert [(line.tag, line.suite) for line in found.media[0].cryptos] == [(1, "")]
+    assert found.replaces.startswith("a?b~")
+    assert found.session_ids == ()
+
+
+@pytest.mark.parametrize("octets", [65535, 65536, 100_000])
+def test_message_beyond_its_limit_is_read_up_to_it(octets: int) -> None:
+    head = message(headers=("Session-ID: ab30317f1a784dc48ff824d0d3715d86",), body=sdp("m=audio 49170 RTP/AVP 0"))
+    found = read(head + b"a=x\r\n" * (octets // 5))
+    assert found.session_ids == ("ab30317f1a784dc48ff824d0d3715d86",)
+    assert found.media is not None
+
+
+@pytest.mark.parametrize(("depth", "found"), [(4, True), (5, False)])
+def test_multipart_is_nested_up_to_its_cap(depth: int, found: bool) -> None:
+    body = part("application/sdp", sdp("m=audio 1 RTP/AVP 0"), f"b{depth}")
+    for level in range(depth - 1, 0, -1):
+        body = part(f"multipart/mixed;boundary=b{level + 1}", body, f"b{level}")
+    assert (read(message(body=body, content_type="multipart/mixed;boundary=b1")).media is not None) is found
+
+
+# --- the shapes of RFC 4475 --------------------------------------------------------------------------------------
+
+WORD = "word%ZK-!.*_+'@word`~)(><:\\/\"][?}{"
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(
+            message(
+                "!interesting-Method0123456789_*+`.%indeed'~ sip:1_unusual.URI~(to-be!sure)&isn't@x SIP/2.0",
+                (
+                    f"Call-ID: {WORD}",
+                    "CSeq: 139122385 !interesting-Method0123456789_*+`.%indeed'~",
+                    'To: "BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:1_unusual.URI~(to-be!sure)@example.com>',
+                ),
+            ),
+            {"call_id": WORD, "cseq": 139122385, "to_user": "1_unusual.URI~(to-be!sure)"},
+            id="3.1.1.2 characters of every kind",
+        ),
+        pytest.param(
+            message(headers=("From: <sip:I%20have%20spaces@example.net>;tag=938", "To: <sip:%75se%72@example.com>")),
+            {"from_user": "I%20have%20spaces", "to_user": "user"},
+            id="3.1.1.3 escapes",
+        ),
+        pytest.param(
+            message(headers=("To: <sip:null-%00-null@example.com>", "From: sip:%00@example.com;tag=1")),
+            {"to_user": "null-%00-null", "from_user": "%00"},
+            id="3.1.1.4 escaped NUL",
+        ),
+        pytest.param(
+            message("RE%47IST%45R sip:registrar.example.com SIP/2.0", ('From: "%Z%45" <sip:resource@x>;tag=f232j',)),
+            {"method": "RE%47IST%45R", "from_tag": "f232j"},
+            id="3.1.1.5 a method with what looks like escapes",
+        ),
+        pytest.param(
+            message(headers=("From: caller<sip:caller@example.com>;tag=323",)),
+            {"from_user": "caller", "from_tag": "323"},
+            id="3.1.1.6 no space before the URI",
+        ),
+        pytest.param(
+            message(
+                headers=(
+                    f'To: "I have a user name of {"extreme " * 20}proportion"<sip:user@example.com:6000;x={"u" * 300}>',
+                    f"F: sip:{'amazing' * 9}@example.net;tag=12{'982424' * 20};{'unknown' * 40}name=value",
+                    *(f"v: SIP/2.0/TCP sip{n}.example.com" for n in range(40)),
+                    f"Call-ID: {'longreq.one' + 'really' * 20}",
+                )
+            ),
+            {"to_user": "user", "from_user": "alice"},  # the first From counts
+            id="3.1.1.7 long values",
+        ),
+        pytest.param(
+            message("REGISTER sip:example.com SIP/2.0", ("CSeq: 8 REGISTER", "Content-Type: application/sdp"))
+            + message(headers=("Call-ID: behind", "Require: siprec")),
+            {"method": "REGISTER", "call_id": "a84b4c76e66710@pc33.atlanta.example.com", "recording": False},
+            id="3.1.1.8 octets behind the message",
+        ),
+        pytest.param(
+            message("OPTIONS sip:user;par=u%40example.net@example.com SIP/2.0", ("To: sip:user;x=a@example.org",)),
+            {"method": "OPTIONS", "to_user": ""},  # without <> parameters are the header's: RFC 3261 section 20
+            id="3.1.1.9 semicolons in the user",
+        ),
+        pytest.param(
+            message(headers=("Via: SIP/2.0/SPX 192.0.2.1", "Via: SIP/2.0/UNKNOWN t5.example.com;branch=z9hG4bK3")),
+            {"method": "INVITE"},
+            id="3.1.1.10 transports",
+        ),
+        pytest.param(
+            message("SIP/2.0 200 = 2**3 * 5**2 \xd0\xbd\xd0\xbe"), {"status": 200}, id="3.1.1.12 an unusual reason"
+        ),
+        pytest.param(message("SIP/2.0 100 "), {"status": 100, "method": "INVITE"}, id="3.1.1.13 no reason"),
+        pytest.param(
+            message(headers=('Contact: "Joe" <sip:joe@example.org>;;;;', "Via: x;;,;,,")),
+            {"from_tag": "1928301774"},
+            id="3.1.2.1 separators without anything between",
+        ),
+        pytest.param(
+            message(body=sdp("m=audio 49170 RTP/AVP 0"), length=9999), {"has_media": True}, id="3.1.2.2 too long"
+        ),
+        pytest.param(
+            message(body=sdp("m=audio 49170 RTP/AVP 0"), length=-999), {"has_media": True}, id="3.1.2.3 negative length"
+        ),
+        pytest.param(
+            message("SIP/2.0 503 Service Unavailable", ("CSeq: 9292394834772304023312 OPTIONS",)),
+            {"status": 503, "cseq": 0xFFFFFFFF, "method": "OPTIONS"},
+            id="3.1.2.5 scalars beyond their range",
+        ),
+        pytest.param(
+            message(headers=('To: "Mr. J. User <sip:j.user@example.com>;tag=no',)),
+            {"to_user": "", "to_tag": ""},
+            id="3.1.2.6 a quote that is not closed",
+        ),
+        pytest.param(message("INVITE <sip:user@example.com> SIP/2.0"), None, id="3.1.2.7 brackets"),
+        pytest.param(
+            message("INVITE sip:user@example.com; lr SIP/2.0"), {"method": "INVITE"}, id="3.1.2.8 space inside"
+        ),
+        pytest.param(message("INVITE  sip:user@example.com  SIP/2.0"), None, id="3.1.2.9 several spaces"),
+        pytest.param(
+            message("OPTIONS sip:a@example.com SIP/2.0  "), {"method": "OPTIONS"}, id="3.1.2.10 spaces behind"
+        ),
+        pytest.param(
+            message("INVITE sip:user@example.com?Route=%3Csip:sip.example.com%3E SIP/2.0"),
+            {"method": "INVITE"},
+            id="3.1.2.11 headers in the URI",
+        ),
+        pytest.param(
+            message(headers=('To: "Watson, Thomas" < sip:t.watson@example.org >;tag=1',)),
+            {"to_user": "t.watson", "to_tag": "1"},
+            id="3.1.2.14 spaces in an address",
+        ),
+        pytest.param(
+            message(headers=("From: Bell, Alexander <sip:a.g.bell@example.com>;tag=43",)),
+            {"from_user": "a.g.bell", "from_tag": "43"},
+            id="3.1.2.15 a name that needs quotes",
+        ),
+        pytest.param(
+            message("OPTIONS sip:user@example.com SIP/2.0", ("CSeq: 8 INVITE",)),
+            {"method": "OPTIONS", "cseq": 8},
+            id="3.1.2.17 another method in CSeq",
+        ),
+        pytest.param(
+            message("SIP/2.0 4294967301 better not break the receiver"), None, id="3.1.2.19 a status too large"
+        ),
+    ],
+)
+def test_torture_is_read_as_far_as_it_says_something(octets: bytes, expected: dict[str, object] | None) -> None:
+    found = sip.scan(octets, SECRET)
+    if expected is None:
+        assert found is None
+        return
+    assert found is not None
+    for field, value in expected.items():
+        assert (found.media is not None if field == "has_media" else getattr(found, field)) == value

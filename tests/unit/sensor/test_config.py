@@ -112,6 +112,10 @@ ONE_FAULT = {
     ),
     "ring-of-nothing": ("capture: {ring_mib: 0}\n", "1:21: capture.ring_mib: must be a whole number from 1 to 4096"),
     "switch-maybe": ("capture: {promiscuous: maybe}\n", "1:24: capture.promiscuous: must be true or false"),
+    "header-with-its-colon": (
+        "capture: {call_headers: ['X-Call-ID:']}\n",
+        "1:26: capture.call_headers[0]: must be the name of a SIP header of at most 32 characters, such as X-Call-ID",
+    ),
     "filter-number": ("capture: {filter: 5}\n", "1:19: capture.filter: must be text"),
     "table-too-small": (
         "limits: {flows: 1}\n",

@@ -39,6 +39,13 @@ def exposure(kind: str, method: str = "REGISTER", status: int = 0, *detail: str)
             f"Digest credentials (a hash to guess the password by) readable in a SIP REGISTER {WHERE}",
         ),
         (
+            exposure("credentials", "REGISTER", 0, "other"),
+            "credentials-exposed",
+            "high",
+            f"credentials of a scheme that SIP does not define readable in a SIP REGISTER {WHERE}",
+        ),
+        (exposure("credentials"), "credentials-exposed", "high", f"credentials readable in a SIP REGISTER {WHERE}"),
+        (
             exposure("credentials", "INVITE", 0, "basic"),
             "credentials-exposed",
             "high",
