@@ -55,13 +55,23 @@ def lines(
     An answer has the offer's m-lines in the offer's order (RFC 3264 section 6).
     """
     if offer is not None and answer is not None:
-        return tuple(_line(o, a, accepted=accepted) for o, a in zip(offer[:MAX_LINES], answer, strict=False))
+        pairs = list(zip(offer[:MAX_LINES], answer, strict=False))
+        return tuple(_line(o, a, accepted=accepted, address=_address(o, a, pairs)) for o, a in pairs)
     if offer is not None:
         return tuple(_line(o, None, accepted=accepted) for o in offer[:MAX_LINES])
     return tuple(_line(None, a, accepted=accepted) for a in (answer or ())[:MAX_LINES])
 
 
-def _line(offer: SdpMedia | None, answer: SdpMedia | None, *, accepted: bool) -> Line | None:
+def _address(offer: SdpMedia, answer: SdpMedia, pairs: list[tuple[SdpMedia, SdpMedia]]) -> SdpMedia:
+    """Return the offer's line with whose address this one's media go: bundled, the first's (RFC 9143 section 7.3)."""
+    if not (offer.bundle and answer.bundle):
+        return offer
+    return next(o for o, a in pairs if (o.bundle, a.bundle) == (offer.bundle, answer.bundle) and (o.port or o is offer))
+
+
+def _line(
+    offer: SdpMedia | None, answer: SdpMedia | None, *, accepted: bool, address: SdpMedia | None = None
+) -> Line | None:
     last = answer or offer
     if last is None or _is_refused(last) or (offer is not None and _is_refused(offer)):
         return None
@@ -75,7 +85,7 @@ def _line(offer: SdpMedia | None, answer: SdpMedia | None, *, accepted: bool) ->
         "clear" if fax else _signalled(offer or last, last),
         accepted,
         any(side.cryptos for side in sides),
-        _end(offer),
+        _end(address or offer),
         _end(answer),
         last.direction == "inactive" or last.address in _UNSPECIFIED,
         fax,

@@ -26,18 +26,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "legwatch-fuzz")
     parser.add_argument("--merge", action="store_true", help="keep what adds coverage in tests/fuzz/corpus")
-    arguments = parser.parse_args()
+    arguments, own = parser.parse_known_args()  # what libFuzzer calls itself with is its own
     import atheris  # noqa: PLC0415  (needed by nobody else)
 
-    seeds.write(arguments.work)
     found, kept = arguments.work / arguments.target, CORPUS / arguments.target
-    kept.mkdir(parents=True, exist_ok=True)
-    options = (
-        ["-merge=1", str(kept), str(found)]
-        if arguments.merge
-        else [f"-max_total_time={arguments.seconds}", "-max_len=8192", "-timeout=10", str(found), str(kept)]
-    )
-    atheris.Setup([sys.argv[0], *options], TARGETS[arguments.target])
+    launcher = arguments.work / f"{arguments.target}.sh"
+    if not own:
+        seeds.write(arguments.work)
+        kept.mkdir(parents=True, exist_ok=True)
+        launcher.write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.fuzz {arguments.target} "$@"\n')
+        launcher.chmod(0o755)
+        own = [f"-max_total_time={arguments.seconds}", "-timeout=10"]
+        if arguments.merge:  # runs itself once more, by its name
+            own = ["-merge=1"]
+        own += ["-max_len=4096", *map(str, (kept, found) if arguments.merge else (found, kept))]
+    atheris.Setup([str(launcher), *own], TARGETS[arguments.target])
     atheris.Fuzz()
 
 

@@ -86,7 +86,7 @@ def user_agent(name: str, folder: Path, speech: Path, media_encryption: str) -> 
     [
         ("", {"signalling-clear", "media-clear"}, "clear", "clear"),
         (";mediaenc=srtp-mand", {"signalling-clear", "sdes-key-exposed"}, "srtp-sdes", "encrypted"),
-        (";mediaenc=dtls_srtp", {"signalling-clear"}, "srtp-dtls", "encrypted"),
+        (";mediaenc=dtls_srtp", {"signalling-clear", "dtls-fingerprint-unprotected"}, "srtp-dtls", "encrypted"),
     ],
     ids=["rtp", "srtp-sdes", "srtp-dtls"],
 )
