@@ -42,7 +42,7 @@ from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS,
 from fastpath.wire cimport DECODE_FRAGMENT, PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
 from fastpath.records import (
-    AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict,
+    APP_NAMES, AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict,
 )
 
 cdef extern from "<arpa/inet.h>" nogil:
@@ -61,7 +61,6 @@ REASON_NAMES = (
     "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp",
     "shed.flow-table-full",
 )
-APP_NAMES = ("other", "stun", "turn", "zrtp", "dtls", "tls", "sip", "ws", "rtcp", "t38", "rtp")
 TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3")
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")

@@ -110,9 +110,11 @@ cdef struct EventExposure:
     uint32_t count
     uint16_t status
     uint8_t kind
+    uint8_t app
+    uint8_t first               # what shows it is described: it is not what a flow's end adds
     uint8_t details
     uint8_t method_len
-    uint8_t detail[MAX_SAID_SUITES]     # suites, or the scheme of credentials
+    uint8_t detail[MAX_SAID_SUITES]     # suites, the scheme of SIP's credentials, or SECRET_…
     uint8_t method[MAX_SAID_TEXT]
 
 

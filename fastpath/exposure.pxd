@@ -1,4 +1,4 @@
-"""What a flow of clear SIP shows to whoever reads it: said at first, then now and then with how often since."""
+"""What a flow in clear shows to whoever reads it: said at first, then now and then with how often since."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
@@ -7,16 +7,14 @@ from fastpath.core cimport Core, begin_event
 from fastpath.events cimport (
     EVENT_AGENT, EVENT_EXPOSURE, MAX_SAID_SUITES, MAX_SAID_TEXT, EventAgent, EventExposure, EventHead, ring_commit,
 )
-from fastpath.flow cimport SHOWN_KINDS, Aside, Flow, SipShown
+from fastpath.flow cimport Aside, Flow, Shown
+from fastpath.names cimport (
+    APP_SIP, SECRET_NONE, SHOWN_CREDENTIALS, SHOWN_KEYS, SHOWN_KINDS, SHOWN_SIP, SHOWN_TEXT,
+)
 from fastpath.sip cimport SdpMedia, SipScan, sip_clean
 from fastpath.siphash cimport siphash
 
 cdef enum:
-    SHOWN_SIP = 0
-    SHOWN_KEYS = 1
-    SHOWN_CREDENTIALS = 2
-    SHOWN_TEXT = 3
-
     SAY_AGAIN_NS = 10000000000
 
 
@@ -44,18 +42,56 @@ cdef inline void fill_suites(EventExposure* e, const SipScan* s) noexcept nogil:
                     e.details += 1
 
 
-cdef inline void say_exposure(Core* c, Flow* f, int kind, const uint8_t* p, const SipScan* s,
-                              uint64_t ts_ns) noexcept nogil:
-    """Say one kind; without a message (s is NULL) what is left of it at the flow's end."""
-    cdef SipShown* shown = &f.aside.shown[kind]
+cdef inline EventHead* begin_exposure(Core* c, Flow* f, int kind, uint8_t app, uint64_t ts_ns) noexcept nogil:
+    """Begin to say one kind. Nothing more is said of what is left of it at a flow's end."""
+    cdef Shown* shown = &f.aside.shown[kind]
     cdef EventHead* head = begin_event(c, f, EVENT_EXPOSURE, sizeof(EventExposure), ts_ns, False)
     cdef EventExposure* e
     if head == NULL:
-        return
+        return NULL
     e = <EventExposure*>(<uint8_t*>head + sizeof(EventHead))
     e.kind = <uint8_t>kind
+    e.app = app
     e.count = shown.count
-    if s != NULL:
+    shown.count = 0
+    shown.said_ns = ts_ns
+    return head
+
+
+cdef inline bint is_due(Flow* f, int kind, uint64_t ts_ns) noexcept nogil:
+    """Count one kind once more. Return whether it is to be said."""
+    cdef Shown* shown = &f.aside.shown[kind]
+    shown.count += 1
+    # Also when the clock was set back: what was said then was said of another time.
+    return shown.said_ns == 0 or ts_ns - shown.said_ns >= <uint64_t>SAY_AGAIN_NS
+
+
+cdef inline void note_shown(Core* c, Flow* f, int kind, uint8_t app, uint8_t secret, uint64_t ts_ns) noexcept nogil:
+    """Take that a protocol other than SIP shows something, and what of it is secret (SECRET_…)."""
+    cdef EventHead* head
+    cdef EventExposure* e
+    if aside(c, f) == NULL or not is_due(f, kind, ts_ns):
+        return
+    head = begin_exposure(c, f, kind, app, ts_ns)
+    if head == NULL:
+        return
+    e = <EventExposure*>(<uint8_t*>head + sizeof(EventHead))
+    e.first = True
+    if secret != SECRET_NONE:
+        e.detail[0] = secret
+        e.details = 1
+    ring_commit(&c.ring, head)
+
+
+cdef inline void show(Core* c, Flow* f, int kind, const uint8_t* p, const SipScan* s, uint64_t ts_ns) noexcept nogil:
+    cdef EventHead* head
+    cdef EventExposure* e
+    if not is_due(f, kind, ts_ns):
+        return
+    head = begin_exposure(c, f, kind, APP_SIP, ts_ns)
+    if head != NULL:
+        e = <EventExposure*>(<uint8_t*>head + sizeof(EventHead))
+        e.first = True
         e.status = s.status
         e.method_len = <uint8_t>sip_clean(p, s.method, MAX_SAID_TEXT, e.method)
         if kind == SHOWN_KEYS:
@@ -63,17 +99,7 @@ cdef inline void say_exposure(Core* c, Flow* f, int kind, const uint8_t* p, cons
         elif kind == SHOWN_CREDENTIALS:
             e.detail[0] = s.credentials
             e.details = 1
-    shown.count = 0
-    shown.said_ns = ts_ns
-    ring_commit(&c.ring, head)
-
-
-cdef inline void show(Core* c, Flow* f, int kind, const uint8_t* p, const SipScan* s, uint64_t ts_ns) noexcept nogil:
-    cdef SipShown* shown = &f.aside.shown[kind]
-    shown.count += 1
-    # Also when the clock was set back: what was said then was said of another time.
-    if shown.said_ns == 0 or ts_ns - shown.said_ns >= <uint64_t>SAY_AGAIN_NS:
-        say_exposure(c, f, kind, p, s, ts_ns)
+        ring_commit(&c.ring, head)
 
 
 cdef inline void note_agent(Core* c, Flow* f, const uint8_t* p, const SipScan* s, bint from_high,
@@ -115,9 +141,12 @@ cdef inline void note_exposure(Core* c, Flow* f, const uint8_t* p, const SipScan
 
 cdef inline void say_rest(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
     """Say what was shown since it was said last, as the flow is over."""
+    cdef EventHead* head
     cdef int kind
     if f.aside == NULL:
         return
-    for kind in range(SHOWN_KINDS):
+    for kind in range(<int>SHOWN_KINDS):
         if f.aside.shown[kind].count:
-            say_exposure(c, f, kind, NULL, NULL, ts_ns)
+            head = begin_exposure(c, f, kind, f.app, ts_ns)
+            if head != NULL:
+                ring_commit(&c.ring, head)

@@ -7,6 +7,7 @@ wheel of one-second slots: a flow stands in the slot of its earliest possible en
 
 from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from fastpath.names cimport SHOWN_KINDS
 from fastpath.rtp cimport RtcpState
 from fastpath.tcp cimport Conversation
 from fastpath.verdict cimport Judge
@@ -17,7 +18,6 @@ cdef enum:
     MAX_FLOW_STREAMS = 64
     MAX_PROBATION = 8           # unproved streams of one flow
     MAX_CHANGES = 32
-    SHOWN_KINDS = 4
 
     # Flow.flags
     FLOW_A_IS_HIGH = 1
@@ -55,14 +55,14 @@ cdef struct Changes:
     Change list[MAX_CHANGES]
 
 
-cdef struct SipShown:           # one kind of what clear SIP shows
+cdef struct Shown:              # one kind of what a protocol in clear shows
     uint64_t said_ns            # 0: never
     uint32_t count              # messages since then
 
 
 cdef struct Aside:              # what most flows have nothing of
     Changes* changes
-    SipShown shown[SHOWN_KINDS]
+    Shown shown[SHOWN_KINDS]
     uint32_t tunnels            # around its first packet, as Decoded has them
     uint32_t agent[2]           # digest of what the low and the high end call themselves
 

@@ -1,12 +1,35 @@
 """The closed sets that verdicts and flows are described with; ``names`` in engine.pyx gives their words."""
 
 cdef enum:
-    APP_OTHER = 0
+    APP_OTHER = 0               # in the order of what is said of a flow that shows more than one
+    APP_DNS
+    APP_NTP
+    APP_SNMP
+    APP_TFTP
+    APP_HTTP
+    APP_FTP
+    APP_TELNET
+    APP_SMTP
+    APP_IMAP
+    APP_POP3
+    APP_LDAP
+    APP_SMB
+    APP_RTSP
+    APP_IPSEC
+    APP_WIREGUARD
+    APP_OPENVPN
     APP_STUN
     APP_TURN
     APP_ZRTP
     APP_DTLS
     APP_TLS
+    APP_3CX_TUNNEL
+    APP_SCCP
+    APP_MGCP
+    APP_MEGACO
+    APP_H323
+    APP_IAX2
+    APP_MSRP
     APP_SIP
     APP_WS
     APP_RTCP
@@ -63,3 +86,35 @@ cdef enum:
     BASIS_INCONCLUSIVE = 1 << 12     # structure that is too weak for either verdict
     BASIS_TOO_FEW = 1 << 13
     BASIS_CRYPTEX = 1 << 14
+
+cdef enum:
+    # What a protocol in clear shows to whoever reads it.
+    SHOWN_SIP = 0
+    SHOWN_KEYS                  # of SRTP
+    SHOWN_CREDENTIALS
+    SHOWN_TEXT
+    SHOWN_LEGACY                # signalling of calls that is not SIP
+    SHOWN_MEDIA                 # voice inside another protocol than RTP
+    SHOWN_PROVISIONING
+    SHOWN_MANAGEMENT
+    SHOWN_VOICEMAIL
+    SHOWN_DIRECTORY
+    SHOWN_RECORDING
+    SHOWN_NAME_TIME
+    SHOWN_TUNNEL                # one that carries calls, and whose protection does not show
+    SHOWN_KINDS
+
+cdef enum:
+    # What of it is secret, or bad to show: detail of an exposure.
+    SECRET_NONE = 0
+    SECRET_PASSWORD
+    SECRET_BASIC                # RFC 7617
+    SECRET_DIGEST
+    SECRET_BEARER
+    SECRET_COMMUNITY            # SNMPv1, SNMPv2c
+    SECRET_BIND                 # simple bind of LDAP
+    SECRET_CONFIGURATION        # of a telephone
+    SECRET_MAIL
+    SECRET_AUDIO
+    SECRET_ENTRIES              # of a directory
+    SECRETS

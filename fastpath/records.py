@@ -23,6 +23,14 @@ class FlowKey(NamedTuple):
     vlans: tuple[int, ...]  # outermost first, priority tags left out
 
 
+# What a flow carries, in the order of names.pxd; words beyond those of the output contract stay in the process.
+APP_NAMES = (
+    "other", "dns", "ntp", "snmp", "tftp", "http", "ftp", "telnet", "smtp", "imap", "pop3", "ldap", "smb", "rtsp",
+    "ipsec", "wireguard", "openvpn", "stun", "turn", "zrtp", "dtls", "tls", "3cx-tunnel", "sccp", "mgcp", "megaco",
+    "h323", "iax2", "msrp", "sip", "ws", "rtcp", "t38", "rtp",
+)  # fmt: skip
+
+
 @dataclass(slots=True)
 class AppSeen:
     """What a flow carries became known, or known better (DTLS, then the media it keyed)."""
@@ -106,6 +114,32 @@ class Hello:
     server_name: str  # SNI of the ClientHello, "" when not seen
     alpn: str  # protocol the server chose, "" when none
     srtp_profile: int  # use_srtp profile the server chose (RFC 5764), 0 when none
+
+
+@dataclass(slots=True)
+class Handshake:
+    """How a TLS handshake ended, or that of a DTLS association: said once, when that is known."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    from_a: bool  # the client is a
+    kind: str  # "tls" or "dtls"
+    outcome: str  # "completed"; "refused" by an alert, "cut" by a FIN or RST, "unknown" where octets are missing
+    client_version: int  # the highest that the client offers, as on the wire; 0: its hello was not seen
+    version: int  # what was agreed, as on the wire (0x0303, 0xfefd); 0: the server's hello was not seen
+    cipher: int  # IANA cipher suite number
+    group: int  # IANA supported group of the key exchange; 0: none, or not seen
+    server_name: str  # SNI of the ClientHello, "" when there is none
+    alpn: str  # protocol that the server chose; "" when none, and in TLS 1.3, which encrypts it
+    alpn_offered: tuple[str, ...]  # of "sip", "http/1.1" and "h2": what the client offers
+    resumed: bool  # an earlier session goes on: no certificate is shown (TLS 1.2 and before)
+    alert: int  # description of the alert that ended it, -1 for none or an encrypted one
+    alert_by_client: bool
+    certificates: tuple[bytes, ...]  # DER, as the server showed them, its own first; () when none was seen
+    certificates_left_out: bool  # it showed more than are kept
+    client_certificates: int  # how many the client showed
+    srtp_profile: int = 0  # use_srtp profile that the server chose (RFC 5764), 0 when none
 
 
 @dataclass(slots=True)
@@ -198,16 +232,18 @@ class Negotiation:
 
 @dataclass(slots=True)
 class Exposure:
-    """What SIP in clear shows to whoever reads it: at a flow's first such message, then at most every ten seconds."""
+    """What a protocol in clear shows to whoever reads it: at a flow's first such message, then at most every ten seconds."""
 
     flow: int
     ts_ns: int
     key: FlowKey
-    kind: str  # "sip", "keys" (a=crypto), "credentials" or "text" (the body of a MESSAGE)
-    method: str  # of the first message
+    kind: str  # what is shown: "sip", "keys", "credentials", "text", "legacy", "media", "provisioning", …
+    method: str  # of a SIP message, "" for other protocols
     status: int
-    detail: tuple[str, ...]  # suites of the keys; scheme of the credentials
+    detail: tuple[str, ...]  # suites of the keys; scheme of SIP's credentials; what else is secret
     count: int  # messages since the last record of this kind and flow
+    protocol: str = "sip"  # as AppSeen has it
+    first: bool = True  # False: what a flow's end adds to what was said before
 
 
 @dataclass(slots=True)
@@ -321,6 +357,7 @@ Record = (
     | Tones
     | Certificate
     | Hello
+    | Handshake
     | Negotiation
     | Exposure
     | Agent

@@ -10,9 +10,10 @@ from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint6
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from fastpath.events cimport EventAgent, EventExposure, EventHead, EventNegotiation
+from fastpath.names cimport APP_SIP
 from fastpath.siphash cimport SIPHASH_SECRET_OCTETS, siphash
 
-from fastpath.records import Agent, Exposure, FlowKey, Negotiation, SipMessage
+from fastpath.records import APP_NAMES, Agent, Exposure, FlowKey, Negotiation, SipMessage
 from fastpath.records import SdpCrypto as CryptoRecord
 from fastpath.records import SdpMedia as MediaRecord
 
@@ -1592,7 +1593,13 @@ cdef object sip_unpack(const uint8_t* body, uint32_t size, object flow, object t
 
 
 NEGOTIATION_STATES = ("offered", "agreed", "ended")
-EXPOSURE_KINDS = ("sip", "keys", "credentials", "text")
+EXPOSURE_KINDS = (
+    "sip", "keys", "credentials", "text", "legacy", "media", "provisioning", "management", "voicemail", "directory",
+    "recording", "name-time", "tunnel",
+)
+SECRET_NAMES = (
+    "", "password", "basic", "digest", "bearer", "community", "bind", "configuration", "mail", "audio", "entries",
+)
 
 
 cdef object negotiation_record(const EventNegotiation* e, const EventHead* head, object key):
@@ -1611,10 +1618,11 @@ cdef object negotiation_record(const EventNegotiation* e, const EventHead* head,
 cdef object exposure_record(const EventExposure* e, const EventHead* head, object key):
     cdef int i
     kind = EXPOSURE_KINDS[e.kind]
-    names = CREDENTIALS if kind == "credentials" else SUITE_NAME
+    names = SECRET_NAMES if e.app != APP_SIP else CREDENTIALS if kind == "credentials" else SUITE_NAME
     detail = tuple([names[e.detail[i]] for i in range(e.details)])
     method = PyUnicode_DecodeLatin1(<const char*>e.method, e.method_len, NULL)
-    return Exposure(head.flow, head.ts_ns, key, kind, method, e.status, detail, e.count)
+    return Exposure(
+        head.flow, head.ts_ns, key, kind, method, e.status, detail, e.count, APP_NAMES[e.app], bool(e.first))
 
 
 cdef object agent_record(const EventAgent* e, const EventHead* head, object key):

@@ -7,6 +7,8 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from fastpath.records import APP_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 # Plain trees of fresh objects: nothing to check for cycles, and every flow line pays for what this costs.
 _encode = json.JSONEncoder(check_circular=False, allow_nan=False).encode
+# What the output contract calls flows; anything else that the core knows is "other" there.
+_APPS = frozenset(APP_NAMES) - {"smb", "rtsp", "ipsec", "wireguard", "openvpn"}
 _VERSIONS = {
     0x0300: "SSL 3.0",
     0x0301: "TLS 1.0",
@@ -96,7 +100,7 @@ def flow_object(flow: FlowEnded, context: FlowContext) -> dict[str, object]:
         "a_port": a_port,
         "b": b,
         "b_port": b_port,
-        "app": flow.app,
+        "app": flow.app if flow.app in _APPS else "other",
         "protection": flow.protection,
         "signalled": context.signalled,
         "key_exchange": context.key_exchange,

@@ -10,6 +10,8 @@ TRANSMISSION = "164.312(e)(1)"  # transmission security
 INTEGRITY = "164.312(e)(2)(i)"  # integrity controls in transmission
 ENCRYPTION = "164.312(e)(2)(ii)"  # encryption in transmission
 AUTHENTICATION = "164.312(d)"  # person or entity authentication
+ACCESS = "164.312(a)(1)"  # access control
+ACTIVITY_REVIEW = "164.308(a)(1)(ii)(D)"  # information system activity review
 AUDIT = "164.312(b)"  # audit controls: what the sensor cannot see, it cannot vouch for
 
 
@@ -40,8 +42,29 @@ CATALOGUE: dict[str, Entry] = {
     "recording-clear": Entry("Recording in clear", "critical", (ENCRYPTION,)),
     "signalling-clear": Entry("SIP without TLS", "high", (TRANSMISSION, ENCRYPTION)),
     "sdes-key-exposed": Entry("SRTP keys readable in clear SIP", "critical", (ENCRYPTION,)),
-    "credentials-exposed": Entry("Credentials readable in clear SIP", "high", (AUTHENTICATION,)),
+    "credentials-exposed": Entry("Credentials readable in clear", "high", (AUTHENTICATION,)),
     "message-clear": Entry("Text message in clear", "critical", (ENCRYPTION,)),
+    "legacy-signalling-clear": Entry("Older call signalling in clear", "high", (TRANSMISSION,)),
+    "tls-version": Entry("TLS older than the policy allows", "high", (INTEGRITY, ENCRYPTION)),
+    "tls-cipher": Entry("TLS cipher suite below the policy", "medium", (INTEGRITY, ENCRYPTION)),
+    "tls-null": Entry("TLS without encryption", "critical", (INTEGRITY, ENCRYPTION)),
+    "tls-anonymous": Entry("TLS without a certificate", "critical", (INTEGRITY, ENCRYPTION)),
+    "tls-handshake-failed": Entry("TLS handshakes fail", "medium", (AUDIT,)),
+    "cert-expired": Entry("Certificate expired", "high", (AUTHENTICATION,)),
+    "cert-expiring": Entry("Certificate about to expire", "medium", (AUTHENTICATION,)),
+    "cert-not-yet-valid": Entry("Certificate not valid yet", "high", (AUTHENTICATION,)),
+    "cert-name-mismatch": Entry("Certificate for another name", "high", (AUTHENTICATION,)),
+    "cert-weak": Entry("Weak certificate", "medium", (AUTHENTICATION,)),
+    "cert-self-signed": Entry("Self-signed certificate", "medium", (AUTHENTICATION,)),
+    "cert-untrusted": Entry("Certificate of no trusted issuer", "medium", (AUTHENTICATION,)),
+    "not-observable": Entry("A certificate that cannot be seen", "info", (AUDIT,)),
+    "registration-attack": Entry("Registrations under attack", "high", (ACTIVITY_REVIEW,)),
+    "provisioning-clear": Entry("Phone configuration in clear", "high", (ENCRYPTION, AUTHENTICATION)),
+    "management-clear": Entry("Voice host managed in clear", "high", (ACCESS, AUTHENTICATION)),
+    "voicemail-clear": Entry("Voicemail in clear", "critical", (ENCRYPTION,)),
+    "directory-clear": Entry("Directory in clear", "high", (ENCRYPTION,)),
+    "tunnel-undetermined": Entry("A tunnel whose protection does not show", "low", (TRANSMISSION,)),
+    "name-time-clear": Entry("Names or time from outside the voice network", "low", (AUTHENTICATION,)),
     "sensor-no-traffic": Entry("No traffic reaches the sensor", "critical", (AUDIT,)),
     "sensor-loss": Entry("The sensor lost traffic", "high", (AUDIT,)),
 }

@@ -1,4 +1,4 @@
-"""What is true by the policy of signalling that is read in clear."""
+"""What is true by the policy of signalling, and of the services beside it, that are read in clear."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def exposed(first: Exposure, transport: str, required: Required, policy: Policy) -> list[Claim]:
     """Return the claim about what SIP shows between two hosts, from the first message that showed it."""
-    code, is_required, say = _KINDS[first.kind]
+    code, is_required, say = _KINDS[first.kind] if first.protocol == "sip" else _SERVICES[first.kind]
     if not is_required(required):
         return []
     key = first.key
@@ -58,6 +58,68 @@ _KINDS: dict[str, tuple[str, Callable[[Required], bool], Callable[[Exposure, str
     "keys": ("sdes-key-exposed", lambda required: required.media, _keys),
     "credentials": ("credentials-exposed", lambda required: required.signalling, _credentials),
     "text": ("message-clear", lambda required: required.media or required.signalling, _text),
+}
+
+
+
+def _signalling(required: Required) -> bool:
+    return required.signalling
+
+
+def _media(required: Required) -> bool:
+    return required.media
+
+
+def _service(first: Exposure, where: str) -> str:
+    protocol = _PROTOCOLS.get(first.protocol, first.protocol.upper())
+    return f"{_WHAT[first.kind]} readable in {protocol} {where}{_and(first)}"
+
+
+def _and(first: Exposure) -> str:
+    secrets = ", ".join(_SECRETS[word] for word in first.detail)
+    return f"; it shows {secrets}" if secrets else ""
+
+
+_SERVICES: dict[str, tuple[str, Callable[[Required], bool], Callable[[Exposure, str], str]]] = {
+    "keys": ("sdes-key-exposed", _media, _service),
+    "credentials": ("credentials-exposed", _signalling, _service),
+    "text": ("message-clear", _signalling, _service),
+    "legacy": ("legacy-signalling-clear", _signalling, _service),
+    "media": ("media-clear", _media, _service),
+    "provisioning": ("provisioning-clear", _signalling, _service),
+    "management": ("management-clear", _signalling, _service),
+    "voicemail": ("voicemail-clear", _media, _service),
+    "directory": ("directory-clear", _signalling, _service),
+    "recording": ("recording-clear", _media, _service),
+    "name-time": ("name-time-clear", _signalling, _service),
+    "tunnel": ("tunnel-undetermined", _signalling, _service),
+}
+_WHAT = {
+    "keys": "the keys of SRTP",
+    "credentials": "credentials",
+    "text": "the text of a message",
+    "legacy": "call signalling",
+    "media": "voice",
+    "provisioning": "the configuration of a telephone",
+    "management": "the management of a voice host",
+    "voicemail": "a voice message",
+    "directory": "a directory",
+    "recording": "a recording",
+    "name-time": "what names and time a voice host trusts",
+    "tunnel": "a tunnel that carries calls, whose protection does not show,",
+}
+_PROTOCOLS = {"telnet": "Telnet", "megaco": "Megaco (H.248)", "h323": "H.323", "3cx-tunnel": "the 3CX tunnel"}
+_SECRETS = {
+    "password": "a password",
+    "basic": "Basic credentials (user and password)",
+    "digest": "Digest credentials (a hash to guess the password by)",
+    "bearer": "a bearer token",
+    "community": "an SNMP community",
+    "bind": "the password of a simple bind",
+    "configuration": "a configuration file",
+    "mail": "a mail",
+    "audio": "audio",
+    "entries": "entries",
 }
 
 # Methods of RFC 3261 and its extensions. Another token could be anything, a telephone number too, and is not repeated.

@@ -50,7 +50,7 @@ class Paths:
         shown = (a, b, record.kind) if a <= b else (b, a, record.kind)
         known = self._shown.get(shown)
         if known is None:
-            if not record.method:
+            if not record.first:
                 return  # what a flow's end adds to what was resolved already
             if len(self._shown) >= MAX_SHOWN:
                 self.refused += 1
