@@ -20,7 +20,7 @@ from fastpath.names cimport (
     PROTECTION_NOT_OBSERVED, PROTECTION_UNDETERMINED,
 )
 from fastpath.rtp cimport RtcpState
-from fastpath.talk cimport fill_hello, read_rest
+from fastpath.talk cimport close_tls, fill_hello, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation
 from fastpath.tls cimport SEEN_SERVER_HELLO, cipher_is_null
 from fastpath.tones cimport forget_tones
@@ -217,6 +217,7 @@ cdef inline void end_flow(Core* c, uint32_t number, uint64_t ts_ns) noexcept nog
         for i in range(2):
             if f.talk.side[i].reads == SIDE_SIP:
                 read_rest(c, f, i)
+        close_tls(c, f, False, True, f.last_ns)
     say_rest(c, f, f.last_ns)
     say_flow(c, f, ts_ns)
     stream = f.streams

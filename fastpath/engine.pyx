@@ -19,9 +19,9 @@ from fastpath.core cimport Core
 from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_AGENT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HELLO,
-    EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange,
-    EventControl, EventEvidence, EventExposure, EventFlow, EventHead, EventHello, EventNegotiation, EventRing,
+    EVENT_AGENT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HANDSHAKE,
+    EVENT_HELLO, EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange,
+    EventControl, EventEvidence, EventExposure, EventFlow, EventHandshake, EventHead, EventHello, EventNegotiation, EventRing,
     EventStream, EventTones, EventVerdict, ring_used,
 )
 from fastpath.exposure cimport aside
@@ -33,16 +33,17 @@ from fastpath.fragments cimport close_fragments, open_fragments, release_done, t
 from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
 from fastpath.media cimport media_packet
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
-from fastpath.octets cimport load_acquire, prefetch, store_release
+from fastpath.octets cimport be24, load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
 from fastpath.talk cimport tcp_segment, udp_talk
+from fastpath.tls cimport alpn_words
 from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
 from fastpath.wire cimport DECODE_FRAGMENT, PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
 
 from fastpath.records import (
-    APP_NAMES, AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Hello, StreamStats, Tones, Verdict,
+    APP_NAMES, AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello, StreamStats, Tones, Verdict,
 )
 
 cdef extern from "<arpa/inet.h>" nogil:
@@ -69,6 +70,7 @@ BASIS_NAMES = (
     "payload-structure", "tag-present", "dtls", "zrtp", "srtcp-index", "tag-length", "no-codec-fits", "rtcp-compound",
     "handshake", "null-cipher", "sip-start-line", "looks-uniform", "inconclusive", "too-few-packets", "cryptex",
 )
+OUTCOME_NAMES = ("", "completed", "refused", "cut", "unknown")
 FATE_NAMES = (
     "scored", "watched", "glance", "settled", "other-type", "empty", "duplicate", "behind", "stray",
 )
@@ -402,6 +404,8 @@ cdef class Engine:
             return tones_record(<const EventTones*>body, head, key)
         if head.kind == EVENT_CERTIFICATE:
             return Certificate(head.flow, head.ts_ns, key, bool(head.from_a), body[8:8 + (<const uint32_t*>body)[0]])
+        if head.kind == EVENT_HANDSHAKE:
+            return handshake_record(<const EventHandshake*>body, head, key)
         if head.kind == EVENT_HELLO:
             return hello_record(<const EventHello*>body, head, key)
         return app_record(<const EventApp*>body, head, key)
@@ -491,6 +495,22 @@ cdef object control_record(const EventControl* e, const EventHead* head, object 
 
 cdef object tones_record(const EventTones* e, const EventHead* head, object key):
     return Tones(head.flow, head.ts_ns, key, bool(head.from_a), e.ssrc, e.payload_type, e.packets)
+
+
+cdef object handshake_record(const EventHandshake* e, const EventHead* head, object key):
+    cdef const uint8_t* chain = <const uint8_t*>e + sizeof(EventHandshake)
+    cdef uint32_t at = 0, size
+    certificates = []
+    while at < e.chain:
+        size = be24(chain + at)
+        certificates.append(chain[at + 3:at + 3 + size])
+        at += 3 + size
+    return Handshake(
+        head.flow, head.ts_ns, key, bool(head.from_a), "dtls" if e.is_dtls else "tls", OUTCOME_NAMES[e.outcome],
+        e.client_version, e.version, e.cipher, e.group, PyUnicode_DecodeASCII(e.name, e.name_len, "replace"),
+        PyUnicode_DecodeASCII(e.alpn, e.alpn_len, "replace"), alpn_words(e.alpn_offered), bool(e.resumed), e.alert,
+        bool(e.alert_by_client), tuple(certificates), bool(e.left_out), e.client_certificates, e.srtp_profile,
+    )
 
 
 cdef object hello_record(const EventHello* e, const EventHead* head, object key):

@@ -24,6 +24,7 @@ cdef enum:
     EVENT_CONTROL = 7
     EVENT_TONES = 11
     EVENT_CERTIFICATE = 12
+    EVENT_HANDSHAKE = 13
 
     MAX_EVENT_STREAMS = 64
     MAX_SAID_TEXT = 128
@@ -128,6 +129,27 @@ cdef struct EventHello:
     uint16_t cipher
     uint16_t srtp_profile
     uint8_t is_dtls
+    uint8_t name_len
+    uint8_t alpn_len
+    char name[255]
+    char alpn[255]
+
+
+cdef struct EventHandshake:
+    uint32_t chain              # octets of certificates, each behind its length, which follow
+    uint16_t client_version
+    uint16_t version
+    uint16_t cipher
+    uint16_t group
+    uint16_t srtp_profile
+    int16_t alert
+    uint8_t is_dtls
+    uint8_t outcome
+    uint8_t resumed
+    uint8_t alert_by_client
+    uint8_t left_out
+    uint8_t client_certificates
+    uint8_t alpn_offered
     uint8_t name_len
     uint8_t alpn_len
     char name[255]

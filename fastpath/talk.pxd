@@ -16,13 +16,15 @@ from fastpath.dialogs cimport (
     DialogNews, expire_dialog, take_message,
 )
 from fastpath.events cimport (
-    EVENT_CERTIFICATE, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_SIP, EventHead, EventHello, EventNegotiation, ring_commit,
+    EVENT_CERTIFICATE, EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_SIP, EventHandshake, EventHead,
+    EventHello, EventNegotiation, ring_commit,
 )
 from fastpath.exposure cimport note_exposure
 from fastpath.flow cimport (
     FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN,
     Flow,
 )
+from fastpath.handshake cimport is_resumed, keep_certificate, tls_take
 from fastpath.hints cimport Hint, find_fax, note_hints
 from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP
 from fastpath.octets cimport be16, be32, raw32
@@ -32,11 +34,13 @@ from fastpath.sip cimport (
 )
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport (
-    MAX_HELLO_OCTETS, SIDE_DONE, SIDE_HTTP, SIDE_IDLE, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Memory, Side,
-    add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget, next_held, skip_gap,
+    SIDE_DONE, SIDE_HTTP, SIDE_IDLE, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Memory, Side,
+    add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget, forget_handshake,
+    next_held, release_handshake, skip_gap,
 )
 from fastpath.tls cimport (
-    HELLO_NOT, SEEN_PROTECTED, SEEN_SERVER_HELLO, HelloScan, dtls_probe, dtls_scan, tls_probe, tls_scan,
+    HELLO_NOT, OUTCOME_COMPLETED, OUTCOME_CUT, OUTCOME_NONE, OUTCOME_REFUSED, OUTCOME_UNKNOWN, SEEN_ALERT,
+    SEEN_CLIENT_HELLO, SEEN_PROTECTED, SEEN_SERVER_HELLO, Handshake, HelloScan, dtls_probe, dtls_scan, tls_probe,
 )
 from fastpath.udptl cimport goes_on, is_udptl
 from fastpath.websocket cimport (
@@ -192,6 +196,43 @@ cdef inline void say_hello(Core* c, Flow* f, bint is_dtls, uint64_t ts_ns) noexc
         ring_commit(&c.ring, head)
 
 
+cdef inline void say_handshake(Core* c, Flow* f, bint is_dtls, uint64_t ts_ns) noexcept nogil:
+    """Say how a handshake ended, if it was seen at all."""
+    cdef Conversation* talk = f.talk
+    cdef Handshake* shake = &talk.shake
+    cdef EventHead* head
+    cdef EventHandshake* e
+    if not talk.hello.seen & (SEEN_CLIENT_HELLO | SEEN_SERVER_HELLO):
+        return
+    conversation_gave(talk, &c.memory)
+    head = begin_event(c, f, EVENT_HANDSHAKE, <uint32_t>sizeof(EventHandshake) + shake.chain_octets, ts_ns,
+                       shake.client_is_high)
+    if head == NULL:
+        return
+    e = <EventHandshake*>(<uint8_t*>head + sizeof(EventHead))
+    e.chain = shake.chain_octets
+    e.client_version = talk.hello.client_version
+    e.version = talk.hello.version
+    e.cipher = talk.hello.cipher
+    e.group = talk.hello.group
+    e.srtp_profile = talk.hello.srtp_profile
+    e.alert = shake.alert
+    e.is_dtls = is_dtls
+    e.outcome = shake.outcome
+    e.resumed = is_resumed(talk)
+    e.alert_by_client = shake.alert_by_client
+    e.left_out = shake.left_out
+    e.client_certificates = shake.client_certificates
+    e.alpn_offered = talk.hello.alpn_offered
+    e.name_len = talk.hello.server_name_len
+    e.alpn_len = talk.hello.alpn_len
+    memcpy(e.name, talk.hello.server_name, 255)
+    memcpy(e.alpn, talk.hello.alpn, 255)
+    if shake.chain_octets:
+        memcpy(<uint8_t*>e + sizeof(EventHandshake), shake.chain, shake.chain_octets)
+    ring_commit(&c.ring, head)
+
+
 cdef inline void read_certificates(Core* c, Flow* f, const Decoded* d, const HelloScan* scan) noexcept nogil:
     # One for each side is said. In DTLS-SRTP both show theirs (RFC 5764 section 4.1).
     cdef Conversation* talk = f.talk
@@ -208,6 +249,10 @@ cdef inline void read_certificates(Core* c, Flow* f, const Decoded* d, const Hel
         if state != CERTIFICATE_DONE:
             continue
         talk.certificate_said[d.from_high] = True
+        if talk.shake.client_is_high == d.from_high:
+            talk.shake.client_certificates += 1
+        else:
+            keep_certificate(&talk.shake, &c.memory, der - 3, octets + 3)   # with its length (certificate.pxd)
         head = begin_event(c, f, EVENT_CERTIFICATE, octets + 8, d.ts_ns, d.from_high)
         if head != NULL:
             (<uint32_t*>(<uint8_t*>head + sizeof(EventHead)))[0] = octets
@@ -226,9 +271,27 @@ cdef inline void read_late(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         read_certificates(c, f, d, &scan)
 
 
+cdef inline void follow_dtls(Core* c, Flow* f, const Decoded* d, uint16_t news) noexcept nogil:
+    # It is complete when both directions sent a protected record behind the hellos (RFC 6347 section 4.2.4).
+    cdef Handshake* shake = &f.talk.shake
+    if shake.outcome != OUTCOME_NONE or not f.talk.hello.seen & (SEEN_CLIENT_HELLO | SEEN_SERVER_HELLO):
+        return
+    if news & SEEN_ALERT:
+        shake.outcome = OUTCOME_REFUSED if f.talk.hello.alert else OUTCOME_CUT
+        shake.alert = f.talk.hello.alert
+        shake.alert_by_client = shake.client_is_high == d.from_high
+    elif news & SEEN_PROTECTED and f.talk.hello.seen & SEEN_SERVER_HELLO:
+        shake.sealed[d.from_high] = True
+        if shake.sealed[0] and shake.sealed[1]:
+            shake.outcome = OUTCOME_COMPLETED
+    if shake.outcome != OUTCOME_NONE:
+        say_handshake(c, f, True, d.ts_ns)
+
+
 cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
-    cdef uint16_t profile
-    if f.flags & FLOW_DTLS_DONE:
+    cdef uint16_t profile, seen, news
+    cdef int state
+    if f.flags & FLOW_DTLS_DONE and (f.talk == NULL or f.talk.shake.outcome != OUTCOME_NONE):
         read_late(c, f, d)
         return
     if not f.flags & FLOW_DTLS_SEEN:
@@ -240,10 +303,18 @@ cdef inline void dtls_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         f.talk = begin_conversation(&f.talk, &c.memory)
         if f.talk == NULL:
             return
-    if dtls_scan(d.payload, d.payload_len, &f.talk.hello) == HELLO_NOT:
+    seen = f.talk.hello.seen
+    f.talk.hello.seen &= ~<int>(SEEN_PROTECTED | SEEN_CLIENT_HELLO | SEEN_SERVER_HELLO | SEEN_ALERT)
+    state = dtls_scan(d.payload, d.payload_len, &f.talk.hello)
+    news = f.talk.hello.seen
+    f.talk.hello.seen |= seen
+    if state == HELLO_NOT:
         return
     say_hello(c, f, True, d.ts_ns)
+    if news & SEEN_CLIENT_HELLO or news & SEEN_SERVER_HELLO:
+        f.talk.shake.client_is_high = d.from_high != ((news & SEEN_SERVER_HELLO) != 0)
     read_certificates(c, f, d, &f.talk.hello)
+    follow_dtls(c, f, d, news)
     if f.talk.hello.seen & SEEN_SERVER_HELLO and f.talk.hello.seen & SEEN_PROTECTED:
         # DTLS 1.3 answers use_srtp inside the encrypted part: there the client's offer must do (RFC 9147, RFC 5764).
         profile = f.talk.hello.srtp_profile
@@ -470,6 +541,39 @@ cdef inline void look_again(Flow* f, Side* side, Memory* memory, bint from_high)
     f.recent[from_high] = 0
 
 
+cdef inline void finish_tls(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
+    """Say how the handshake ended, and read no more of either direction."""
+    cdef int i
+    say_handshake(c, f, False, ts_ns)
+    release_handshake(&f.talk.shake, &c.memory)
+    for i in range(2):
+        finish_side(&f.talk.side[i], &c.memory)
+
+
+cdef inline void read_tls(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
+    cdef int state = HELLO_NOT if side.gaps else tls_take(f.talk, &c.memory, from_high)
+    say_hello(c, f, False, ts_ns)
+    if state == HELLO_NOT:
+        f.talk.shake.outcome = OUTCOME_UNKNOWN
+    if f.talk.shake.outcome != OUTCOME_NONE:
+        finish_tls(c, f, ts_ns)
+
+
+cdef inline void close_tls(Core* c, Flow* f, bint from_high, bint ended, uint64_t ts_ns) noexcept nogil:
+    """A connection is closed by a direction's packet, or its flow has ``ended``: a handshake is as far as it came."""
+    cdef Conversation* talk = f.talk
+    if talk.shake.outcome != OUTCOME_NONE or not (talk.side[0].reads == SIDE_TLS or talk.side[1].reads == SIDE_TLS):
+        return
+    if not ended and (talk.side[0].held or talk.side[1].held):
+        return                          # what is late may tell more
+    talk.shake.outcome = OUTCOME_UNKNOWN
+    # A direction that was never seen is not one that said nothing.
+    if f.flags & FLOW_CLOSED and f.packets[0] and f.packets[1]:
+        talk.shake.outcome = OUTCOME_CUT
+        talk.shake.alert_by_client = not ended and talk.shake.client_is_high == from_high
+    finish_tls(c, f, ts_ns)
+
+
 cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
     if side.reads == SIDE_SIP:
         read_sip(c, f, side, from_high, ts_ns)
@@ -481,9 +585,7 @@ cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_
         if side.reads == SIDE_WS:
             read_websocket(c, f, side, from_high, ts_ns)
     elif side.reads == SIDE_TLS:
-        if tls_scan(side.data + side.start, side.octets, &f.talk.hello) or side.octets > MAX_HELLO_OCTETS:
-            finish_side(side, &c.memory)
-            say_hello(c, f, False, ts_ns)
+        read_tls(c, f, side, from_high, ts_ns)
 
 
 cdef inline void read_rest(Core* c, Flow* f, bint from_high) noexcept nogil:
@@ -503,6 +605,8 @@ cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept n
         return SIDE_IDLE
     if sip_probe(d.payload, d.payload_len):
         return SIDE_SIP
+    if f.talk != NULL and f.talk.side[not d.from_high].reads == SIDE_TLS:
+        return SIDE_TLS
     if tls_probe(d.payload, d.payload_len):
         set_app(c, f, APP_TLS, d.ts_ns)
         return SIDE_TLS
@@ -524,25 +628,14 @@ cdef inline void begin_again(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     if f.talk != NULL:
         finish_side(&f.talk.side[d.from_high], &c.memory)
         f.talk.side[d.from_high].reads = SIDE_IDLE
-        f.talk.hello_said = False
-        memset(&f.talk.hello, 0, sizeof(HelloScan))
+        # One that is sent twice loses nothing that was read.
+        if f.talk.shake.outcome != OUTCOME_NONE:
+            forget_handshake(f.talk, &c.memory)
 
 
-cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
-    """Take a TCP segment of a flow."""
+cdef inline void tcp_octets(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef Side* side
     cdef uint8_t reads
-    if d.tcp_flags & TCP_RST:
-        f.flags |= FLOW_CLOSED
-    if d.tcp_flags & TCP_FIN:
-        f.flags |= FLOW_FIN_HIGH if d.from_high else FLOW_FIN_LOW
-        if f.flags & FLOW_FIN_HIGH and f.flags & FLOW_FIN_LOW:
-            f.flags |= FLOW_CLOSED
-    if d.tcp_flags & TCP_SYN:
-        begin_again(c, f, d)
-        return
-    if d.payload_len == 0:
-        return
     if f.talk == NULL or f.talk.side[d.from_high].reads == SIDE_IDLE:
         reads = probe_segment(c, f, d)
         if reads == SIDE_IDLE:
@@ -559,9 +652,29 @@ cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         read_side(c, f, side, d.from_high, d.ts_ns)
     while side.held and next_held(side, &c.memory):
         read_side(c, f, side, d.from_high, d.ts_ns)
-    if d.payload_len < d.payload_wire and (side.reads == SIDE_SIP or side.reads == SIDE_WS):
+    if d.payload_len < d.payload_wire and side.reads == SIDE_TLS:
+        side.gaps = True
+        read_tls(c, f, side, d.from_high, d.ts_ns)
+    elif d.payload_len < d.payload_wire and (side.reads == SIDE_SIP or side.reads == SIDE_WS):
         # The snap length cut it: what is missing will not come.
         c.memory.lost += d.payload_wire - d.payload_len
         side.gaps = True
         forget(side)
         side.next_seq = d.tcp_seq + d.payload_wire
+
+
+cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    """Take a TCP segment of a flow."""
+    if d.tcp_flags & TCP_RST:
+        f.flags |= FLOW_CLOSED
+    if d.tcp_flags & TCP_FIN:
+        f.flags |= FLOW_FIN_HIGH if d.from_high else FLOW_FIN_LOW
+        if f.flags & FLOW_FIN_HIGH and f.flags & FLOW_FIN_LOW:
+            f.flags |= FLOW_CLOSED
+    if d.tcp_flags & TCP_SYN:
+        begin_again(c, f, d)
+        return
+    if d.payload_len:
+        tcp_octets(c, f, d)
+    if f.flags & FLOW_CLOSED and f.talk != NULL:
+        close_tls(c, f, d.from_high, False, d.ts_ns)

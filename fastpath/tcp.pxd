@@ -6,11 +6,10 @@ there, so that a lost packet costs one message and not the conversation. The fir
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.tls cimport HelloScan, Parts
+from fastpath.tls cimport Handshake, HelloScan, Parts
 
 cdef enum:
     MAX_STREAM_OCTETS = 66560       # a 64 KiB SIP message and the rest of a segment
-    MAX_HELLO_OCTETS = 32768        # handshake octets kept for a hello
     MAX_HELD_SEGMENTS = 16
     MAX_HELD_OCTETS = 32768
 
@@ -52,6 +51,7 @@ cdef struct Side:
 
 cdef struct Conversation:
     HelloScan hello
+    Handshake shake
     uint8_t hello_said
     uint8_t certificate_said[2]     # index 0: from the key's low end, as in the next ones
     Parts certificate[2]
@@ -77,6 +77,10 @@ cdef struct Memory:
 # beginnings, or of holes, evicts itself.
 cdef Conversation* begin_conversation(Conversation** owner, Memory* memory) noexcept nogil
 cdef void conversation_gave(Conversation* talk, Memory* memory) noexcept nogil
+# What was kept of a handshake that was said.
+cdef void release_handshake(Handshake* shake, Memory* memory) noexcept nogil
+# Of TLS or DTLS: a connection begins anew on the same ports.
+cdef void forget_handshake(Conversation* talk, Memory* memory) noexcept nogil
 cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil
 cdef void begin_side(Side* side, uint8_t reads, uint32_t seq) noexcept nogil
 cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets,

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 
 cdef enum:
     FIRST_ROOM = 4096
@@ -42,6 +42,7 @@ cdef Conversation* begin_conversation(Conversation** owner, Memory* memory) noex
     if talk == NULL:
         return NULL
     memory.used += sizeof(Conversation)
+    talk.shake.alert = -1
     talk.owner = owner
     talk.older = memory.newest
     if talk.older != NULL:
@@ -80,12 +81,35 @@ cdef void finish_side(Side* side, Memory* memory) noexcept nogil:
     forget(side)
 
 
-cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil:
+cdef void release_handshake(Handshake* shake, Memory* memory) noexcept nogil:
     cdef int i
-    leave_queue(talk, memory)
+    for i in range(2):
+        memory.used -= shake.message[i].room
+        free(shake.message[i].data)
+    memset(shake.message, 0, sizeof(shake.message))
+    memory.used -= shake.chain_octets
+    free(shake.chain)
+    shake.chain = NULL
+    shake.chain_octets = 0
+
+
+cdef void forget_handshake(Conversation* talk, Memory* memory) noexcept nogil:
+    cdef int i
+    release_handshake(&talk.shake, memory)
     for i in range(2):
         memory.used -= talk.certificate[i].room
         free(talk.certificate[i].data)
+        talk.certificate_said[i] = False
+    talk.hello_said = False
+    memset(talk.certificate, 0, sizeof(talk.certificate))
+    memset(&talk.hello, 0, sizeof(talk.hello))
+    memset(&talk.shake, 0, sizeof(talk.shake))
+    talk.shake.alert = -1
+
+
+cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil:
+    leave_queue(talk, memory)
+    forget_handshake(talk, memory)
     memory.lost += talk.side[0].held_octets + talk.side[1].held_octets
     finish_side(&talk.side[0], memory)
     finish_side(&talk.side[1], memory)

@@ -12,7 +12,7 @@ A hello may be spread over records (TLS) or fragments (DTLS): a body is read as 
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memset
 
 from fastpath.octets cimport be24 as u24
 
@@ -20,31 +20,22 @@ from typing import NamedTuple
 
 
 cdef enum:
-    TLS_HEADER = 5
     DTLS_HEADER = 13
-    TLS_HANDSHAKE_HEADER = 4
     DTLS_HANDSHAKE_HEADER = 12
     MAX_RECORD = 16384 + 2048   # RFC 5246 section 6.2.3
-    MAX_HELLO = 16384           # octets of a hello that are read
     RANDOM = 32
 
-    CHANGE_CIPHER_SPEC = 20
-    ALERT = 21
-    HANDSHAKE = 22
-    APPLICATION_DATA = 23
     TLS12_CID = 25              # RFC 9146: its header is longer by a connection ID that only the two ends know
     ACK = 26                    # RFC 9147
 
-    CLIENT_HELLO = 1
-    SERVER_HELLO = 2
     HELLO_VERIFY_REQUEST = 3
-    CERTIFICATE = 11
     KEY_UPDATE = 24             # the highest that is assigned
 
     SERVER_NAME = 0             # RFC 6066
     USE_SRTP = 14               # RFC 5764
     ALPN = 16                   # RFC 7301
     SUPPORTED_VERSIONS = 43     # RFC 8446
+    KEY_SHARE = 51
 
     # How far a hello could be read.
     READ_BAD = -1
@@ -165,6 +156,8 @@ cdef void read_extension(uint16_t kind, const uint8_t* p, uint32_t n, bint clien
         read_alpn(p, n, client, out)
     elif kind == SUPPORTED_VERSIONS:
         read_versions(p, n, client, out)
+    elif kind == KEY_SHARE and n >= 4 and not client:
+        out.group = u16(p)          # RFC 8446 section 4.2.8
     elif kind == USE_SRTP and n >= 4 and u16(p) >= 2:
         if client:
             out.srtp_offer = u16(p + 2)
@@ -196,8 +189,7 @@ cdef int read_extensions(Body* b, bint client, HelloScan* out) noexcept nogil:
     return READ_ALL
 
 
-cdef inline bint is_retry(const uint8_t* message, uint32_t n) noexcept nogil:
-    """A TLS handshake message that is a HelloRetryRequest."""
+cdef bint is_retry(const uint8_t* message, uint32_t n) noexcept nogil:
     return (n >= TLS_HANDSHAKE_HEADER + 2 + RANDOM and message[0] == SERVER_HELLO
             and memcmp(message + TLS_HANDSHAKE_HEADER + 2, RETRY_RANDOM, RANDOM) == 0)
 
@@ -243,8 +235,7 @@ cdef int read_server_hello(Body* b, bint dtls, HelloScan* out) noexcept nogil:
 
 # --- TLS ---------------------------------------------------------------------------------------------------------
 
-cdef inline bint record_header(const uint8_t* p, uint32_t n) noexcept nogil:
-    """Could these octets, 1 to 5 of them or more, begin a record?"""
+cdef bint record_header(const uint8_t* p, uint32_t n) noexcept nogil:
     cdef uint32_t length
     if p[0] < CHANGE_CIPHER_SPEC or p[0] > APPLICATION_DATA or (n > 1 and p[1] != 3) or (n > 2 and p[2] > 4):
         return False
@@ -281,8 +272,7 @@ cdef bint tls_probe(const uint8_t* p, uint32_t n) noexcept nogil:
     return record_header(p + TLS_HEADER + length, n - TLS_HEADER - length)
 
 
-cdef int read_message(const uint8_t* p, uint32_t n, HelloScan* out) noexcept nogil:
-    """A hello from its handshake header on, as far as it is there."""
+cdef int read_hello(const uint8_t* p, uint32_t n, HelloScan* out) noexcept nogil:
     cdef Body body
     cdef int state
     if not hello_begins(p, n, False):
@@ -291,59 +281,12 @@ cdef int read_message(const uint8_t* p, uint32_t n, HelloScan* out) noexcept nog
     body.at = 0
     body.total = u24(p + 1)
     body.n = min(n - TLS_HANDSHAKE_HEADER, body.total)
-    if body.n < body.total and n < MAX_HELLO:
-        return HELLO_MORE
     state = read_client_hello(&body, False, out) if p[0] == CLIENT_HELLO else read_server_hello(&body, False, out)
     if state == READ_BAD:
         return HELLO_NOT
     if state == READ_PART:
         out.seen |= SEEN_PARTIAL
     return HELLO_DONE
-
-
-cdef int tls_scan(const uint8_t* p, uint32_t n, HelloScan* out) noexcept nogil:
-    cdef uint8_t[MAX_HELLO] gathered
-    cdef const uint8_t* message = NULL      # in its one record, as is usual, or gathered from several
-    cdef uint32_t at = 0, have = 0, there, length
-    cdef uint8_t kind
-    cdef int state
-    while at < n:
-        if not record_header(p + at, n - at):
-            return HELLO_NOT
-        if n - at < TLS_HEADER:
-            return HELLO_MORE
-        kind = p[at]
-        length = u16(p + at + 3)
-        at += TLS_HEADER
-        there = min(length, n - at)
-        if kind == CHANGE_CIPHER_SPEC:
-            out.seen |= SEEN_CHANGE_CIPHER
-        elif kind == ALERT and length == 2:
-            if there < length:
-                return HELLO_MORE
-            out.seen |= SEEN_ALERT
-            out.alert = p[at + 1]
-            return HELLO_DONE
-        elif kind != HANDSHAKE or length > MAX_HELLO:
-            return HELLO_NOT
-        elif have == 0:
-            message = p + at
-            have = there
-        else:
-            if message != gathered:
-                memcpy(gathered, message, have)
-                message = gathered
-            there = min(there, MAX_HELLO - have)
-            memcpy(gathered + have, p + at, there)
-            have += there
-        at += length
-        if kind == HANDSHAKE and have >= TLS_HANDSHAKE_HEADER:
-            state = read_message(message, have, out)
-            if state == HELLO_NOT or (state == HELLO_DONE and not is_retry(message, have)):
-                return state
-            if state == HELLO_DONE:
-                have = 0        # the ServerHello that counts comes in a later record
-    return HELLO_MORE
 
 
 # --- DTLS --------------------------------------------------------------------------------------------------------
@@ -513,11 +456,15 @@ SEEN = (
 OFFERED = (("sip", ALPN_SIP), ("http/1.1", ALPN_HTTP_1_1), ("h2", ALPN_H2))
 
 
-cdef object fields(int result, const HelloScan* s):
+cdef tuple alpn_words(uint8_t offered):
+    return tuple([word for word, bit in OFFERED if offered & <int>bit])
+
+
+cdef object hello_fields(int result, const HelloScan* s):
     return HelloFields(
         result, frozenset([word for word, bit in SEEN if s.seen & <int>bit]), s.client_version, s.version, s.cipher,
         s.srtp_offer, s.srtp_profile, s.alert, s.server_name[:s.server_name_len].decode("ascii"),
-        frozenset([word for word, bit in OFFERED if s.alpn_offered & <int>bit]),
+        frozenset(alpn_words(s.alpn_offered)),
         s.alpn_first[:s.alpn_first_len].decode("ascii"), s.alpn[:s.alpn_len].decode("ascii"))
 
 
@@ -531,13 +478,6 @@ def probe_dtls(octets: bytes) -> bool:
     return dtls_probe(octets, <uint32_t>len(octets))
 
 
-def scan_tls(octets: bytes) -> HelloFields:
-    """The hello of one direction of a stream, from its start."""
-    cdef HelloScan s
-    memset(&s, 0, sizeof(s))
-    return fields(tls_scan(octets, <uint32_t>len(octets), &s), &s)
-
-
 def scan_dtls(*datagrams: bytes) -> HelloFields:
     """The hellos of a flow's datagrams; ``result`` is that of the last one."""
     cdef HelloScan s
@@ -545,7 +485,7 @@ def scan_dtls(*datagrams: bytes) -> HelloFields:
     memset(&s, 0, sizeof(s))
     for datagram in datagrams:
         result = dtls_scan(datagram, <uint32_t>len(datagram), &s)
-    return fields(result, &s)
+    return hello_fields(result, &s)
 
 
 def is_null_cipher(cipher: int) -> bool:

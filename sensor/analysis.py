@@ -13,6 +13,7 @@ from fastpath.records import (
     Evidence,
     Exposure,
     FlowEnded,
+    Handshake,
     Hello,
     Negotiation,
     Record,
@@ -112,6 +113,7 @@ class Analysis:
             Tones: self._legs.tones,
             Certificate: self._legs.certificate,
             Hello: self._hello,
+            Handshake: lambda _record: None,
             Evidence: lambda _record: None,  # how a verdict came about changes nothing
             FlowEnded: self._flow_ended,
         }

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fastpath import tls
+from fastpath.handshake import scan_tls
 
 RETRY_RANDOM = bytes.fromhex(
     "CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C"
@@ -114,8 +115,8 @@ def cipher_number(handshake: Handshake) -> int:
 @pytest.mark.parametrize(("version", "number"), [(ssl.TLSVersion.TLSv1_2, 0x0303), (ssl.TLSVersion.TLSv1_3, 0x0304)])
 def test_tls_handshake_tells_what_openssl_agreed(pem: Path, version: ssl.TLSVersion, number: int) -> None:
     seen = Handshake(pem, version=version, offer=["sip/2", "http/1.1"], choose=["http/1.1", "sip/2"])
-    hello = tls.scan_tls(seen.from_client)
-    answer = tls.scan_tls(seen.from_server)
+    hello = scan_tls(seen.from_client)
+    answer = scan_tls(seen.from_server)
     assert (hello.result, hello.seen) == (1, frozenset({"client-hello"}))
     assert (hello.server_name, hello.client_version) == ("sip.example.com", number)
     assert (hello.alpn_offered, hello.alpn_first) == (frozenset({"sip", "http/1.1"}), "sip/2")
@@ -128,19 +129,19 @@ def test_tls_handshake_tells_what_openssl_agreed(pem: Path, version: ssl.TLSVers
 
 def test_hello_retry_request_is_not_taken_for_the_server_hello(pem: Path) -> None:
     seen = Handshake(pem, curve="secp384r1")
-    answer = tls.scan_tls(seen.from_server)
+    answer = scan_tls(seen.from_server)
     assert "hello-retry" in answer.seen
     assert (answer.result, answer.version, answer.cipher) == (1, 0x0304, cipher_number(seen))
     retry = seen.from_server[: 5 + int.from_bytes(seen.from_server[3:5])]
     assert RETRY_RANDOM in retry
-    only = tls.scan_tls(retry)
+    only = scan_tls(retry)
     assert (only.result, only.seen, only.version) == (0, frozenset({"hello-retry"}), 0)
 
 
 def test_alert_instead_of_a_server_hello_ends_the_scan(pem: Path) -> None:
     seen = Handshake(pem, version=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-RSA-AES128-GCM-SHA256")
     assert seen.error is not None
-    answer = tls.scan_tls(seen.from_server)
+    answer = scan_tls(seen.from_server)
     assert (answer.result, answer.seen, answer.alert) == (1, frozenset({"alert"}), 40)  # handshake_failure
 
 
@@ -152,16 +153,16 @@ def test_hello_over_many_records_is_read_as_in_one(pem: Path, size: int) -> None
         hello = stream[5 : 5 + length]
         pieces = [hello[at : at + size] for at in range(0, length, size)]
         records = b"".join(b"\x16\x03\x01" + len(piece).to_bytes(2) + piece for piece in pieces)
-        assert tls.scan_tls(records) == tls.scan_tls(stream)
+        assert scan_tls(records) == scan_tls(stream)
         assert tls.probe_tls(records)
 
 
 def test_stream_cut_anywhere_needs_more_and_then_says_the_same(pem: Path) -> None:
     seen = Handshake(pem, curve="secp384r1")
     for stream in (seen.from_client, seen.from_server):
-        whole = tls.scan_tls(stream)
+        whole = scan_tls(stream)
         for size in range(len(stream)):
-            cut = tls.scan_tls(stream[:size])
+            cut = scan_tls(stream[:size])
             assert cut == whole or (cut.result == 0 and not cut.server_name and not cut.cipher)
 
 
@@ -170,7 +171,7 @@ def test_record_stream_is_recognised_at_its_start_and_in_its_middle(pem: Path) -
     seen.client.write(b"x")
     for stream in (seen.from_client, seen.from_server, seen.application_data, seen.application_data * 2):
         assert tls.probe_tls(stream)
-    assert tls.scan_tls(seen.application_data).result == -1
+    assert scan_tls(seen.application_data).result == -1
     assert not tls.probe_tls(seen.application_data + b"GET /")
 
 
@@ -193,7 +194,7 @@ def test_record_stream_is_recognised_at_its_start_and_in_its_middle(pem: Path) -
 )
 def test_other_stream_is_not_tls(octets: bytes) -> None:
     assert not tls.probe_tls(octets)
-    assert tls.scan_tls(octets).result <= 0
+    assert scan_tls(octets).result <= 0
 
 
 def extension(kind: int, body: bytes) -> bytes:
@@ -209,7 +210,7 @@ def client_hello(*extensions: bytes, tail: bytes = b"") -> bytes:
 
 def test_hostile_names_leave_no_control_characters() -> None:
     name = b"\x1b[31m\nsip\x00"
-    found = tls.scan_tls(
+    found = scan_tls(
         client_hello(
             extension(0, (len(name) + 3).to_bytes(2) + b"\x00" + len(name).to_bytes(2) + name),
             extension(16, (len(name) + 1).to_bytes(2) + len(name).to_bytes(1) + name),
@@ -220,7 +221,7 @@ def test_hostile_names_leave_no_control_characters() -> None:
 
 def test_grease_is_no_offer() -> None:
     """RFC 8701 section 2."""
-    found = tls.scan_tls(
+    found = scan_tls(
         client_hello(
             extension(16, b"\x00\x0b\x02\x1a\x1a\x02h2\x04dot\x00"),
             extension(43, b"\x06\x7a\x7a\x03\x04\x03\x03"),
@@ -238,17 +239,17 @@ def test_grease_is_no_offer() -> None:
     ],
 )
 def test_hello_that_lies_about_its_lengths_is_refused(octets: bytes) -> None:
-    assert tls.scan_tls(octets).result == -1
+    assert scan_tls(octets).result == -1
 
 
-def test_hello_beyond_the_cap_is_read_as_far_as_it_goes() -> None:
-    padding = [extension(21, bytes(16000)), extension(21, bytes(16000))]
+def test_hello_of_many_records_is_read_to_its_end() -> None:
+    padding = [extension(21, bytes(16000)), extension(21, bytes(16000)), extension(21, bytes(16000))]
     name = b"sip.example.com"
     sni = extension(0, (len(name) + 3).to_bytes(2) + b"\x00" + len(name).to_bytes(2) + name)
-    hello = client_hello(sni, *padding)[5:]
+    hello = client_hello(*padding, sni)[5:]
     pieces = [hello[at : at + 16000] for at in range(0, len(hello), 16000)]
-    found = tls.scan_tls(b"".join(b"\x16\x03\x01" + len(piece).to_bytes(2) + piece for piece in pieces))
-    assert (found.result, found.server_name, "partial" in found.seen) == (1, "sip.example.com", True)
+    found = scan_tls(b"".join(b"\x16\x03\x01" + len(piece).to_bytes(2) + piece for piece in pieces))
+    assert (found.result, found.server_name, "partial" in found.seen) == (1, "sip.example.com", False)
 
 
 # --- DTLS --------------------------------------------------------------------------------------------------------

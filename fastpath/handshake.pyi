@@ -1,0 +1,3 @@
+from fastpath.tls import HelloFields
+
+def scan_tls(octets: bytes) -> HelloFields: ...
