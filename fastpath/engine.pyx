@@ -34,13 +34,15 @@ from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, fin
 from fastpath.media cimport media_packet
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport be24, load_acquire, prefetch, store_release
-from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
+from fastpath.reasons cimport CLASSIFIED, IGNORED_FRAGMENT, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
 from fastpath.talk cimport tcp_segment, udp_talk
 from fastpath.tls cimport alpn_words
 from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
-from fastpath.wire cimport DECODE_FRAGMENT, PROTO_UDP, Decoded, FlowKeyBits, decode_packet, same_key
+from fastpath.wire cimport (
+    DECODE_FRAGMENT, DECODE_INNER, PROTO_UDP, Decoded, FlowKeyBits, decode_inner, decode_packet, hash_key, same_key,
+)
 
 from fastpath.records import (
     APP_NAMES, AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello, StreamStats, Tones, Verdict,
@@ -62,7 +64,7 @@ REASON_NAMES = (
     "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp",
     "shed.flow-table-full",
 )
-TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3")
+TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3", "vxlan", "tzsp", "turn")
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")
 KEY_EXCHANGE_NAMES = ("", "dtls", "zrtp")
@@ -564,6 +566,18 @@ cdef inline void update(Core* c, const Decoded* d, uint32_t number) noexcept nog
         tcp_segment(c, f, d)
 
 
+cdef int take_fragments(Core* c, Decoded* d) noexcept nogil:
+    """Take a fragment: of a datagram, or of one in a tunnel whose own datagram it completes."""
+    cdef int reason = take_fragment(&c.fragments, d, &c.flow_secret)
+    if reason == DECODE_INNER:
+        reason = decode_inner(d)
+        if reason == DECODE_FRAGMENT:
+            reason = take_fragment(&c.fragments, d, &c.flow_secret)
+        elif reason == CLASSIFIED:
+            d.hash = hash_key(&d.key, &c.flow_secret)
+    return IGNORED_FRAGMENT if reason < 0 else reason
+
+
 cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
     """Take up to BATCH packets. Returns how many, or what the source said."""
     cdef PacketRef refs[BATCH]
@@ -578,7 +592,7 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
         c.octets += refs[i].wirelen
         reason = decode_packet(&refs[i], &c.flow_secret, &decoded[n])
         if reason == DECODE_FRAGMENT:
-            reason = take_fragment(&c.fragments, &decoded[n], &c.flow_secret)
+            reason = take_fragments(c, &decoded[n])
         if reason != CLASSIFIED:
             c.reason[reason] += 1
             continue

@@ -30,6 +30,8 @@ cdef enum:
     FLOW_DTLS_SEEN = 128
     FLOW_DEAD = 256             # ended, but still on the wheel
     FLOW_FAX = 512              # UDPTL was seen
+    FLOW_TURN = 1024            # media came inside TURN
+    FLOW_FRAMES = 2048          # TCP: its streams are made of frames that carry media
 
     # Stream.flags
     STREAM_VALID = 1

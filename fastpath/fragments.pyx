@@ -7,7 +7,8 @@ from libc.string cimport memcpy, memset
 from fastpath.octets cimport fold
 from fastpath.reasons cimport CLASSIFIED, IGNORED_FRAGMENT, MALFORMED_IPV4, MALFORMED_IPV6
 from fastpath.wire cimport (
-    MAX_IPV6_EXTENSIONS, PROTO_TCP, PROTO_UDP, Decoded, Fragment, HashSecret, decode_transport, hash_key, set_ends,
+    DECODE_INNER, MAX_IPV6_EXTENSIONS, PROTO_TCP, PROTO_UDP, Decoded, Fragment, HashSecret, decode_transport, hash_key,
+    set_ends,
 )
 
 cdef enum:
@@ -211,7 +212,7 @@ cdef int decode_datagram(Datagram* g, Decoded* d) noexcept nogil:
     if at > g.total:
         return MALFORMED_IPV6 if is_ipv6 else MALFORMED_IPV4
     if following != PROTO_UDP and following != PROTO_TCP:
-        return IGNORED_FRAGMENT         # no tunnel is looked for in what was in pieces
+        return IGNORED_FRAGMENT         # nor is GRE looked for in what was in pieces
     reason = decode_transport(g.data + at, g.total - at, g.total - at, following, &sport, &dport, d)
     if reason != CLASSIFIED:
         return reason
@@ -233,7 +234,7 @@ cdef int take_fragment(Fragments* table, Decoded* d, const HashSecret* secret) n
     table.complete += 1
     reason = decode_datagram(g, d)
     d.wirelen = g.wire
-    if reason == CLASSIFIED:
+    if reason == CLASSIFIED or reason == DECODE_INNER:
         d.hash = hash_key(&d.key, secret)
         # The payload stays where it is until the batch was read; the transport header before it is not needed.
         memcpy(g.data, &table.done, sizeof(table.done))

@@ -19,14 +19,15 @@ from fastpath.events cimport (
     EVENT_CERTIFICATE, EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_SIP, EventHandshake, EventHead,
     EventHello, EventNegotiation, ring_commit,
 )
-from fastpath.exposure cimport note_exposure
+from fastpath.exposure cimport aside, note_exposure
 from fastpath.flow cimport (
-    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN,
-    Flow,
+    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_FRAMES, FLOW_TURN,
+    FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
 )
 from fastpath.handshake cimport is_resumed, keep_certificate, tls_take
 from fastpath.hints cimport Hint, find_fax, note_hints
 from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP
+from fastpath.media cimport media_packet
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.sip cimport (
     SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media,
@@ -34,7 +35,7 @@ from fastpath.sip cimport (
 )
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport (
-    SIDE_DONE, SIDE_HTTP, SIDE_IDLE, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Memory, Side,
+    SIDE_DONE, SIDE_FRAMES, SIDE_HTTP, SIDE_IDLE, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Memory, Side,
     add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget, forget_handshake,
     next_held, release_handshake, skip_gap,
 )
@@ -42,12 +43,15 @@ from fastpath.tls cimport (
     HELLO_NOT, OUTCOME_COMPLETED, OUTCOME_CUT, OUTCOME_NONE, OUTCOME_REFUSED, OUTCOME_UNKNOWN, SEEN_ALERT,
     SEEN_CLIENT_HELLO, SEEN_PROTECTED, SEEN_SERVER_HELLO, Handshake, HelloScan, dtls_probe, dtls_scan, tls_probe,
 )
+from fastpath.turn cimport (
+    FRAMES_TURN, TURN_PORT, Carried, channel_data, is_indication, next_frame, probe_frames, stun_data,
+)
 from fastpath.udptl cimport goes_on, is_udptl
 from fastpath.websocket cimport (
     WS_CLOSE, WS_CONTINUATION, WS_MAX_HANDSHAKE, WS_MAX_PIECES, WS_NO, WS_SIP, WsFrame, ws_frame, ws_handshake,
     ws_opens, ws_probe, ws_unmask,
 )
-from fastpath.wire cimport TCP_FIN, TCP_RST, TCP_SYN, Decoded
+from fastpath.wire cimport TCP_FIN, TCP_RST, TCP_SYN, TUNNEL_TURN, Decoded
 
 cdef enum:
     MAX_PROBES = 8              # segments of one direction that are looked at before a conversation is let go
@@ -394,9 +398,34 @@ cdef inline void fax_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         say_app(c, f, APP_T38, d.ts_ns)
 
 
+cdef inline void carried_packet(Core* c, Flow* f, const Decoded* d, const uint8_t* p, uint32_t n,
+                                bint in_turn) noexcept nogil:
+    """Take what a frame carries (turn.pxd) as if it had come in a datagram of the flow."""
+    cdef Decoded inner = d[0]
+    cdef int app
+    inner.payload = p
+    inner.payload_len = n
+    inner.payload_wire = n
+    if n == 0:
+        return
+    if p[0] >> 6 == 2:
+        if media_packet(c, f, &inner) and in_turn and not f.flags & FLOW_TURN and aside(c, f) != NULL:
+            f.flags |= FLOW_TURN
+            f.aside.tunnels = f.aside.tunnels << 8 | TUNNEL_TURN
+    elif p[0] == 16:
+        zrtp_packet(c, f, &inner)
+    elif 20 <= p[0] <= 63:
+        dtls_packet(c, f, &inner)
+    elif p[0] <= 3:
+        app = stun_probe(p, n, n)
+        if app:
+            set_app(c, f, app, d.ts_ns)
+
+
 cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     """Take a datagram that is not RTP or RTCP."""
     cdef uint8_t first = d.payload[0]
+    cdef Carried frame
     cdef int app
     if c.hints.udptl and not f.flags & FLOW_FAX:
         fax_packet(c, f, d)
@@ -404,6 +433,8 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         app = stun_probe(d.payload, d.payload_len, d.payload_wire)
         if app:
             set_app(c, f, app, d.ts_ns)
+        if app == APP_TURN and is_indication(be16(d.payload)) and stun_data(d.payload, d.payload_len, &frame):
+            carried_packet(c, f, d, d.payload + frame.at, frame.octets, True)
     elif first == 16:
         zrtp_packet(c, f, d)
     elif 20 <= first <= 63:
@@ -411,8 +442,10 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     elif 64 <= first <= 122:
         if sip_probe(d.payload, d.payload_len):
             sip_message(c, f, d.payload, d.payload_len, d.from_high, d.ts_ns)
-        elif first <= 79 and f.app == APP_STUN:
-            set_app(c, f, APP_TURN, d.ts_ns)    # ChannelData (RFC 8656 section 12.4)
+        elif (f.app == APP_STUN or f.app == APP_TURN or f.flags & FLOW_TURN or f.key.ports >> 16 == TURN_PORT
+                or f.key.ports & 0xFFFF == TURN_PORT) and channel_data(d.payload, d.payload_len, &frame):
+            set_app(c, f, APP_TURN, d.ts_ns)
+            carried_packet(c, f, d, d.payload + frame.at, frame.octets, True)
 
 
 cdef inline void read_sip(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
@@ -538,7 +571,33 @@ cdef inline void look_again(Flow* f, Side* side, Memory* memory, bint from_high)
     finish_side(side, memory)
     side.reads = SIDE_IDLE
     side.gaps = False
-    f.recent[from_high] = 0
+    if not f.flags & FLOW_FRAMES:
+        f.recent[from_high] = 0
+
+
+cdef inline void read_frames(Core* c, Flow* f, Side* side) noexcept nogil:
+    cdef const uint8_t* p
+    cdef Carried frame
+    cdef int state, app
+    while side.octets and side.octets >= side.framed:
+        p = side.data + side.start
+        state = next_frame(side.frames, p, side.octets, &frame)
+        if state == 0:
+            return
+        if state < 0:
+            look_again(f, side, &c.memory, c.at_hand.from_high)
+            return
+        if side.octets < frame.total:
+            side.framed = frame.total
+            return
+        if side.frames == FRAMES_TURN and p[0] <= 3:
+            app = stun_probe(p, frame.total, frame.total)
+            if app:
+                set_app(c, f, app, c.at_hand.ts_ns)
+        if frame.at:
+            conversation_gave(f.talk, &c.memory)
+            carried_packet(c, f, c.at_hand, p + frame.at, frame.octets, side.frames == FRAMES_TURN)
+        consume(side, &c.memory, frame.total)
 
 
 cdef inline void finish_tls(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
@@ -577,13 +636,15 @@ cdef inline void close_tls(Core* c, Flow* f, bint from_high, bint ended, uint64_
 cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
     if side.reads == SIDE_SIP:
         read_sip(c, f, side, from_high, ts_ns)
-    elif side.gaps and (side.reads == SIDE_WS or side.reads == SIDE_HTTP):
+    elif side.gaps and (side.reads == SIDE_WS or side.reads == SIDE_HTTP or side.reads == SIDE_FRAMES):
         look_again(f, side, &c.memory, from_high)
     elif side.reads == SIDE_HTTP or side.reads == SIDE_WS:
         if side.reads == SIDE_HTTP:
             read_handshake(c, f, side, ts_ns)
         if side.reads == SIDE_WS:
             read_websocket(c, f, side, from_high, ts_ns)
+    elif side.reads == SIDE_FRAMES:
+        read_frames(c, f, side)
     elif side.reads == SIDE_TLS:
         read_tls(c, f, side, from_high, ts_ns)
 
@@ -600,8 +661,7 @@ cdef inline void read_rest(Core* c, Flow* f, bint from_high) noexcept nogil:
 
 
 cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
-    cdef int app
-    if f.recent[d.from_high] >= MAX_PROBES and (f.key.ports >> 16) != SIP_PORT and (f.key.ports & 0xFFFF) != SIP_PORT:
+    if not f.flags & FLOW_FRAMES and f.recent[d.from_high] >= MAX_PROBES and (f.key.ports >> 16) != SIP_PORT and (f.key.ports & 0xFFFF) != SIP_PORT:
         return SIDE_IDLE
     if sip_probe(d.payload, d.payload_len):
         return SIDE_SIP
@@ -614,16 +674,21 @@ cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept n
         return SIDE_HTTP
     if ws_probe(d.payload, d.payload_len):
         return SIDE_WS
-    app = stun_probe(d.payload, d.payload_len, d.payload_wire)
-    if app and d.payload_len >= 8 and be32(d.payload + 4) == STUN_COOKIE:
-        set_app(c, f, app, d.ts_ns)
-    f.recent[d.from_high] += 1
+    if d.payload_len == d.payload_wire and probe_frames(d.payload, d.payload_len):
+        if not f.flags & FLOW_FRAMES:
+            f.flags |= FLOW_FRAMES
+            f.recent[0] = 0             # from here on the stream last met, as of a datagram
+            f.recent[1] = 0
+        return SIDE_FRAMES
+    if not f.flags & FLOW_FRAMES:
+        f.recent[d.from_high] += 1
     return SIDE_IDLE
 
 
 cdef inline void begin_again(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     # A SYN begins a new connection; one on the ports of an old connection, or sent twice, finds that one's state.
-    f.recent[d.from_high] = 0
+    if not f.flags & FLOW_FRAMES:
+        f.recent[d.from_high] = 0
     f.flags &= ~(FLOW_CLOSED | FLOW_FIN_LOW | FLOW_FIN_HIGH)
     if f.talk != NULL:
         finish_side(&f.talk.side[d.from_high], &c.memory)
@@ -645,6 +710,8 @@ cdef inline void tcp_octets(Core* c, Flow* f, const Decoded* d) noexcept nogil:
             if f.talk == NULL:
                 return
         begin_side(&f.talk.side[d.from_high], reads, d.tcp_seq)
+        if reads == SIDE_FRAMES:
+            f.talk.side[d.from_high].frames = probe_frames(d.payload, d.payload_len)
     side = &f.talk.side[d.from_high]
     if side.reads == SIDE_DONE:
         return

@@ -21,6 +21,7 @@ cdef enum:
     SIDE_DONE = 3
     SIDE_HTTP = 4               # the opening handshake of a WebSocket …
     SIDE_WS = 5                 # … and its frames
+    SIDE_FRAMES = 6             # of TURN, of RTP over TCP (turn.pxd)
 
 
 cdef struct Segment:
@@ -46,6 +47,7 @@ cdef struct Side:
     uint8_t gaps                # octets are missing since it was set to 0
     uint8_t held
     uint8_t reads               # SIDE_…
+    uint8_t frames              # FRAMES_…
     Segment segment[MAX_HELD_SEGMENTS]
 
 

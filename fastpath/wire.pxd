@@ -38,6 +38,12 @@ cdef enum:
     TUNNEL_ERSPAN1 = 3
     TUNNEL_ERSPAN2 = 4
     TUNNEL_ERSPAN3 = 5
+    TUNNEL_VXLAN = 6
+    TUNNEL_TZSP = 7
+    TUNNEL_TURN = 8             # of media only (turn.pxd): its addresses are those of the flow around it
+
+    VXLAN_PORT = 4789
+    TZSP_PORT = 37008
 
     ETHERTYPE_IPV4 = 0x0800
     ETHERTYPE_IPV6 = 0x86DD
@@ -171,6 +177,50 @@ cdef inline int enter_tunnel(Decoded* d, uint8_t tunnel, const uint8_t* p, uint3
     return DECODE_INNER
 
 
+cdef inline bint is_frame(const uint8_t* p, uint32_t n) noexcept nogil:
+    """Could this be an Ethernet frame of something that voice travels in, or ARP?"""
+    cdef uint16_t ethertype
+    if n < 14:
+        return False
+    ethertype = be16(p + 12)
+    return (ethertype == ETHERTYPE_IPV4 or ethertype == ETHERTYPE_IPV6 or ethertype == 0x0806 or ethertype == 0x8100
+            or ethertype == 0x88A8 or ethertype == 0x8864 or ethertype == 0x8863 or ethertype == 0x88CC)
+
+
+cdef inline uint32_t vxlan_header(const uint8_t* p, uint32_t n) noexcept nogil:
+    # RFC 7348 section 5: only the flag of a valid identifier is set, and what is reserved is zero.
+    return 8 if n >= 8 and be32(p) == 0x08000000 and p[7] == 0 and is_frame(p + 8, n - 8) else 0
+
+
+cdef inline uint32_t tzsp_header(const uint8_t* p, uint32_t n) noexcept nogil:
+    # TaZmen Sniffer Protocol: version 1, a packet received or to be sent, of Ethernet; then tags up to the one that
+    # ends them. It has no standard; this is what MikroTik sends.
+    cdef uint32_t at = 4
+    if n < 5 or p[0] != 1 or p[1] > 1 or be16(p + 2) != 1:
+        return 0
+    while at < n and p[at] != 1:
+        if p[at] == 0:
+            at += 1
+        elif at + 2 > n:
+            return 0
+        else:
+            at += 2 + p[at + 1]
+    return at + 1 if at < n and is_frame(p + at + 1, n - at - 1) else 0
+
+
+cdef inline int enter_udp_tunnel(Decoded* d, uint16_t port) noexcept nogil:
+    """What a port alone does not say, the octets must: CLASSIFIED when this is no tunnel."""
+    cdef uint32_t head
+    if port == VXLAN_PORT:
+        head = vxlan_header(d.payload, d.payload_len)
+    else:
+        head = tzsp_header(d.payload, d.payload_len)
+    if head == 0:
+        return CLASSIFIED
+    return enter_tunnel(d, TUNNEL_VXLAN if port == VXLAN_PORT else TUNNEL_TZSP, d.payload + head,
+                        d.payload_len - head, d.payload_wire - head, ETHERTYPE_BRIDGED, 0)
+
+
 cdef inline int decode_gre(const uint8_t* p, uint32_t captured, uint32_t claimed, Decoded* d) noexcept nogil:
     # RFC 2784 section 2, RFC 2890 section 2. ERSPAN is known by its type and by whether packets are counted.
     cdef uint32_t at = 4
@@ -257,6 +307,8 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
     else:
         d.payload = p + header
         d.payload_len = min(captured - header, d.payload_wire)
+    if proto == PROTO_UDP and (dport[0] == VXLAN_PORT or dport[0] == TZSP_PORT):
+        return enter_udp_tunnel(d, dport[0])
     return CLASSIFIED
 
 
