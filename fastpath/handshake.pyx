@@ -26,7 +26,7 @@ from fastpath.tls cimport (
 )
 
 cdef enum:
-    MAX_TAKEN = 1 << 20         # octets of a handshake without an end that are read
+    MAX_TAKEN = 1 << 21         # octets of a handshake without an end that are read
     MAX_MESSAGE = 65536 + 7     # of a handshake message that are kept: MAX_CHAIN behind the lengths
     FIRST_ROOM = 1024
     RANDOM_END = 38             # of a hello's header, version and random

@@ -44,7 +44,7 @@ from fastpath.tls cimport (
     SEEN_CLIENT_HELLO, SEEN_PROTECTED, SEEN_SERVER_HELLO, Handshake, HelloScan, dtls_probe, dtls_scan, tls_probe,
 )
 from fastpath.turn cimport (
-    FRAMES_TURN, TURN_PORT, Carried, channel_data, is_indication, next_frame, probe_frames, stun_data,
+    FRAMES_TURN, SEARCHED, TURN_PORT, Carried, channel_data, find_frames, is_indication, next_frame, probe_frames, stun_data,
 )
 from fastpath.udptl cimport goes_on, is_udptl
 from fastpath.websocket cimport (
@@ -571,8 +571,7 @@ cdef inline void look_again(Flow* f, Side* side, Memory* memory, bint from_high)
     finish_side(side, memory)
     side.reads = SIDE_IDLE
     side.gaps = False
-    if not f.flags & FLOW_FRAMES:
-        f.recent[from_high] = 0
+    f.recent[from_high] = 0
 
 
 cdef inline void read_frames(Core* c, Flow* f, Side* side) noexcept nogil:
@@ -581,12 +580,18 @@ cdef inline void read_frames(Core* c, Flow* f, Side* side) noexcept nogil:
     cdef int state, app
     while side.octets and side.octets >= side.framed:
         p = side.data + side.start
+        if side.gaps:
+            if side.octets < SEARCHED:
+                return
+            consume(side, &c.memory, find_frames(side.frames, p, side.octets))
+            side.gaps = side.octets == 0
+            continue
         state = next_frame(side.frames, p, side.octets, &frame)
         if state == 0:
             return
         if state < 0:
-            look_again(f, side, &c.memory, c.at_hand.from_high)
-            return
+            side.gaps = True
+            continue
         if side.octets < frame.total:
             side.framed = frame.total
             return
@@ -636,7 +641,7 @@ cdef inline void close_tls(Core* c, Flow* f, bint from_high, bint ended, uint64_
 cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
     if side.reads == SIDE_SIP:
         read_sip(c, f, side, from_high, ts_ns)
-    elif side.gaps and (side.reads == SIDE_WS or side.reads == SIDE_HTTP or side.reads == SIDE_FRAMES):
+    elif side.gaps and (side.reads == SIDE_WS or side.reads == SIDE_HTTP):
         look_again(f, side, &c.memory, from_high)
     elif side.reads == SIDE_HTTP or side.reads == SIDE_WS:
         if side.reads == SIDE_HTTP:
@@ -722,7 +727,8 @@ cdef inline void tcp_octets(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     if d.payload_len < d.payload_wire and side.reads == SIDE_TLS:
         side.gaps = True
         read_tls(c, f, side, d.from_high, d.ts_ns)
-    elif d.payload_len < d.payload_wire and (side.reads == SIDE_SIP or side.reads == SIDE_WS):
+    elif d.payload_len < d.payload_wire and (side.reads == SIDE_SIP or side.reads == SIDE_WS
+                                             or side.reads == SIDE_FRAMES):
         # The snap length cut it: what is missing will not come.
         c.memory.lost += d.payload_wire - d.payload_len
         side.gaps = True

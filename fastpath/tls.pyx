@@ -266,6 +266,8 @@ cdef bint tls_probe(const uint8_t* p, uint32_t n) noexcept nogil:
         return True
     if p[0] == CHANGE_CIPHER_SPEC and p[TLS_HEADER] != 1:
         return False
+    if p[0] == HANDSHAKE and n < TLS_HEADER + TLS_HANDSHAKE_HEADER:
+        return p[TLS_HEADER] == CLIENT_HELLO or p[TLS_HEADER] == SERVER_HELLO      # a very short segment
     # In mid-stream, where a handshake message may be encrypted, the next header is the only witness.
     if n <= TLS_HEADER + length:
         return p[0] != HANDSHAKE

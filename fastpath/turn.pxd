@@ -26,6 +26,7 @@ cdef enum:
     DATA_ATTRIBUTE = 0x0013
 
     LEAST_RTP = 12
+    SEARCHED = 4096             # octets behind a gap among which two frames are looked for
 
 
 cdef struct Carried:            # a frame, and what is in it for an application
@@ -124,6 +125,22 @@ cdef inline bint tiles(int frames, const uint8_t* p, uint32_t n) noexcept nogil:
             return False
         at += frame.total
     return n > 0
+
+
+cdef inline bint carries_media(int frames, const uint8_t* p, uint32_t n, Carried* frame) noexcept nogil:
+    return (next_frame(frames, p, n, frame) == 1 and frame.at != 0 and frame.at + LEAST_RTP <= n
+            and is_media(p + frame.at, frame.octets))
+
+
+cdef inline uint32_t find_frames(int frames, const uint8_t* p, uint32_t n) noexcept nogil:
+    """Return where two frames that carry media begin, one behind the other; n when nowhere."""
+    cdef Carried one, other
+    cdef uint32_t at
+    for at in range(n):
+        if (carries_media(frames, p + at, n - at, &one) and one.total < n - at
+                and carries_media(frames, p + at + one.total, n - at - one.total, &other)):
+            return at
+    return n
 
 
 cdef inline int probe_frames(const uint8_t* p, uint32_t n) noexcept nogil:
