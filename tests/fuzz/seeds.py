@@ -8,13 +8,12 @@ from pathlib import Path
 import dpkt
 
 from tests.canaries import CLINIC
+from tests.fuzz.targets import piece
+from tests.unit.fastpath import test_certificate as dtls
+from tests.unit.fastpath import test_handshake as tls
+from tests.unit.fastpath import test_turn as turn
 from tests.unit.fastpath.test_fragments import invite
 from tests.unit.fastpath.test_websocket import CONVERSATION, OFFER
-
-
-def piece(control: int, octets: bytes) -> bytes:
-    """Return a piece as the targets take it apart."""
-    return bytes([control]) + struct.pack(">H", len(octets)) + octets
 
 
 def seeds() -> dict[str, list[bytes]]:
@@ -38,6 +37,30 @@ def seeds() -> dict[str, list[bytes]]:
             b"".join(piece(i, data) for i, data in enumerate(messages[at : at + 6])) for at in range(0, 24, 6)
         ],
         "tcp": [b"".join(piece(i & 1, whole[at : at + 700]) for i, at in enumerate(range(0, len(whole), 700)))],
+        "tls": [
+            b"".join(
+                (
+                    piece(0, tls.hello()),
+                    piece(1, tls.answer() + tls.records(tls.message(11, tls.listed(*chain)))),
+                    *(piece(side, tls.record(b"\1", tls.CHANGE) + tls.record(bytes(40))) for side in (0, 1)),
+                )
+            )
+            for chain in ((), (dtls.certificate(300),), (bytes(90), bytes(90)))
+        ],
+        "dtls": [
+            b"".join(
+                (
+                    piece(1, dtls.fragment(dtls.SRTP_HELLO, kind=2, sequence=1)),
+                    *(piece(1, dtls.fragment(body, part)) for part in ((0, 200), (200, len(body)))),
+                    *(piece(side, dtls.record(bytes(40), epoch=1)) for side in (0, 1)),
+                )
+            )
+            for body in (dtls.listed(dtls.certificate(300)),)
+        ],
+        "turn": [
+            b"".join(piece(0, wrap(octets)) for octets in turn.voice()[:8])
+            for wrap in (turn.padded, turn.indication)
+        ],
         "websocket": [
             b"".join(piece(0, CONVERSATION[at : at + size]) for at in range(len(OFFER), len(CONVERSATION), size))
             for size in (40, 1400)

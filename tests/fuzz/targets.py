@@ -12,6 +12,7 @@ from fastpath.source import BufferSource
 from sensor.signalling.agreement import lines
 from tests.packets import T0, A, B, End, Packet, account, ethernet, finish, new_engine, tcp, udp
 from tests.unit.fastpath.test_fragments import fragment
+from tests.unit.fastpath.test_turn import ALLOCATE, stun
 from tests.unit.fastpath.test_websocket import OFFER
 
 SIP_ENDS = End(A.ip, 5060), End(B.ip, 5060)
@@ -33,6 +34,11 @@ def heard(packets: list[Packet]) -> list[Record]:
         if isinstance(record, Negotiation):
             lines(record.offer, record.answer, accepted=record.state == "agreed")
     return records
+
+
+def piece(control: int, octets: bytes) -> bytes:
+    """Return a piece as ``pieces`` takes it apart."""
+    return bytes([control]) + struct.pack(">H", len(octets)) + octets
 
 
 def pieces(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -89,6 +95,22 @@ def tcp_stream(data: bytes) -> None:
     heard(packets)
 
 
+def datagrams(data: bytes) -> None:
+    """Datagrams of one flow, in pieces: the control octet says which end sends."""
+    packets: list[Packet] = []
+    for i, (control, part) in enumerate(pieces(data)):
+        source, target = (A, B) if control & 1 == 0 else (B, A)
+        packets.append((T0 + i * MS, ethernet(udp(part, source, target))))
+    heard(packets)
+
+
+def turn(data: bytes) -> None:
+    """What follows a TURN allocation, in pieces: over UDP, and over TCP as one stream."""
+    before = piece(0, stun(ALLOCATE))
+    datagrams(before + data)
+    tcp_stream(before + b"".join(piece(0, part) for _, part in pieces(data)))
+
+
 def websocket(data: bytes) -> None:
     """What follows a WebSocket's opening handshake, in pieces."""
     packets: list[Packet] = [(T0, ethernet(tcp(OFFER, *SIP_ENDS, seq=1)))]
@@ -121,6 +143,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "sdp": sdp,
     "dialogues": dialogues,
     "tcp": tcp_stream,
+    "tls": tcp_stream,
+    "dtls": datagrams,
+    "turn": turn,
     "websocket": websocket,
     "fragments": fragments,
     "frames": frames,
