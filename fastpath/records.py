@@ -232,7 +232,7 @@ class Negotiation:
 
 @dataclass(slots=True)
 class Exposure:
-    """What a protocol in clear shows to whoever reads it: at a flow's first such message, then at most every ten seconds."""
+    """What a protocol in clear shows to whoever reads it: when a flow first does, then at most every ten seconds."""
 
     flow: int
     ts_ns: int

@@ -33,21 +33,19 @@ from sensor.policy import health
 from sensor.policy import media as rules
 from sensor.policy.segments import Required, Segments
 from sensor.signalling.paths import Paths
+from sensor.tls.certificates import Certificates
+from sensor.tls.servers import TlsServers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sensor.findings import Claim
-    from sensor.model import Sink
+    from sensor.model import Sink, TlsServer
     from sensor.policy.media import MediaFacts
 
 NS = 1_000_000_000
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
 JUMP_NS = 3600 * NS  # a step of time that one packet alone does not prove: its stamp may be broken
-MAX_TLS_HOSTS = 1 << 16
-SIPS_PORT = 5061  # RFC 3261 section 18.2.1
-
-_CARRIES_SIP = FlowContext("unknown", "unknown", "sip")
 
 # Counters of the core that mean that something was not seen, and what they count
 _LOSSES = {
@@ -64,7 +62,8 @@ class Analysis:
 
     ``interface`` names the watched link, "" for a capture file: only a live link can fall silent.
     ``pseudonym`` turns an identity into what may leave the process, given its kind ("call" or "user"); without it
-    legs name no call.
+    legs name no call. ``roots`` gives the certificates (DER) of the operating system's authorities, None when it has
+    none; it is asked when the first certificate is seen.
     """
 
     def __init__(
@@ -75,6 +74,7 @@ class Analysis:
         limits: Limits | None = None,
         interface: str = "",
         pseudonym: Callable[[str, str], str] | None = None,
+        roots: Callable[[], Sequence[bytes] | None] = lambda: None,
     ) -> None:
         limits = limits or Limits()
         self.book = Book(sinks, capacity=limits.findings)
@@ -88,9 +88,9 @@ class Analysis:
         self._keys = KeyUses()
         self._endpoints = Endpoints(self._endpoint_ended)
         self._paths = Paths(self.book, self._segments, policy)
-        self._tls_hosts: dict[str, None] = {}  # ends of TLS that carries SIP, the latest last
-        self._sip_flows: set[int] = set()  # those under TLS or WebSocket that carry SIP
-        self._ws_flows: set[int] = set()
+        self._certificates = Certificates(lambda: self._trusted(roots))
+        self._tls = TlsServers(self.book, self._segments, policy, self._certificates, self._tls_server_ended)
+        self._ws_flows: dict[int, bool] = {}  # of WebSocket, and whether it carries SIP
         self._waiting: deque[LegState] = deque()  # legs in grace, the first to leave it first
         self._closing = False
         self._now_ns = 0
@@ -113,7 +113,7 @@ class Analysis:
             Tones: self._legs.tones,
             Certificate: self._legs.certificate,
             Hello: self._hello,
-            Handshake: lambda _record: None,
+            Handshake: self._tls.handshake,
             Evidence: lambda _record: None,  # how a verdict came about changes nothing
             FlowEnded: self._flow_ended,
         }
@@ -163,6 +163,8 @@ class Analysis:
         self._policy = policy
         self._segments = Segments(policy, self._interface)
         self._paths.reload(self._segments, policy)
+        self._certificates.forget()
+        self._tls.reload(self._segments, policy, self._now_ns)
         # The grace may be another one, too.
         for leg in self._waiting:
             leg.waits_until_ns = 0
@@ -177,6 +179,7 @@ class Analysis:
         self._legs.close()
         self._calls.close()
         self._endpoints.close()
+        self._tls.close()
         self._paths.tell()
 
     def tables(self) -> dict[str, int]:
@@ -187,6 +190,9 @@ class Analysis:
             "joins_refused": self._calls.joins_refused,
             "endpoints": len(self._endpoints),
             "endpoints_evicted": self._endpoints.evicted,
+            "tls_servers": len(self._tls),
+            "tls_servers_evicted": self._tls.evicted,
+            "certificates_unreadable": self._certificates.unreadable,
             "exposures": len(self._paths),
             "exposures_refused": self._paths.refused,
             "findings_refused": self.book.overflow,
@@ -205,7 +211,7 @@ class Analysis:
 
     def _exposed(self, record: Exposure) -> None:
         if record.flow in self._ws_flows:
-            self._sip_flows.add(record.flow)
+            self._ws_flows[record.flow] = True
             transport = "WebSocket"
         else:
             transport = record.key.proto.upper()
@@ -213,13 +219,13 @@ class Analysis:
 
     def _app_seen(self, record: AppSeen) -> None:
         if record.app == "tls":
-            if SIPS_PORT in (record.key.a_port, record.key.b_port):
-                self._carries_sip(record)
+            if self._tls.tls_seen(record):
                 self._endpoints.signalling(record, "encrypted")
         elif record.app == "sip":
             self._endpoints.signalling(record, "clear")
+            self._tls.sip_seen(record)
         elif record.app == "ws":
-            self._ws_flows.add(record.flow)
+            self._ws_flows[record.flow] = False
         else:
             if record.app == "rtp":
                 self._endpoints.media(record)
@@ -232,23 +238,20 @@ class Analysis:
     def _hello(self, record: Hello) -> None:
         if record.kind == "dtls":
             self._legs.hello(record)
-        elif record.alpn.startswith("sip"):
-            self._carries_sip(record)
+        else:
+            self._tls.hello(record)
 
-    def _carries_sip(self, record: AppSeen | Hello) -> None:
-        self._sip_flows.add(record.flow)
-        for host in (record.key.a, record.key.b):
-            self._tls_hosts.pop(host, None)
-            self._tls_hosts[host] = None
-        while len(self._tls_hosts) > MAX_TLS_HOSTS:
-            del self._tls_hosts[next(iter(self._tls_hosts))]
+    def _trusted(self, roots: Callable[[], Sequence[bytes] | None]) -> list[bytes]:
+        """Return the certificates that the policy trusts, in DER."""
+        tls = self._policy.tls
+        own = [certificate for file in tls.trust_files for certificate in file.certificates]
+        return own + list((roots() if tls.trust_system else None) or ())
 
     def _flow_ended(self, record: FlowEnded) -> None:
         context = self._legs.flow_ended(record)
-        if record.flow in self._sip_flows:
-            self._sip_flows.discard(record.flow)
-            context = _CARRIES_SIP
-        self._ws_flows.discard(record.flow)
+        basis = "subprotocol" if self._ws_flows.pop(record.flow, False) else self._tls.flow_ended(record.flow)
+        if basis is not None:
+            context = FlowContext("unknown", "unknown", "sip", basis)
         for sink in self._sinks:
             sink.flow_ended(record, context)
 
@@ -256,7 +259,7 @@ class Analysis:
         if not state.flow_ids:
             self._judge(state, self._now_ns)
         a, b = state.hosts()
-        by_tls = a in self._tls_hosts or b in self._tls_hosts
+        by_tls = self._tls.carries_sip(a) or self._tls.carries_sip(b)
         leg = Leg(
             a,
             b,
@@ -301,6 +304,10 @@ class Analysis:
     def _endpoint_ended(self, endpoint: Endpoint) -> None:
         for sink in self._sinks:
             sink.endpoint_ended(endpoint)
+
+    def _tls_server_ended(self, server: TlsServer) -> None:
+        for sink in self._sinks:
+            sink.tls_server_ended(server)
 
     def _judge(self, leg: LegState, now_ns: int) -> None:
         """Hold a leg against the policy, or wait until its grace is over."""
@@ -363,6 +370,7 @@ class Analysis:
 
     def _sweep(self) -> None:
         self._paths.sweep(self._now_ns)
+        self._tls.sweep(self._now_ns)
         self._judge_by_time()
 
     def _judge_by_time(self) -> None:

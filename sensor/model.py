@@ -7,7 +7,8 @@ of policy about one subject, opened when it becomes true, updated while it lasts
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from ipaddress import ip_address
+from typing import Literal, NamedTuple, Protocol
 
 from fastpath.records import FlowEnded
 
@@ -16,6 +17,7 @@ Signalled = Literal["clear", "srtp-sdes", "srtp-dtls", "zrtp", "optional", "unkn
 Comparison = Literal["agree", "clear-despite-srtp", "encrypted-despite-clear", "undecided", "unsignalled"]
 KeyExchange = Literal["sdes", "sdes-exposed", "dtls", "zrtp", "none", "unknown"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
+Trust = Literal["trusted", "untrusted", "unknown"]
 FindingState = Literal["open", "resolved", "waived"]
 
 # Of several, the state that is said of all together
@@ -25,7 +27,7 @@ SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a finding is about. ``kind`` is "leg", "signalling", "interface" or "sensor"; unused ends are ""."""
+    """Whom a finding is about: ``kind`` is "leg", "signalling", "tls-server", "sensor", …; unused parts are ""."""
 
     kind: str
     a: str = ""
@@ -113,13 +115,67 @@ class Endpoint:
     last_ns: int = 0
 
 
+class Chain(NamedTuple):
+    """What is known of a server's certificates; of one that cannot be read everything but ``readable`` is empty."""
+
+    readable: bool
+    fingerprint: str = ""  # SHA-256 of the server's own, hexadecimal
+    key: str = ""  # "RSA 2048", "EC 256", …
+    signature: str = ""  # hash, "sha256"
+    self_signed: bool = False
+    not_before_ns: int = 0
+    not_after_ns: int = 0
+    names: tuple[str, ...] = ()  # in lower case; they never leave the process
+    weak: tuple[str, ...] = ()  # why, of any certificate in it
+    trust: Trust = "unknown"
+    reason: str = ""  # why it is not trusted
+
+    def is_for(self, name: str) -> bool:
+        """Say whether a host name or address is among the names (RFC 9525 section 6.3)."""
+        name = name.lower().rstrip(".")
+        return any(_matches(pattern, name) for pattern in self.names)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if not pattern.startswith("*."):
+        return pattern.rstrip(".") == name
+    return not _is_address(name) and "." in name and name.partition(".")[2] == pattern[2:].rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class TlsServer:
+    """A server of TLS that carries SIP."""
+
+    address: str
+    port: int
+    basis: str  # why it is known to carry SIP: "port", "alpn" or "earlier-flow"
+    versions: list[int] = field(default_factory=list)  # agreed, as on the wire
+    ciphers: list[int] = field(default_factory=list)  # agreed, IANA numbers
+    names: list[str] = field(default_factory=list)  # that clients asked for
+    handshakes: dict[str, int] = field(default_factory=dict)  # by outcome
+    resumed: int = 0
+    certificate: str = "not-seen"  # "readable", "unreadable", "not-observable" (TLS 1.3, a resumed session)
+    chain: Chain | None = None
+    first_ns: int = 0
+    last_ns: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class FlowContext:
     """What the signalling adds to a flow that ended."""
 
     signalled: Signalled
     key_exchange: KeyExchange
-    carries: str | None = None  # "sip" on TLS and WebSocket flows known to carry it
+    carries: str | None = None  # "sip" on TLS and WebSocket flows known to carry it …
+    carries_basis: str | None = None  # … by "port", "alpn", "subprotocol" or an "earlier-flow"
 
 
 class Sink(Protocol):
@@ -136,6 +192,9 @@ class Sink(Protocol):
 
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """The input has ended, or an endpoint had to make room; its record is final."""
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """The input has ended, or a server had to make room; its record is final."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """A finding was opened, updated or resolved."""

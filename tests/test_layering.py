@@ -23,9 +23,17 @@ MAY_IMPORT = {
     "sensor.identities": set[str](),
     "sensor.findings": {"sensor.model"},
     "sensor.policy.catalogue": {"sensor.model"},
-    "sensor.config": {"sensor.config", "sensor.model", "sensor.policy.catalogue", "sensor.policy.suites"},
+    "sensor.config": {
+        "sensor.config",
+        "sensor.model",
+        "sensor.policy.catalogue",
+        "sensor.policy.suites",
+        "sensor.policy.tls_suites",
+    },
     "sensor.policy.suites": set[str](),
     "sensor.policy": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.policy"},
+    "sensor.policy.tls_suites": set[str](),
+    "sensor.tls": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.policy", "sensor.tls"},
     "sensor.signalling": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.policy", "sensor.signalling"},
     "sensor.calls": {
         *SEAM,
@@ -42,6 +50,7 @@ MAY_IMPORT = {
         "sensor.policy",
         "sensor.signalling",
         "sensor.calls",
+        "sensor.tls",
     },
     "sensor.capture": {"fastpath", "sensor.capture"},
     "sensor.output": {"fastpath.__version__", *SEAM, "sensor.identities", "sensor.output"},
@@ -52,7 +61,15 @@ MAY_IMPORT = {
 }
 
 # Pure functions of records, configuration and packet time: no clock, no network, no log, no thread.
-PURE = ("sensor.model", "sensor.signalling", "sensor.calls", "sensor.policy", "sensor.findings", "sensor.analysis")
+PURE = (
+    "sensor.model",
+    "sensor.signalling",
+    "sensor.calls",
+    "sensor.tls",
+    "sensor.policy",
+    "sensor.findings",
+    "sensor.analysis",
+)
 IMPURE_MODULES = {
     "asyncio", "http", "logging", "os", "prometheus_client", "random", "rich", "secrets", "select", "selectors",
     "signal", "socket", "structlog", "subprocess", "threading", "time", "urllib", "uuid",

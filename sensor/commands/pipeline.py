@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fastpath.engine import Engine
 from sensor.analysis import Analysis
+from sensor.commands.trust import system_roots
 from sensor.config.schema import Config
 from sensor.identities import Pseudonyms
 from sensor.model import Sink
@@ -44,4 +45,5 @@ class Pipeline:
             limits=self._config.limits,
             interface=interface,
             pseudonym=self._names.of,
+            roots=system_roots,
         )

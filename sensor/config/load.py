@@ -25,6 +25,8 @@ from sensor.config.schema import (
     Policy,
     Privacy,
     Segment,
+    Tls,
+    TrustFile,
     suggestion,
 )
 
@@ -94,6 +96,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "segments": Segment,
     "pairs": Pair,
     "clear_before_key": ClearBeforeKey,
+    "tls": Tls,
     "capture": Capture,
     "limits": Limits,
     "metrics": Metrics,
@@ -209,6 +212,6 @@ def _plain(value: object) -> object:
         return {name: _plain(entry) for name, entry in named if entry is not None}
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, Address | IPv4Network | IPv6Network):
+    if isinstance(value, Address | IPv4Network | IPv6Network | TrustFile):
         return str(value)
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value

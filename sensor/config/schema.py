@@ -6,17 +6,21 @@ These are plain dataclasses, so that a sensor without a configuration file never
 
 from __future__ import annotations
 
+import binascii
 import ipaddress
+import re
 import string
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from sensor.model import SEVERITIES, Severity
 from sensor.policy.catalogue import CATALOGUE
 from sensor.policy.suites import is_weak
+from sensor.policy.tls_suites import WEAK_CIPHERS
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict, GetCoreSchemaHandler
@@ -31,6 +35,7 @@ MAX_PORT = 0xFFFF
 MAX_HEADERS, MAX_HEADER = 8, 32  # headers that the core looks for, and the octets of a name
 _TOKEN = frozenset(string.ascii_letters + string.digits + "-.!%*_+`'~")  # RFC 3261 section 25.1
 MAX_SECONDS = 86_400
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
 MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
 OUTSIDE = "outside"  # the name of everything that no segment holds
 
@@ -154,6 +159,58 @@ def _weak_suite(value: object) -> str:
     return value
 
 
+def _weak_cipher(value: object) -> str:
+    if not isinstance(value, str) or value not in WEAK_CIPHERS:
+        raise ValueError("must be a weak cipher suite by its registered name, such as TLS_RSA_WITH_AES_128_CBC_SHA")
+    return value
+
+
+def _server_names(value: object) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise ValueError("must be a mapping of addresses to the names of which a certificate must have one")  # noqa: TRY004
+    faults: list[tuple[Location, str]] = []
+    names: dict[str, tuple[str, ...]] = {}
+    for address, wanted in value.items():
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            faults.append(((address,), f'"{address}" is not an address'))
+        if not isinstance(wanted, list) or not wanted or not all(isinstance(name, str) and name for name in wanted):
+            faults.append(((address,), "must be a list of names"))
+        else:
+            names[address] = tuple(wanted)
+    if faults:
+        raise FaultsError(faults)
+    return names
+
+
+class TrustFile(NamedTuple):
+    """A file of certificates of authorities that are trusted, read with the configuration."""
+
+    path: str
+    certificates: tuple[bytes, ...]  # DER
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return self.path
+
+
+def parse_trust_file(value: object) -> TrustFile:
+    """Return the certificates in a PEM file; ValueError when there are none to read."""
+    if not isinstance(value, str):
+        raise ValueError("must be the path of a file with certificates in PEM")  # noqa: TRY004
+    try:
+        blocks = _PEM.findall(Path(value).read_bytes())
+        certificates = tuple(binascii.a2b_base64(block) for block in blocks)
+    except OSError as error:
+        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
+    except binascii.Error:
+        certificates = ()
+    if not certificates:
+        raise ValueError(f"{value} has no certificate in PEM")
+    return TrustFile(value, certificates)
+
+
 def _header(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_HEADER or not _TOKEN.issuperset(value):
         raise ValueError(f"must be the name of a SIP header of at most {MAX_HEADER} characters, such as X-Call-ID")
@@ -232,6 +289,20 @@ class ClearBeforeKey(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Tls(_Section):
+    """What TLS must be where it carries SIP, and DTLS where it keys media."""
+
+    min_version: Literal["1.2", "1.3"] = "1.2"  # NIST SP 800-52r2
+    allowed_ciphers: tuple[Annotated[str, Parsed(_weak_cipher)], ...] = ()  # weak ones that are accepted
+    sip_ports: tuple[Annotated[int, _whole(1, MAX_PORT)], ...] = (5061,)  # RFC 3261 section 18.2.1
+    expiring_days: Annotated[int, _whole(0, 3650)] = 30
+    trust_system: bool = True  # the authorities of the operating system are trusted …
+    trust_files: tuple[Annotated[TrustFile, Parsed(parse_trust_file)], ...] = ()  # … and those in these files
+    accept_self_signed: bool = False
+    server_names: Annotated[Mapping[str, tuple[str, ...]], Parsed(_server_names)] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy(_Section):
     """What the network should be."""
 
@@ -246,6 +317,7 @@ class Policy(_Section):
     clear_before_key: ClearBeforeKey = field(default_factory=ClearBeforeKey)
     rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always
     allowed_suites: tuple[Annotated[str, Parsed(_weak_suite)], ...] = ()  # weak ones that are accepted
+    tls: Tls = field(default_factory=Tls)
     severities: Annotated[Mapping[str, Severity], Parsed(_severities)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
     from fastpath.records import FlowEnded
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, TlsServer
 
 _METHODS: dict[Severity, str] = {
     "info": "info",
@@ -96,6 +96,9 @@ class Events:
 
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """Endpoints are too many for a log."""
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """TLS servers are too many for a log."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Say ``finding_opened``, ``finding_updated`` or ``finding_resolved``; a waived finding does not alert."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import Change, FlowEnded, Hello, StreamStats
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Subject
+    from sensor.model import Call, Chain, Endpoint, Finding, FlowContext, Leg, Subject, TlsServer
     from sensor.output.summary import Summary
 
 # Plain trees of fresh objects: nothing to check for cycles, and every flow line pays for what this costs.
 _encode = json.JSONEncoder(check_circular=False, allow_nan=False).encode
 # What the output contract calls flows; anything else that the core knows is "other" there.
 _APPS = frozenset(APP_NAMES) - {"smb", "rtsp", "ipsec", "wireguard", "openvpn"}
+_OUTCOMES = ("completed", "refused", "cut", "unknown")
+# A host name (RFC 1123 section 2.1) with a letter in it and no long number, which could be a telephone's.
+_HOST = re.compile(r"(?=.*[A-Za-z])(?!.*\d{7})[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,8}")
 _VERSIONS = {
     0x0300: "SSL 3.0",
     0x0301: "TLS 1.0",
@@ -58,6 +62,10 @@ class JsonLines:
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """Write the ``endpoint`` line."""
         self._write(endpoint_object(endpoint))
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """Write the ``tls_server`` line."""
+        self._write(tls_server_object(server))
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Write the ``finding`` line once it is resolved; until then keep it."""
@@ -121,6 +129,7 @@ def flow_object(flow: FlowEnded, context: FlowContext) -> dict[str, object]:
     }
     if context.carries is not None:
         result["carries"] = context.carries
+        result["carries_basis"] = context.carries_basis
     if flow.hello is not None:
         result["handshake"] = _handshake(flow.hello)
     return result
@@ -185,6 +194,39 @@ def endpoint_object(endpoint: Endpoint) -> dict[str, object]:
         },
         "first": timestamp(endpoint.first_ns),
         "last": timestamp(endpoint.last_ns),
+    }
+
+
+def tls_server_object(server: TlsServer) -> dict[str, object]:
+    """Return the ``tls_server`` object."""
+    return {
+        "type": "tls_server",
+        "address": server.address,
+        "port": server.port,
+        "carries": "sip",
+        "carries_basis": server.basis,
+        "versions": [_version(version) for version in server.versions],
+        "ciphers": [f"0x{cipher:04x}" for cipher in server.ciphers],  # as in the IANA registry
+        "names": [name for name in server.names if _HOST.fullmatch(name)],
+        "handshakes": {outcome: server.handshakes.get(outcome, 0) for outcome in _OUTCOMES},
+        "resumed": server.resumed,
+        "certificate": server.certificate,
+        "chain": _chain(server.chain) if server.chain is not None and server.chain.readable else None,
+        "first": timestamp(server.first_ns),
+        "last": timestamp(server.last_ns),
+    }
+
+
+def _chain(chain: Chain) -> dict[str, object]:
+    # Subject and alternative names stay inside: they may be a person's.
+    return {
+        "sha256": chain.fingerprint,
+        "key": chain.key,
+        "signature": chain.signature or None,
+        "self_signed": chain.self_signed,
+        "trust": chain.trust,
+        "not_before": timestamp(chain.not_before_ns),
+        "not_after": timestamp(chain.not_after_ns),
     }
 
 
@@ -272,10 +314,14 @@ def _change(change: Change) -> dict[str, object]:
 
 def _handshake(hello: Hello) -> dict[str, object]:
     return {
-        "version": _VERSIONS.get(hello.version, f"0x{hello.version:04x}"),
+        "version": _version(hello.version),
         "cipher": f"0x{hello.cipher:04x}",  # as in the IANA registry
         "srtp_profile": hello.srtp_profile or None,
     }
+
+
+def _version(version: int) -> str:
+    return _VERSIONS.get(version, f"0x{version:04x}")
 
 
 def _rounded(value: float | None) -> float | None:

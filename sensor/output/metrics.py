@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from fastpath.records import FlowEnded, Record
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, TlsServer
 
 # Seconds. A verdict takes 1 to 64 packets of 10 to 60 ms; a quiet stream with comfort noise takes longer.
 VERDICT_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -190,6 +190,9 @@ class Metrics(Collector):
 
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """Endpoints are a gauge of the tables."""
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """TLS servers are a gauge of the tables."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Move the gauge of open findings; count the opened ones."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import FlowEnded
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, TlsServer
 
 
 @dataclass(slots=True)
@@ -69,6 +69,9 @@ class Summary:
     def endpoint_ended(self, endpoint: Endpoint) -> None:  # noqa: ARG002
         """Count an endpoint."""
         self.endpoints += 1
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """TLS servers count nothing here."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Count a finding when it opens; a waived one does not alert, so it is never the worst."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Severity,
         Signalled,
         Subject,
+        TlsServer,
     )
     from sensor.output.summary import Summary
 
@@ -84,6 +85,9 @@ class Report:
 
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """Endpoints are for machines."""
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """TLS servers are for machines; what is wrong with them is a finding."""
 
     def leg_ended(self, leg: Leg) -> None:
         """Keep the leg if it is among the worst."""

@@ -10,15 +10,23 @@ from sensor.policy.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from sensor.config.schema import Policy
+    from sensor.model import Severity
     from sensor.policy.segments import Required
 
 NS = 1_000_000_000
 
 
-def claim(code: str, policy: Policy, subject: Subject, required: Required | None, evidence: str) -> Claim:
-    """Return a claim with the severity that the policy gives it."""
+def claim(
+    code: str,
+    policy: Policy,
+    subject: Subject,
+    required: Required | None,
+    evidence: str,
+    severity: Severity | None = None,
+) -> Claim:
+    """Return a claim with the severity that the policy gives it, else the one named here, else the usual one."""
     entry = CATALOGUE[code]
-    severity = policy.severities.get(code, entry.severity)
+    severity = policy.severities.get(code, severity or entry.severity)
     return Claim(code, severity, subject, required.segments if required else (), evidence, entry.controls)
 
 

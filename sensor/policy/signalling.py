@@ -61,7 +61,6 @@ _KINDS: dict[str, tuple[str, Callable[[Required], bool], Callable[[Exposure, str
 }
 
 
-
 def _signalling(required: Required) -> bool:
     return required.signalling
 

@@ -58,8 +58,7 @@ def seeds() -> dict[str, list[bytes]]:
             for body in (dtls.listed(dtls.certificate(300)),)
         ],
         "turn": [
-            b"".join(piece(0, wrap(octets)) for octets in turn.voice()[:8])
-            for wrap in (turn.padded, turn.indication)
+            b"".join(piece(0, wrap(octets)) for octets in turn.voice()[:8]) for wrap in (turn.padded, turn.indication)
         ],
         "websocket": [
             b"".join(piece(0, CONVERSATION[at : at + size]) for at in range(len(OFFER), len(CONVERSATION), size))

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastpath import sip, tls
+from fastpath.handshake import scan_tls
 from fastpath.records import SdpMedia, SipMessage
 
 SECRET = bytes(range(16))
@@ -353,7 +354,7 @@ def well_formed(found: tls.HelloFields) -> bool:
 )
 @example(HELLO)
 def test_any_stream_gives_well_formed_fields(octets: bytes) -> None:
-    found = tls.scan_tls(octets)
+    found = scan_tls(octets)
     assert well_formed(found)
     assert not tls.probe_tls(octets) or octets[0] in range(20, 24)
 
@@ -367,7 +368,7 @@ def test_any_datagrams_give_well_formed_fields(datagrams: list[bytes]) -> None:
 
 
 def test_hello_means_the_same_in_a_stream_and_in_a_datagram() -> None:
-    stream, datagram = tls.scan_tls(HELLO), tls.scan_dtls(DATAGRAM)
+    stream, datagram = scan_tls(HELLO), tls.scan_dtls(DATAGRAM)
     assert datagram._replace(client_version=0) == stream._replace(client_version=0)
     assert (datagram.server_name, datagram.client_version, datagram.alpn_first) == ("sip.example.com", 0xFEFD, "sip/2")
 

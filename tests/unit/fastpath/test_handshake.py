@@ -207,7 +207,7 @@ def test_client_certificates_are_counted_and_not_kept(pki: Pki, pem: Path) -> No
     assert found.certificates == pki.chain("sip.example.com")
 
 
-def test_connection_that_is_closed_in_the_middle_is_cut(pki: Pki, pem: Path) -> None:
+def test_connection_that_is_closed_in_the_middle_is_cut() -> None:
     wire = Wire().open()
     wire.send(hello())
     found = the_handshake(wire.close())

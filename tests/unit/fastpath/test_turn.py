@@ -89,7 +89,13 @@ def test_channel_on_another_port_needs_a_stun_message_first() -> None:
 
 @pytest.mark.parametrize(
     "octets",
-    [b"\x40\x01", b"\x40\x01\xff\xff" + bytes(40), b"\x40\x01\0\x10" + bytes(40), b"\x40\x01\0\0", b"\x40\x01\0\x04ABC"],
+    [
+        b"\x40\x01",
+        b"\x40\x01\xff\xff" + bytes(40),
+        b"\x40\x01\0\x10" + bytes(40),
+        b"\x40\x01\0\0",
+        b"\x40\x01\0\x04ABC",
+    ],
     ids=["short", "longer-than-there-is", "padding-of-more-than-three", "empty", "one-octet-missing"],
 )
 def test_channel_data_that_lies_is_none(octets: bytes) -> None:

@@ -81,12 +81,20 @@ class TestScan:
         out, err = capsys.readouterr()
         lines = objects(out)
         assert err == ""
-        assert {line["type"] for line in lines} == {"flow", "leg", "call", "endpoint", "finding", "summary"}
+        assert {line["type"] for line in lines} == {
+            "flow",
+            "leg",
+            "call",
+            "endpoint",
+            "tls_server",
+            "finding",
+            "summary",
+        }
         summary = lines[-1]
         account = summary["account"]
         lost = sum(sum(account[family].values()) for family in ("ignored", "malformed", "shed"))
         assert account["received"] == account["classified"] + lost > 0
-        for kind in ("flow", "leg", "call", "endpoint"):
+        for kind in ("flow", "leg", "call", "endpoint", "tls_server"):
             assert summary[f"{kind}s"] == sum(line["type"] == kind for line in lines)
         assert sum(summary["findings"].values()) == sum(line["type"] == "finding" for line in lines)
         assert sum(line["packets"] for line in lines if line["type"] == "flow") == account["classified"]

@@ -92,9 +92,9 @@ def test_flow_never_decided_says_null_not_zero() -> None:
 
 def test_tls_flow_says_what_was_agreed_and_carried_but_no_name() -> None:
     out = io.StringIO()
-    JsonLines(out).flow_ended(TLS_FLOW, FlowContext("unknown", "unknown", carries="sip"))
+    JsonLines(out).flow_ended(TLS_FLOW, FlowContext("unknown", "unknown", "sip", "port"))
     (line,) = lines(out)
-    assert line["carries"] == "sip"
+    assert (line["carries"], line["carries_basis"]) == ("sip", "port")
     assert line["handshake"] == {"version": "TLS 1.3", "cipher": "0x1301", "srtp_profile": None}
     assert "canary" not in out.getvalue()
 

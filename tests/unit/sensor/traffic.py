@@ -24,7 +24,7 @@ from fastpath.records import (
 )
 from fastpath.sip import scan
 from fastpath.source import BufferSource
-from sensor.model import Call, Endpoint, Finding, FlowContext, Leg
+from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, TlsServer
 from tests import packets
 
 MS = 1_000_000
@@ -278,6 +278,7 @@ class Heard:
     legs: list[Leg] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     endpoints: list[Endpoint] = field(default_factory=list)
+    tls_servers: list[TlsServer] = field(default_factory=list)
     said: list[tuple[str, str]] = field(default_factory=list)  # (change, code)
     findings: list[Finding] = field(default_factory=list)
 
@@ -292,6 +293,10 @@ class Heard:
     def call_ended(self, call: Call) -> None:
         """Remember a call."""
         self.calls.append(call)
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """Remember a server."""
+        self.tls_servers.append(server)
 
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """Remember an endpoint."""

@@ -1,0 +1,1 @@
+"""Transport security: what handshakes agree on, and what certificates are worth."""
