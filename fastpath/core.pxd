@@ -20,6 +20,15 @@ cdef enum:
     MAX_NEWS = DIALOGS_PER_CALL + 2     # of dialogues: all of a call, and those that made room
 
 
+cdef struct Attempt:            # a request of SIP (attempts.pxd)
+    uint64_t key                # of Call-ID and CSeq; 0: free
+    uint64_t account
+    uint32_t secret             # digest of its credentials, 0: none
+    uint8_t is_invite
+    uint8_t answered
+    uint8_t said
+
+
 cdef struct Core:
     FlowTable table
     EventRing ring
@@ -36,6 +45,9 @@ cdef struct Core:
     SipScan scan                # one message at a time
     uint8_t packed[SIP_MAX_PACKED]
     uint8_t parties[SIP_MAX_PACKED]
+    Attempt* attempts           # requests, to know what their responses mean (attempts.pxd)
+    uint64_t attempts_second
+    uint32_t attempts_said      # in this second
     bint every_message          # each SIP message is said as it was read
     uint64_t now_ns             # latest packet time; 0 before the first packet
     uint64_t jump_ns            # time of a packet too far off to be believed by itself
@@ -57,6 +69,7 @@ cdef struct Core:
     uint64_t streams_refused    # packets of streams that found no room
     uint64_t streams_replaced   # ended streams that made room in a full flow
     uint64_t changes_lost
+    uint64_t attempts_left_out  # beyond what is said in a second
     uint64_t asides_refused     # what a flow would have kept beside its record
     uint64_t certificates_unreadable
     uint64_t certificates_lost  # fragments of certificates that found no room

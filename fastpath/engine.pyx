@@ -14,13 +14,15 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fastpath.attempts cimport MAX_ATTEMPTS
 from fastpath.block cimport PacketRef, PacketSource
+from fastpath.core cimport Attempt as AttemptSlot
 from fastpath.core cimport Core
 from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_AGENT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HANDSHAKE,
-    EVENT_HELLO, EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventChange,
+    EVENT_AGENT, EVENT_ATTEMPT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HANDSHAKE,
+    EVENT_HELLO, EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventAttempt, EventChange,
     EventControl, EventEvidence, EventExposure, EventFlow, EventHandshake, EventHead, EventHello, EventNegotiation, EventRing,
     EventStream, EventTones, EventVerdict, ring_used,
 )
@@ -45,7 +47,7 @@ from fastpath.wire cimport (
 )
 
 from fastpath.records import (
-    APP_NAMES, AppSeen, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello, StreamStats, Tones, Verdict,
+    APP_NAMES, AppSeen, Attempt, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello, StreamStats, Tones, Verdict,
 )
 
 cdef extern from "<arpa/inet.h>" nogil:
@@ -72,6 +74,7 @@ BASIS_NAMES = (
     "payload-structure", "tag-present", "dtls", "zrtp", "srtcp-index", "tag-length", "no-codec-fits", "rtcp-compound",
     "handshake", "null-cipher", "sip-start-line", "looks-uniform", "inconclusive", "too-few-packets", "cryptex",
 )
+ATTEMPT_NAMES = ("refused", "challenged", "unanswered", "followed", "accepted")
 OUTCOME_NAMES = ("", "completed", "refused", "cut", "unknown")
 FATE_NAMES = (
     "scored", "watched", "glance", "settled", "other-type", "empty", "duplicate", "behind", "stray",
@@ -220,6 +223,9 @@ cdef class Engine:
         self.core.tones.entries = <Tone*>calloc(MAX_TONES + 1, sizeof(Tone))
         if self.core.tones.entries == NULL:
             raise MemoryError("no room for telephone events")
+        self.core.attempts = <AttemptSlot*>calloc(MAX_ATTEMPTS, sizeof(AttemptSlot))
+        if self.core.attempts == NULL:
+            raise MemoryError("no room for requests")
         self.core.hints.bucket_mask = max_hints // HINT_WAYS - 1
         self.name_codecs()
         memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
@@ -238,6 +244,7 @@ cdef class Engine:
         free(self.core.ring.base)
         free(self.core.hints.entries)
         free(self.core.tones.entries)
+        free(self.core.attempts)
 
     cdef void name_codecs(self):
         # Encoding names of SDP to the codecs of the tables, and the laws of their lengths.
@@ -329,6 +336,7 @@ cdef class Engine:
         counts["dialogs_evicted"] = c.dialogs.evicted
         counts["offer_octets"] = c.dialogs.offer_octets
         counts["offers_refused"] = c.dialogs.offers_refused
+        counts["attempts_left_out"] = c.attempts_left_out
         counts["asides_refused"] = c.asides_refused
         counts["datagrams_reassembled"] = c.fragments.complete
         counts["datagrams_refused"] = c.fragments.refused
@@ -406,6 +414,8 @@ cdef class Engine:
             return tones_record(<const EventTones*>body, head, key)
         if head.kind == EVENT_CERTIFICATE:
             return Certificate(head.flow, head.ts_ns, key, bool(head.from_a), body[8:8 + (<const uint32_t*>body)[0]])
+        if head.kind == EVENT_ATTEMPT:
+            return attempt_record(<const EventAttempt*>body, head, key)
         if head.kind == EVENT_HANDSHAKE:
             return handshake_record(<const EventHandshake*>body, head, key)
         if head.kind == EVENT_HELLO:
@@ -497,6 +507,11 @@ cdef object control_record(const EventControl* e, const EventHead* head, object 
 
 cdef object tones_record(const EventTones* e, const EventHead* head, object key):
     return Tones(head.flow, head.ts_ns, key, bool(head.from_a), e.ssrc, e.payload_type, e.packets)
+
+
+cdef object attempt_record(const EventAttempt* e, const EventHead* head, object key):
+    return Attempt(
+        head.flow, head.ts_ns, key, bool(head.from_a), ATTEMPT_NAMES[e.kind], e.status, e.account, bool(e.fresh))
 
 
 cdef object handshake_record(const EventHandshake* e, const EventHead* head, object key):

@@ -25,6 +25,7 @@ cdef enum:
     EVENT_TONES = 11
     EVENT_CERTIFICATE = 12
     EVENT_HANDSHAKE = 13
+    EVENT_ATTEMPT = 14
 
     MAX_EVENT_STREAMS = 64
     MAX_SAID_TEXT = 128
@@ -117,6 +118,13 @@ cdef struct EventExposure:
     uint8_t method_len
     uint8_t detail[MAX_SAID_SUITES]     # suites, the scheme of SIP's credentials, or SECRET_…
     uint8_t method[MAX_SAID_TEXT]
+
+
+cdef struct EventAttempt:
+    uint64_t account
+    uint16_t status
+    uint8_t kind
+    uint8_t fresh
 
 
 cdef struct EventAgent:

@@ -247,6 +247,22 @@ class Exposure:
 
 
 @dataclass(slots=True)
+class Attempt:
+    """A request that comes to nothing, or one of those that show that another did not."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    from_a: bool  # a asks
+    # "refused" in spite of credentials or for good; "challenged" and left; an INVITE to an extension that is
+    # "unanswered"; "followed" is one of these two that was not left; "accepted" is a registration.
+    kind: str
+    status: int  # of the response, 0 for none
+    account: int  # keyed digest of who was asked for
+    fresh: bool  # refused: a challenge came between it and the one before
+
+
+@dataclass(slots=True)
 class Agent:
     """Who speaks SIP at one end of a flow, when first heard or changed."""
 
@@ -361,6 +377,7 @@ Record = (
     | Negotiation
     | Exposure
     | Agent
+    | Attempt
     | SipMessage
     | Evidence
     | FlowEnded

@@ -128,6 +128,7 @@ cdef struct SipScan:
     Name to_tag
     Name from_user              # without password and parameters
     Name to_user
+    Span authorization          # credentials, whole
     Name replaces               # Call-ID that Replaces names (RFC 3891)
     Span[2] session             # UUIDs of Session-ID (RFC 7989), len 0: none, or nil
     uint64_t[SIP_MAX_WANTED] wanted     # keyed digests of the values of headers that a configuration names, 0: none

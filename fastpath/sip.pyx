@@ -1165,6 +1165,7 @@ cdef int sip_scan(const uint8_t* p, uint32_t n, const uint8_t* secret, const Wan
         elif kind == HEADER_AUTHORIZATION:
             if out.status == 0 and out.credentials == SIP_CREDENTIALS_NONE:
                 out.credentials = credentials(p, field)
+                out.authorization = field
         elif kind == HEADER_SESSION_ID:
             if out.session[0].len == 0 and out.session[1].len == 0:
                 out.session[0] = uuid(p, span(field.at, first_value(p, field)))

@@ -6,6 +6,7 @@ Read first: RFC 7983 section 7, RFC 8489 sections 5 and 6.3, RFC 3489 section 11
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
+from fastpath.attempts cimport follow_attempts
 from fastpath.certificate cimport (
     CERTIFICATE_DONE, CERTIFICATE_LOST, CERTIFICATE_NOT, drop_parts, gather_certificate,
 )
@@ -172,6 +173,7 @@ cdef inline bint sip_message(Core* c, Flow* f, const uint8_t* p, uint32_t n, bin
     if c.every_message:
         say_message(c, f, p, from_high, ts_ns)
     note_exposure(c, f, p, &c.scan, from_high, ts_ns)
+    follow_attempts(c, f, p, &c.scan, from_high, ts_ns)
     serve_dialogs(c, f, ts_ns)
     follow_dialogs(c, f, p, from_high, ts_ns)
     return True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastpath.records import (
     Agent,
     AppSeen,
+    Attempt,
     Certificate,
     Control,
     Evidence,
@@ -32,6 +33,7 @@ from sensor.model import Endpoint, FlowContext, Leg
 from sensor.policy import health
 from sensor.policy import media as rules
 from sensor.policy.segments import Required, Segments
+from sensor.signalling.attempts import Attempts
 from sensor.signalling.paths import Paths
 from sensor.tls.certificates import Certificates
 from sensor.tls.servers import TlsServers
@@ -88,6 +90,7 @@ class Analysis:
         self._keys = KeyUses()
         self._endpoints = Endpoints(self._endpoint_ended)
         self._paths = Paths(self.book, self._segments, policy)
+        self._attempts = Attempts(self.book, self._segments, policy)
         self._certificates = Certificates(lambda: self._trusted(roots))
         self._tls = TlsServers(self.book, self._segments, policy, self._certificates, self._tls_server_ended)
         self._ws_flows: dict[int, bool] = {}  # of WebSocket, and whether it carries SIP
@@ -106,7 +109,8 @@ class Analysis:
         self._take: dict[type, Callable[..., None]] = {
             Negotiation: self._legs.negotiated,
             Exposure: self._exposed,
-            Agent: self._endpoints.agent,
+            Agent: self._agent,
+            Attempt: self._attempts.take,
             AppSeen: self._app_seen,
             Verdict: self._verdict,
             Control: self._legs.control,
@@ -164,6 +168,7 @@ class Analysis:
         self._segments = Segments(policy, self._interface)
         self._paths.reload(self._segments, policy)
         self._certificates.forget()
+        self._attempts.reload(self._segments, policy)
         self._tls.reload(self._segments, policy, self._now_ns)
         # The grace may be another one, too.
         for leg in self._waiting:
@@ -180,6 +185,7 @@ class Analysis:
         self._calls.close()
         self._endpoints.close()
         self._tls.close()
+        self._attempts.close(self._now_ns)
         self._paths.tell()
 
     def tables(self) -> dict[str, int]:
@@ -190,6 +196,8 @@ class Analysis:
             "joins_refused": self._calls.joins_refused,
             "endpoints": len(self._endpoints),
             "endpoints_evicted": self._endpoints.evicted,
+            "attempts": len(self._attempts),
+            "attempts_evicted": self._attempts.evicted,
             "tls_servers": len(self._tls),
             "tls_servers_evicted": self._tls.evicted,
             "certificates_unreadable": self._certificates.unreadable,
@@ -216,6 +224,10 @@ class Analysis:
         else:
             transport = record.key.proto.upper()
         self._paths.take(record, transport)
+
+    def _agent(self, record: Agent) -> None:
+        self._endpoints.agent(record)
+        self._attempts.agent(record)
 
     def _app_seen(self, record: AppSeen) -> None:
         if record.app == "tls":
@@ -371,6 +383,7 @@ class Analysis:
     def _sweep(self) -> None:
         self._paths.sweep(self._now_ns)
         self._tls.sweep(self._now_ns)
+        self._attempts.sweep(self._now_ns)
         self._judge_by_time()
 
     def _judge_by_time(self) -> None:

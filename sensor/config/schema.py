@@ -303,6 +303,20 @@ class Tls(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Registration(_Section):
+    """How often servers may refuse one host before it is an attack, or a device with a wrong password."""
+
+    window: Seconds = 60.0
+    failures: Annotated[int, _whole(2, 500)] = 20  # refusals of a host within it
+    accounts: Annotated[int, _whole(2, 500)] = 20  # accounts that it asks for within it, in vain
+    device_window: Seconds = 600.0
+    device_failures: Annotated[int, _whole(2, 500)] = 10  # refusals of one account, of one host
+    shared_window: Seconds = 3600.0
+    shared_failures: Annotated[int, _whole(2, 500)] = 30  # refusals of one account …
+    shared_sources: Annotated[int, _whole(2, 500)] = 5  # … of so many hosts
+
+
+@dataclass(frozen=True, slots=True)
 class Policy(_Section):
     """What the network should be."""
 
@@ -318,6 +332,7 @@ class Policy(_Section):
     rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always
     allowed_suites: tuple[Annotated[str, Parsed(_weak_suite)], ...] = ()  # weak ones that are accepted
     tls: Tls = field(default_factory=Tls)
+    registration: Registration = field(default_factory=Registration)
     severities: Annotated[Mapping[str, Severity], Parsed(_severities)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
