@@ -113,6 +113,7 @@ cdef struct EventExposure:
     uint16_t status
     uint8_t kind
     uint8_t app
+    uint8_t by_content          # that it belongs to telephones shows in what is shown
     uint8_t first               # what shows it is described: it is not what a flow's end adds
     uint8_t details
     uint8_t method_len

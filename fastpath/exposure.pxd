@@ -66,17 +66,24 @@ cdef inline bint is_due(Flow* f, int kind, uint64_t ts_ns) noexcept nogil:
     return shown.said_ns == 0 or ts_ns - shown.said_ns >= <uint64_t>SAY_AGAIN_NS
 
 
-cdef inline void note_shown(Core* c, Flow* f, int kind, uint8_t app, uint8_t secret, uint64_t ts_ns) noexcept nogil:
+cdef inline void note_shown(Core* c, Flow* f, int kind, uint8_t app, uint8_t secret, bint by_content,
+                            uint64_t ts_ns) noexcept nogil:
     """Take that a protocol other than SIP shows something, and what of it is secret (SECRET_…)."""
     cdef EventHead* head
     cdef EventExposure* e
-    if aside(c, f) == NULL or not is_due(f, kind, ts_ns):
+    if aside(c, f) == NULL:
+        return
+    if by_content and not f.aside.by_content[kind]:
+        f.aside.by_content[kind] = True
+        f.aside.shown[kind].said_ns = 0         # that is news, whatever was said before
+    if not is_due(f, kind, ts_ns):
         return
     head = begin_exposure(c, f, kind, app, ts_ns)
     if head == NULL:
         return
     e = <EventExposure*>(<uint8_t*>head + sizeof(EventHead))
     e.first = True
+    e.by_content = by_content
     if secret != SECRET_NONE:
         e.detail[0] = secret
         e.details = 1

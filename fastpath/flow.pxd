@@ -65,6 +65,7 @@ cdef struct Shown:              # one kind of what a protocol in clear shows
 cdef struct Aside:              # what most flows have nothing of
     Changes* changes
     Shown shown[SHOWN_KINDS]
+    uint8_t by_content[SHOWN_KINDS]     # it was said that telephones show in it
     uint32_t tunnels            # around its first packet, as Decoded has them
     uint16_t open[2]            # requests that nobody went on with: REGISTER, INVITE (attempts.pxd)
     uint8_t many                # of the first kind there were many

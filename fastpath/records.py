@@ -243,6 +243,7 @@ class Exposure:
     detail: tuple[str, ...]  # suites of the keys; scheme of SIP's credentials; what else is secret
     count: int  # messages since the last record of this kind and flow
     protocol: str = "sip"  # as AppSeen has it
+    by_content: bool = False  # what is shown belongs to telephones by its own content (not asked of SIP)
     first: bool = True  # False: what a flow's end adds to what was said before
 
 

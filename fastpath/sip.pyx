@@ -1623,7 +1623,8 @@ cdef object exposure_record(const EventExposure* e, const EventHead* head, objec
     detail = tuple([names[e.detail[i]] for i in range(e.details)])
     method = PyUnicode_DecodeLatin1(<const char*>e.method, e.method_len, NULL)
     return Exposure(
-        head.flow, head.ts_ns, key, kind, method, e.status, detail, e.count, APP_NAMES[e.app], bool(e.first))
+        head.flow, head.ts_ns, key, kind, method, e.status, detail, e.count, APP_NAMES[e.app],
+        bool(e.by_content), bool(e.first))
 
 
 cdef object agent_record(const EventAgent* e, const EventHead* head, object key):

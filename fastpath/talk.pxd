@@ -20,32 +20,38 @@ from fastpath.events cimport (
     EVENT_CERTIFICATE, EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_SIP, EventHandshake, EventHead,
     EventHello, EventNegotiation, ring_commit,
 )
-from fastpath.exposure cimport aside, note_exposure
+from fastpath.exposure cimport aside, note_exposure, note_shown
 from fastpath.flow cimport (
     FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_FRAMES, FLOW_TURN,
     FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
 )
 from fastpath.handshake cimport is_resumed, keep_certificate, tls_take
 from fastpath.hints cimport Hint, find_fax, note_hints
-from fastpath.names cimport APP_DTLS, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP
+from fastpath.lines cimport (
+    LINES_DONE, LINES_TLS, MAX_LINE, MAX_LINES_TAKEN, Said, opens_lines, take_line,
+)
 from fastpath.media cimport media_packet
+from fastpath.names cimport (
+    APP_DTLS, APP_OPENVPN, APP_RTSP, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP, SHOWN_KINDS,
+)
 from fastpath.octets cimport be16, be32, raw32
+from fastpath.services cimport Service, tcp_service, udp_service
 from fastpath.sip cimport (
     SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media,
     sip_pack_parties, sip_probe, sip_resync, sip_scan,
 )
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport (
-    SIDE_DONE, SIDE_FRAMES, SIDE_HTTP, SIDE_IDLE, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Memory, Side,
-    add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget, forget_handshake,
-    next_held, release_handshake, skip_gap,
+    SIDE_DONE, SIDE_FRAMES, SIDE_HTTP, SIDE_IDLE, SIDE_LINES, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Lines,
+    Memory, Side, add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget,
+    forget_handshake, next_held, release_handshake, skip_gap,
 )
 from fastpath.tls cimport (
     HELLO_NOT, OUTCOME_COMPLETED, OUTCOME_CUT, OUTCOME_NONE, OUTCOME_REFUSED, OUTCOME_UNKNOWN, SEEN_ALERT,
     SEEN_CLIENT_HELLO, SEEN_PROTECTED, SEEN_SERVER_HELLO, Handshake, HelloScan, dtls_probe, dtls_scan, tls_probe,
 )
 from fastpath.turn cimport (
-    FRAMES_TURN, SEARCHED, TURN_PORT, Carried, channel_data, find_frames, is_indication, next_frame, probe_frames, stun_data,
+    FRAMES_RTSP, FRAMES_TURN, SEARCHED, TURN_PORT, Carried, channel_data, find_frames, is_indication, next_frame, probe_frames, stun_data,
 )
 from fastpath.udptl cimport goes_on, is_udptl
 from fastpath.websocket cimport (
@@ -428,10 +434,14 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     """Take a datagram that is not RTP or RTCP."""
     cdef uint8_t first = d.payload[0]
     cdef Carried frame
+    cdef Service service
     cdef int app
     if c.hints.udptl and not f.flags & FLOW_FAX:
         fax_packet(c, f, d)
-    if first <= 3:
+    if f.app <= APP_OPENVPN and d.payload_len == d.payload_wire and udp_service(d.payload, d.payload_len, f.key.ports,
+                                                                               &service):
+        say_services(c, f, &service, 1, d.ts_ns)
+    elif first <= 3:
         app = stun_probe(d.payload, d.payload_len, d.payload_wire)
         if app:
             set_app(c, f, app, d.ts_ns)
@@ -568,6 +578,67 @@ cdef inline void read_websocket(Core* c, Flow* f, Side* side, bint from_high, ui
             return
 
 
+cdef inline void say_services(Core* c, Flow* f, const Service* services, int count, uint64_t ts_ns) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        set_app(c, f, services[i].app, ts_ns)
+        if services[i].shown < SHOWN_KINDS:
+            note_shown(c, f, services[i].shown, services[i].app, services[i].secret, services[i].by_content, ts_ns)
+
+
+cdef inline void read_lines(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
+    cdef Lines* lines = &f.talk.lines
+    cdef const uint8_t* p
+    cdef const uint8_t* end
+    cdef uint32_t n
+    cdef int state, i
+    cdef Said said
+    while side.octets:
+        if side.skip:
+            n = <uint32_t>min(side.skip, <uint64_t>side.octets)
+            side.skip -= n
+            consume(side, &c.memory, n)
+            continue
+        p = side.data + side.start
+        if lines.app == APP_RTSP and p[0] == c"$":
+            frames_begin(f, side, FRAMES_RTSP)
+            return
+        end = <const uint8_t*>memchr(p + side.searched, 10, side.octets - side.searched)
+        if end == NULL:
+            side.searched = side.octets
+            if side.octets >= MAX_LINE:
+                consume(side, &c.memory, side.octets)
+            return
+        n = <uint32_t>(end - p)
+        state = take_line(lines, from_high, p, n - (n > 0 and p[n - 1] == 13), &said)
+        lines.taken += n + 1
+        consume(side, &c.memory, n + 1)
+        side.skip = said.body
+        say_services(c, f, said.service, said.count, ts_ns)
+        if said.count:
+            conversation_gave(f.talk, &c.memory)
+        if said.endless:
+            finish_side(side, &c.memory)
+            return
+        if state == LINES_TLS:
+            look_again(f, &f.talk.side[0], &c.memory, 0)
+            look_again(f, &f.talk.side[1], &c.memory, 1)
+            return
+        if state == LINES_DONE or lines.taken > MAX_LINES_TAKEN:
+            for i in range(2):
+                finish_side(&f.talk.side[i], &c.memory)
+            return
+
+
+cdef inline void frames_begin(Flow* f, Side* side, uint8_t frames) noexcept nogil:
+    side.reads = SIDE_FRAMES
+    side.frames = frames
+    if not f.flags & FLOW_FRAMES:
+        f.flags |= FLOW_FRAMES
+        f.recent[0] = 0                 # from here on the stream last met, as of a datagram
+        f.recent[1] = 0
+
+
 cdef inline void look_again(Flow* f, Side* side, Memory* memory, bint from_high) noexcept nogil:
     """Octets are missing, and where the next frame begins is not known: let the next segments tell."""
     finish_side(side, memory)
@@ -588,6 +659,9 @@ cdef inline void read_frames(Core* c, Flow* f, Side* side) noexcept nogil:
             consume(side, &c.memory, find_frames(side.frames, p, side.octets))
             side.gaps = side.octets == 0
             continue
+        if side.frames == FRAMES_RTSP and c"A" <= p[0] <= c"Z":
+            side.reads = SIDE_LINES     # a request or a response between the frames
+            return
         state = next_frame(side.frames, p, side.octets, &frame)
         if state == 0:
             return
@@ -641,6 +715,7 @@ cdef inline void close_tls(Core* c, Flow* f, bint from_high, bint ended, uint64_
 
 
 cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_t ts_ns) noexcept nogil:
+    cdef uint8_t reads
     if side.reads == SIDE_SIP:
         read_sip(c, f, side, from_high, ts_ns)
     elif side.gaps and (side.reads == SIDE_WS or side.reads == SIDE_HTTP):
@@ -650,8 +725,14 @@ cdef inline void read_side(Core* c, Flow* f, Side* side, bint from_high, uint64_
             read_handshake(c, f, side, ts_ns)
         if side.reads == SIDE_WS:
             read_websocket(c, f, side, from_high, ts_ns)
-    elif side.reads == SIDE_FRAMES:
-        read_frames(c, f, side)
+    elif side.reads == SIDE_LINES or side.reads == SIDE_FRAMES:
+        reads = SIDE_DONE
+        while side.reads != reads and side.octets:
+            reads = side.reads
+            if reads == SIDE_FRAMES:
+                read_frames(c, f, side)
+            elif reads == SIDE_LINES:
+                read_lines(c, f, side, from_high, ts_ns)
     elif side.reads == SIDE_TLS:
         read_tls(c, f, side, from_high, ts_ns)
 
@@ -668,6 +749,7 @@ cdef inline void read_rest(Core* c, Flow* f, bint from_high) noexcept nogil:
 
 
 cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    cdef Service service
     if not f.flags & FLOW_FRAMES and f.recent[d.from_high] >= MAX_PROBES and (f.key.ports >> 16) != SIP_PORT and (f.key.ports & 0xFFFF) != SIP_PORT:
         return SIDE_IDLE
     if sip_probe(d.payload, d.payload_len):
@@ -682,11 +764,13 @@ cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept n
     if ws_probe(d.payload, d.payload_len):
         return SIDE_WS
     if d.payload_len == d.payload_wire and probe_frames(d.payload, d.payload_len):
-        if not f.flags & FLOW_FRAMES:
-            f.flags |= FLOW_FRAMES
-            f.recent[0] = 0             # from here on the stream last met, as of a datagram
-            f.recent[1] = 0
         return SIDE_FRAMES
+    if opens_lines(d.payload, d.payload_len):
+        return SIDE_LINES
+    if f.talk != NULL and f.talk.side[not d.from_high].reads == SIDE_LINES:
+        return SIDE_LINES
+    if tcp_service(d.payload, d.payload_len, &service):
+        say_services(c, f, &service, 1, d.ts_ns)
     if not f.flags & FLOW_FRAMES:
         f.recent[d.from_high] += 1
     return SIDE_IDLE
@@ -718,7 +802,7 @@ cdef inline void tcp_octets(Core* c, Flow* f, const Decoded* d) noexcept nogil:
                 return
         begin_side(&f.talk.side[d.from_high], reads, d.tcp_seq)
         if reads == SIDE_FRAMES:
-            f.talk.side[d.from_high].frames = probe_frames(d.payload, d.payload_len)
+            frames_begin(f, &f.talk.side[d.from_high], probe_frames(d.payload, d.payload_len))
     side = &f.talk.side[d.from_high]
     if side.reads == SIDE_DONE:
         return

@@ -21,6 +21,7 @@ cdef enum:
     SIDE_DONE = 3
     SIDE_HTTP = 4               # the opening handshake of a WebSocket …
     SIDE_WS = 5                 # … and its frames
+    SIDE_LINES = 7              # of HTTP, mail, …
     SIDE_FRAMES = 6             # of TURN, of RTP over TCP (turn.pxd)
 
 
@@ -51,9 +52,30 @@ cdef struct Side:
     Segment segment[MAX_HELD_SEGMENTS]
 
 
+cdef struct Lines:              # a conversation of lines (lines.pxd); index 0: from the key's low end
+    uint64_t body[2]
+    uint32_t taken              # octets of lines
+    uint8_t app                 # APP_OTHER: not known yet
+    uint8_t client              # 1: the high end is
+    uint8_t strange             # lines that said nothing of what this is
+    uint8_t starttls            # was asked for last
+    uint8_t in_mail             # SMTP: between DATA and its end
+    uint8_t requests
+    uint8_t in_head[2]
+    uint8_t is_request[2]
+    uint8_t endless[2]          # a body whose length is not said
+    uint8_t file                # what the head says: a telephone's file,
+    uint8_t phone               # a telephone,
+    uint8_t browser
+    uint8_t audio
+    uint8_t text
+    uint8_t secret              # credentials (SECRET_…)
+
+
 cdef struct Conversation:
     HelloScan hello
     Handshake shake
+    Lines lines
     uint8_t hello_said
     uint8_t certificate_said[2]     # index 0: from the key's low end, as in the next ones
     Parts certificate[2]

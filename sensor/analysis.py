@@ -49,6 +49,8 @@ NS = 1_000_000_000
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
 JUMP_NS = 3600 * NS  # a step of time that one packet alone does not prove: its stamp may be broken
 
+_LEGACY = frozenset(("sccp", "mgcp", "megaco", "h323", "iax2"))
+
 # Counters of the core that mean that something was not seen, and what they count
 _LOSSES = {
     "kernel_drops": "packets dropped by the kernel",
@@ -89,7 +91,7 @@ class Analysis:
         self._legs = Legs(self._calls, self._judge, self._leg_ended)
         self._keys = KeyUses()
         self._endpoints = Endpoints(self._endpoint_ended)
-        self._paths = Paths(self.book, self._segments, policy)
+        self._paths = Paths(self.book, self._segments, policy, self._endpoints.__contains__)
         self._attempts = Attempts(self.book, self._segments, policy)
         self._certificates = Certificates(lambda: self._trusted(roots))
         self._tls = TlsServers(self.book, self._segments, policy, self._certificates, self._tls_server_ended)
@@ -184,6 +186,7 @@ class Analysis:
         self._legs.close()
         self._calls.close()
         self._endpoints.close()
+        self._paths.settle()
         self._tls.close()
         self._attempts.close(self._now_ns)
         self._paths.tell()
@@ -236,6 +239,8 @@ class Analysis:
         elif record.app == "sip":
             self._endpoints.signalling(record, "clear")
             self._tls.sip_seen(record)
+        elif record.app in _LEGACY:
+            self._endpoints.signalling(record, "clear")
         elif record.app == "ws":
             self._ws_flows[record.flow] = False
         else:
@@ -381,6 +386,7 @@ class Analysis:
             self.book.hold("loss", (), self._lost_ns)
 
     def _sweep(self) -> None:
+        self._paths.settle()
         self._paths.sweep(self._now_ns)
         self._tls.sweep(self._now_ns)
         self._attempts.sweep(self._now_ns)

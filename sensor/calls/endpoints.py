@@ -29,6 +29,10 @@ class Endpoints:
         """Return the number of endpoints held."""
         return len(self._by_address)
 
+    def __contains__(self, address: str) -> bool:
+        """Say whether an address is one."""
+        return address in self._by_address
+
     def __iter__(self) -> Iterator[Endpoint]:
         """Iterate over the endpoints."""
         return iter(list(self._by_address.values()))

@@ -211,6 +211,13 @@ def parse_trust_file(value: object) -> TrustFile:
     return TrustFile(value, certificates)
 
 
+def _address(value: object) -> str:
+    try:
+        return str(ipaddress.ip_address(value))  # type: ignore[arg-type]
+    except ValueError:
+        raise ValueError(f'"{value}" is not an address') from None
+
+
 def _header(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_HEADER or not _TOKEN.issuperset(value):
         raise ValueError(f"must be the name of a SIP header of at most {MAX_HEADER} characters, such as X-Call-ID")
@@ -331,6 +338,7 @@ class Policy(_Section):
     clear_before_key: ClearBeforeKey = field(default_factory=ClearBeforeKey)
     rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always
     allowed_suites: tuple[Annotated[str, Parsed(_weak_suite)], ...] = ()  # weak ones that are accepted
+    ntp_servers: tuple[Annotated[str, Parsed(_address)], ...] = ()  # from which voice hosts may take the time
     tls: Tls = field(default_factory=Tls)
     registration: Registration = field(default_factory=Registration)
     severities: Annotated[Mapping[str, Severity], Parsed(_severities)] = field(default_factory=dict)

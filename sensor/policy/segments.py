@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
-from sensor.config.schema import OUTSIDE, Pair, Policy, Requirement, Segment
+from sensor.config.schema import OUTSIDE, PRIVATE, Pair, Policy, Requirement, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +66,11 @@ class Segments:
         if segment is None and self._vlans:
             segment = next((self._vlans[vlan] for vlan in vlans if vlan in self._vlans), None)
         return segment or self._on_interface
+
+    def is_voice(self, address: str, vlans: Iterable[int] = ()) -> bool:
+        """Say whether an address is in a segment that somebody called one of the telephone system."""
+        segment = self.of(address, vlans)
+        return segment is not None and segment is not PRIVATE and segment.kind not in ("data", "management")
 
     def _longest_match(self, address: str) -> Segment | None:
         try:
