@@ -14,7 +14,7 @@ from fastpath.flow cimport (
 )
 from fastpath.media cimport companion
 from fastpath.names cimport (
-    APP_3CX_TUNNEL, APP_DTLS, APP_MSRP, APP_OTHER, APP_RTCP, APP_RTP, APP_RTSP, APP_SCCP, APP_SIP, APP_T38, APP_TFTP,
+    APP_3CX_TUNNEL, APP_DTLS, APP_IAX2, APP_LDAP, APP_MSRP, APP_OTHER, APP_RTCP, APP_RTP, APP_SCCP, APP_SIP, APP_T38, APP_TFTP,
     APP_TLS, APP_WS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_INCONCLUSIVE, BASIS_NULL_CIPHER, BASIS_PAYLOAD_STRUCTURE, BASIS_START_LINE, BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS,
     KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_NOT_APPLICABLE,
     PROTECTION_NOT_OBSERVED, PROTECTION_UNDETERMINED,
@@ -126,12 +126,12 @@ cdef inline void judge_other(EventFlow* e, Flow* f) noexcept nogil:
             e.protection = PROTECTION_CLEAR
             e.basis = BASIS_NULL_CIPHER
             e.grade = GRADE_NONE
-    elif f.app == APP_T38 or APP_TFTP <= f.app <= APP_RTSP or APP_SCCP <= f.app <= APP_MSRP:
-        e.protection = PROTECTION_CLEAR
-        e.basis = BASIS_PAYLOAD_STRUCTURE
-    elif f.app == APP_3CX_TUNNEL:
+    elif f.app == APP_3CX_TUNNEL or (f.app == APP_IAX2 and f.aside != NULL and f.aside.sealed):
         e.protection = PROTECTION_UNDETERMINED
         e.basis = BASIS_INCONCLUSIVE
+    elif f.app == APP_T38 or APP_TFTP <= f.app <= APP_LDAP or APP_SCCP <= f.app <= APP_MSRP:
+        e.protection = PROTECTION_CLEAR
+        e.basis = BASIS_PAYLOAD_STRUCTURE
     elif f.app == APP_ZRTP:
         e.protection = PROTECTION_UNDETERMINED
         e.basis = BASIS_TOO_FEW

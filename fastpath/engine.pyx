@@ -22,8 +22,8 @@ from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
     EVENT_AGENT, EVENT_ATTEMPT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HANDSHAKE,
-    EVENT_HELLO, EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventAttempt, EventChange,
-    EventControl, EventEvidence, EventExposure, EventFlow, EventHandshake, EventHead, EventHello, EventNegotiation, EventRing,
+    EVENT_HELLO, EVENT_NAMED, EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventAttempt, EventChange,
+    EventControl, EventEvidence, EventExposure, EventFlow, EventHandshake, EventHead, EventHello, EventNamed, EventNegotiation, EventRing,
     EventStream, EventTones, EventVerdict, ring_used,
 )
 from fastpath.exposure cimport aside
@@ -33,6 +33,7 @@ from fastpath.flow cimport (
 )
 from fastpath.fragments cimport close_fragments, open_fragments, release_done, take_fragment
 from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
+from fastpath.legacy cimport IAX2_PORT, has_port
 from fastpath.media cimport media_packet
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport be24, load_acquire, prefetch, store_release
@@ -47,7 +48,7 @@ from fastpath.wire cimport (
 )
 
 from fastpath.records import (
-    APP_NAMES, AppSeen, Attempt, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello, StreamStats, Tones, Verdict,
+    APP_NAMES, AppSeen, Attempt, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello, MediaNamed, StreamStats, Tones, Verdict,
 )
 
 cdef extern from "<arpa/inet.h>" nogil:
@@ -414,6 +415,8 @@ cdef class Engine:
             return tones_record(<const EventTones*>body, head, key)
         if head.kind == EVENT_CERTIFICATE:
             return Certificate(head.flow, head.ts_ns, key, bool(head.from_a), body[8:8 + (<const uint32_t*>body)[0]])
+        if head.kind == EVENT_NAMED:
+            return named_record(<const EventNamed*>body, head, key)
         if head.kind == EVENT_ATTEMPT:
             return attempt_record(<const EventAttempt*>body, head, key)
         if head.kind == EVENT_HANDSHAKE:
@@ -509,6 +512,10 @@ cdef object tones_record(const EventTones* e, const EventHead* head, object key)
     return Tones(head.flow, head.ts_ns, key, bool(head.from_a), e.ssrc, e.payload_type, e.packets)
 
 
+cdef object named_record(const EventNamed* e, const EventHead* head, object key):
+    return MediaNamed(head.flow, head.ts_ns, key, APP_NAMES[e.app], address_text(<const uint64_t*>e.address), e.port)
+
+
 cdef object attempt_record(const EventAttempt* e, const EventHead* head, object key):
     return Attempt(
         head.flow, head.ts_ns, key, bool(head.from_a), ATTEMPT_NAMES[e.kind], e.status, e.account, bool(e.fresh))
@@ -573,7 +580,8 @@ cdef inline void update(Core* c, const Decoded* d, uint32_t number) noexcept nog
         f.last_ns = d.ts_ns
     if d.proto == PROTO_UDP:
         if d.payload_len:
-            if d.payload[0] >> 6 == 2:
+            # IAX2's full frames have the same first bits as RTP; its port tells.
+            if d.payload[0] >> 6 == 2 and not has_port(f.key.ports, IAX2_PORT):
                 media_packet(c, f, d)
             else:
                 udp_talk(c, f, d)

@@ -26,6 +26,7 @@ cdef enum:
     EVENT_CERTIFICATE = 12
     EVENT_HANDSHAKE = 13
     EVENT_ATTEMPT = 14
+    EVENT_NAMED = 15
 
     MAX_EVENT_STREAMS = 64
     MAX_SAID_TEXT = 128
@@ -126,6 +127,12 @@ cdef struct EventAttempt:
     uint16_t status
     uint8_t kind
     uint8_t fresh
+
+
+cdef struct EventNamed:
+    uint8_t address[16]         # IPv4 is mapped into IPv6
+    uint16_t port
+    uint8_t app
 
 
 cdef struct EventAgent:

@@ -69,6 +69,7 @@ cdef struct Aside:              # what most flows have nothing of
     uint32_t tunnels            # around its first packet, as Decoded has them
     uint16_t open[2]            # requests that nobody went on with: REGISTER, INVITE (attempts.pxd)
     uint8_t many                # of the first kind there were many
+    uint8_t sealed              # IAX2: encryption was offered
     uint8_t fresh               # a challenge came since the last refusal
     uint32_t agent[2]           # digest of what the low and the high end call themselves
 

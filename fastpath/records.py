@@ -248,6 +248,18 @@ class Exposure:
 
 
 @dataclass(slots=True)
+class MediaNamed:
+    """An end that signalling other than SIP named for media."""
+
+    flow: int
+    ts_ns: int
+    key: FlowKey
+    app: str  # as AppSeen has it
+    address: str
+    port: int
+
+
+@dataclass(slots=True)
 class Attempt:
     """A request that comes to nothing, or one of those that show that another did not."""
 
@@ -379,6 +391,7 @@ Record = (
     | Exposure
     | Agent
     | Attempt
+    | MediaNamed
     | SipMessage
     | Evidence
     | FlowEnded

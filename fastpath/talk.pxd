@@ -17,8 +17,8 @@ from fastpath.dialogs cimport (
     DialogNews, expire_dialog, take_message,
 )
 from fastpath.events cimport (
-    EVENT_CERTIFICATE, EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NEGOTIATION, EVENT_SIP, EventHandshake, EventHead,
-    EventHello, EventNegotiation, ring_commit,
+    EVENT_CERTIFICATE, EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NAMED, EVENT_NEGOTIATION, EVENT_SIP, EventHandshake, EventHead,
+    EventHello, EventNamed, EventNegotiation, ring_commit,
 )
 from fastpath.exposure cimport aside, note_exposure, note_shown
 from fastpath.flow cimport (
@@ -27,12 +27,14 @@ from fastpath.flow cimport (
 )
 from fastpath.handshake cimport is_resumed, keep_certificate, tls_take
 from fastpath.hints cimport Hint, find_fax, note_hints
+from fastpath.legacy cimport Legacy, has_port, tcp_legacy, udp_legacy
 from fastpath.lines cimport (
     LINES_DONE, LINES_TLS, MAX_LINE, MAX_LINES_TAKEN, Said, opens_lines, take_line,
 )
 from fastpath.media cimport media_packet
 from fastpath.names cimport (
-    APP_DTLS, APP_OPENVPN, APP_RTSP, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP, SHOWN_KINDS,
+    APP_3CX_TUNNEL, APP_DTLS, APP_MSRP, APP_OPENVPN, APP_OTHER, APP_RTSP, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP,
+    SECRET_NONE, SHOWN_CREDENTIALS, SHOWN_KINDS, SHOWN_LEGACY, SHOWN_MEDIA, SHOWN_TUNNEL,
 )
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.services cimport Service, tcp_service, udp_service
@@ -63,6 +65,8 @@ from fastpath.wire cimport TCP_FIN, TCP_RST, TCP_SYN, TUNNEL_TURN, Decoded
 cdef enum:
     MAX_PROBES = 8              # segments of one direction that are looked at before a conversation is let go
     SIP_PORT = 5060
+    TUNNEL_3CX_PORT = 5090      # of 3CX clients and session border controllers
+    TUNNEL_PACKETS = 10         # each way
 
     STUN_COOKIE = 0x2112A442
     ZRTP_COOKIE = 0x5A525450
@@ -406,6 +410,40 @@ cdef inline void fax_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         say_app(c, f, APP_T38, d.ts_ns)
 
 
+cdef inline void say_legacy(Core* c, Flow* f, const Legacy* seen, uint64_t ts_ns) noexcept nogil:
+    """Take what a message of older call signalling is, shows, and names."""
+    cdef EventHead* head
+    cdef EventNamed* e
+    cdef int i
+    set_app(c, f, seen.app, ts_ns)
+    note_shown(c, f, SHOWN_LEGACY, seen.app, SECRET_NONE, True, ts_ns)
+    if f.aside == NULL:
+        return
+    f.aside.sealed |= seen.encryption
+    if seen.secret:
+        note_shown(c, f, SHOWN_CREDENTIALS, seen.app, seen.secret, True, ts_ns)
+    if seen.media and not f.aside.sealed:
+        note_shown(c, f, SHOWN_MEDIA, seen.app, SECRET_NONE, True, ts_ns)
+    for i in range(seen.count):
+        head = begin_event(c, f, EVENT_NAMED, sizeof(EventNamed), ts_ns, False)
+        if head == NULL:
+            return
+        e = <EventNamed*>(<uint8_t*>head + sizeof(EventHead))
+        e.address[10] = e.address[11] = 0xFF
+        memcpy(e.address + 12, seen.end[i].ip, 4)
+        e.port = seen.end[i].port
+        e.app = seen.app
+        ring_commit(&c.ring, head)
+
+
+cdef inline void follow_tunnel(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
+    # Nothing is known of what is in it but its port, so it must last before it is named.
+    if (f.app == APP_OTHER and has_port(f.key.ports, TUNNEL_3CX_PORT) and f.packets[0] >= TUNNEL_PACKETS
+            and f.packets[1] >= TUNNEL_PACKETS):
+        set_app(c, f, APP_3CX_TUNNEL, ts_ns)
+        note_shown(c, f, SHOWN_TUNNEL, APP_3CX_TUNNEL, SECRET_NONE, False, ts_ns)
+
+
 cdef inline void carried_packet(Core* c, Flow* f, const Decoded* d, const uint8_t* p, uint32_t n,
                                 bint in_turn) noexcept nogil:
     """Take what a frame carries (turn.pxd) as if it had come in a datagram of the flow."""
@@ -435,12 +473,17 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef uint8_t first = d.payload[0]
     cdef Carried frame
     cdef Service service
+    cdef Legacy legacy
     cdef int app
     if c.hints.udptl and not f.flags & FLOW_FAX:
         fax_packet(c, f, d)
+    follow_tunnel(c, f, d.ts_ns)
     if f.app <= APP_OPENVPN and d.payload_len == d.payload_wire and udp_service(d.payload, d.payload_len, f.key.ports,
                                                                                &service):
         say_services(c, f, &service, 1, d.ts_ns)
+    elif f.app <= APP_MSRP and d.payload_len == d.payload_wire and udp_legacy(d.payload, d.payload_len, f.key.ports,
+                                                                              f.app, &legacy):
+        say_legacy(c, f, &legacy, d.ts_ns)
     elif first <= 3:
         app = stun_probe(d.payload, d.payload_len, d.payload_wire)
         if app:
@@ -750,6 +793,7 @@ cdef inline void read_rest(Core* c, Flow* f, bint from_high) noexcept nogil:
 
 cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef Service service
+    cdef Legacy legacy
     if not f.flags & FLOW_FRAMES and f.recent[d.from_high] >= MAX_PROBES and (f.key.ports >> 16) != SIP_PORT and (f.key.ports & 0xFFFF) != SIP_PORT:
         return SIDE_IDLE
     if sip_probe(d.payload, d.payload_len):
@@ -769,6 +813,11 @@ cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept n
         return SIDE_LINES
     if f.talk != NULL and f.talk.side[not d.from_high].reads == SIDE_LINES:
         return SIDE_LINES
+    if tcp_legacy(d.payload, d.payload_len, f.key.ports, <const uint8_t*>f.key.low + 12, <const uint8_t*>f.key.high + 12,
+                  &legacy):
+        say_legacy(c, f, &legacy, d.ts_ns)
+        f.recent[d.from_high] = 0       # every message may name media
+        return SIDE_IDLE
     if tcp_service(d.payload, d.payload_len, &service):
         say_services(c, f, &service, 1, d.ts_ns)
     if not f.flags & FLOW_FRAMES:
@@ -835,5 +884,6 @@ cdef inline void tcp_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
         return
     if d.payload_len:
         tcp_octets(c, f, d)
+        follow_tunnel(c, f, d.ts_ns)
     if f.flags & FLOW_CLOSED and f.talk != NULL:
         close_tls(c, f, d.from_high, False, d.ts_ns)

@@ -13,7 +13,7 @@ from sensor.calls.certificates import unannounced
 from sensor.calls.leg import LegState, MediaFlow, ends, key_exchange, protection
 from sensor.calls.passing import went_on
 from sensor.model import WORSE, FlowContext, KeyExchange, Signalled
-from sensor.signalling.agreement import lines
+from sensor.signalling.agreement import Line, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,16 +25,20 @@ if TYPE_CHECKING:
         FlowEnded,
         FlowKey,
         Hello,
+        MediaNamed,
         Negotiation,
         Tones,
         Verdict,
     )
     from sensor.calls.calls import Call, Calls
-    from sensor.signalling.agreement import End, Line
+    from sensor.signalling.agreement import End
 
 NS = 1_000_000_000
 MAX_FLOWS = 256  # ids a leg record names
 MAX_ENDS = 32  # addresses and ports a leg is found by
+MAX_NAMED = 1 << 16  # ends that older signalling named
+
+_IN_CLEAR = Line("audio", "clear", accepted=True, sdes=False, offerer=None, answerer=None)  # what that agrees on
 
 _KEYING: dict[str, KeyExchange] = {"dtls": "dtls", "zrtp": "zrtp"}
 
@@ -72,6 +76,7 @@ class Legs:
         self._flows: dict[int, MediaFlow] = {}
         self._legs: dict[LegState, None] = {}
         self._by_end: dict[End, LegState] = {}  # the latest leg that was agreed there
+        self._named: dict[End, None] = {}
         self._strays: dict[End, MediaFlow] = {}  # ends of media that no signalling explains
         self._unexplained: dict[tuple[int, str, str], Unexplained] = {}  # its streams: SSRC, sender, receiver
 
@@ -117,6 +122,18 @@ class Legs:
             for leg in dialog.legs:
                 self._let_go(leg)
             self._calls.dialog_ended(dialog.call)
+
+    def named(self, record: MediaNamed) -> None:
+        """Take an end that older signalling, which is always in clear, named for media."""
+        end = record.address, record.port
+        self._named.pop(end, None)
+        self._named[end] = None
+        if len(self._named) > MAX_NAMED:
+            del self._named[next(iter(self._named))]
+        flow = self._strays.get(end)
+        if flow is not None and flow.leg is not None and flow.leg.line is None:
+            flow.leg.line = _IN_CLEAR
+            self._judge(flow.leg, record.ts_ns)
 
     def app_seen(self, record: AppSeen) -> None:
         """Take what a flow carries."""
@@ -252,6 +269,8 @@ class Legs:
             leg = self._find(key)
             if leg is None:
                 leg = self._begin(ts_ns)
+                if (key.a, key.a_port) in self._named or (key.b, key.b_port) in self._named:
+                    leg.line = _IN_CLEAR
                 self._strays[key.a, key.a_port] = self._strays[key.b, key.b_port] = flow
             leg.unsettled_ns = leg.unsettled_ns or ts_ns
             self._join(flow, leg, ts_ns)

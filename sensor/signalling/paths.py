@@ -23,9 +23,7 @@ DNS_PORT, NTP_PORT = 53, 123
 Shown = tuple[str, str, str, str]  # the two hosts in text order, what is shown, and in which protocol
 
 # What any network shows: it matters where a host of the telephone system is an end, or its content says so.
-_ANYWHERE = frozenset(
-    ("credentials", "provisioning", "management", "voicemail", "directory", "recording", "name-time")
-)
+_ANYWHERE = frozenset(("credentials", "provisioning", "management", "voicemail", "directory", "recording", "name-time"))
 
 
 class Exposed:
