@@ -205,7 +205,7 @@ class Analysis:
             "attempts_evicted": self._attempts.evicted,
             "tls_servers": len(self._tls),
             "tls_servers_evicted": self._tls.evicted,
-            "certificates_unreadable": self._certificates.unreadable,
+            "certificates_unparsed": self._certificates.unreadable,
             "exposures": len(self._paths),
             "exposures_refused": self._paths.refused,
             "findings_refused": self.book.overflow,

@@ -271,6 +271,7 @@ def summary_object(summary: Summary) -> dict[str, object]:
         "legs": summary.legs,
         "calls": summary.calls,
         "endpoints": summary.endpoints,
+        "tls_servers": summary.tls_servers,
         "findings": dict(summary.findings),
         "seconds": round(summary.seconds, 3),
     }

@@ -89,6 +89,7 @@ _ENGINE_COUNTERS = {
     "datagrams_evicted": ("legwatch_evicted_datagrams", "Fragmented datagrams that had to make room for others."),
     "certificates_unreadable": ("legwatch_unreadable_certificates", "DTLS certificates whose lengths do not fit."),
     "certificates_lost": ("legwatch_lost_certificates", "Fragments of DTLS certificates that found no room."),
+    "attempts_left_out": ("legwatch_sip_attempts_left_out", "Refused SIP requests beyond what is told in a second."),
     "tones_refused": ("legwatch_tones_refused", "Short packets of streams whose telephone events found no room."),
     "asides_refused": (
         "legwatch_asides_refused",
@@ -110,11 +111,19 @@ _ANALYSIS_GAUGES = {
     "legs": ("legwatch_legs_active", "Legs that are not over."),
     "calls": ("legwatch_calls_active", "Calls that are not over."),
     "endpoints": ("legwatch_endpoints_active", "Addresses that speak SIP or exchange media."),
-    "exposures": ("legwatch_exposures_active", "What pairs of hosts show in clear SIP, by kind."),
+    "exposures": ("legwatch_exposures_active", "What pairs of hosts show in clear, by kind and protocol."),
+    "tls_servers": ("legwatch_tls_servers_active", "Servers of TLS that carries SIP."),
+    "attempts": ("legwatch_sip_attempts_active", "Pairs of hosts and accounts with refused SIP requests."),
 }
 _ANALYSIS_COUNTERS = {
     "joins_refused": ("legwatch_call_joins_refused", "Calls that evidence would have joined to too large ones."),
     "endpoints_evicted": ("legwatch_endpoints_evicted", "Endpoints that had to make room for others."),
+    "tls_servers_evicted": ("legwatch_tls_servers_evicted", "TLS servers that had to make room for others."),
+    "certificates_unparsed": (
+        "legwatch_unparsed_certificates",
+        "Certificates of TLS servers that could not be parsed.",
+    ),
+    "attempts_evicted": ("legwatch_sip_attempts_evicted", "Such pairs and accounts that had to make room for others."),
     "exposures_refused": ("legwatch_exposures_refused", "What pairs of hosts showed and found no room."),
     "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),
 }

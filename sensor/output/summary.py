@@ -33,6 +33,7 @@ class Summary:
     legs: int = 0
     calls: int = 0
     endpoints: int = 0
+    tls_servers: int = 0
     findings: Counter[str] = field(default_factory=Counter)  # by code
     worst: Severity | None = None  # of the findings that are not waived
     seconds: float = 0.0  # from the first packet of any flow to the last, added over the captures
@@ -70,8 +71,9 @@ class Summary:
         """Count an endpoint."""
         self.endpoints += 1
 
-    def tls_server_ended(self, server: TlsServer) -> None:
-        """TLS servers count nothing here."""
+    def tls_server_ended(self, server: TlsServer) -> None:  # noqa: ARG002
+        """Count a server."""
+        self.tls_servers += 1
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Count a finding when it opens; a waived one does not alert, so it is never the worst."""

@@ -47,7 +47,7 @@ def of_source(source: str, target: str, tally: Tally, required: Required, policy
         )
     if tally.unanswered >= limits.accounts:
         return found(
-            f"{source} searches for extensions at {target}: {tally.unanswered} were called within {seconds} and none rang"
+            f"{source} searches for extensions at {target}: {tally.unanswered} were called within {seconds}, none rang"
         )
     # Who guesses goes on with the challenge at hand; a device begins anew each time.
     is_device = tally.accounts == 1 and tally.fresh >= tally.refused * 4 // 5

@@ -211,7 +211,7 @@ class TlsServers:
         self._judge(known, record.ts_ns)
 
     def _wanted(self, said: list[str], end_: End) -> tuple[str, ...]:
-        """Return the names of which a certificate must have one: the policy's, else the one that the client asked for."""
+        """Return the names of which a certificate must have one: those of the policy, else what was asked for."""
         return self._policy.tls.server_names.get(end_[0]) or tuple(said[-1:])
 
     def _judge(self, server: _Server, now_ns: int) -> None:

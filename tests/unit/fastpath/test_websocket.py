@@ -150,12 +150,12 @@ def test_other_subprotocol_is_a_websocket_without_sip(offer: bytes, answer: byte
 
 def test_plain_http_is_no_websocket() -> None:
     request, answer = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    assert flow(observe(segments(request, answer=answer))) == ("other", "not-applicable")
+    assert flow(observe(segments(request, answer=answer))) == ("http", "clear")
 
 
 def test_request_that_was_refused_is_no_websocket() -> None:
     outcome = observe(segments(OFFER, answer=b"HTTP/1.1 400 Bad Request\r\n\r\n"))
-    assert outcome.flow.app == "other"
+    assert outcome.flow.app == "http"
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,7 @@ def test_summary_adds_up_and_leaves_out_what_did_not_happen() -> None:
             "legs": 2,
             "calls": 1,
             "endpoints": 1,
+            "tls_servers": 0,
             "findings": {"media-clear-despite-srtp": 2},
             "seconds": 60.0,
         }
