@@ -152,7 +152,7 @@ cdef inline bint mgcp(const uint8_t* p, uint32_t n, bint at_port, Legacy* out) n
         return False
     line = n if end == NULL else <uint32_t>(end - p)
     line -= line > 0 and p[line - 1] == 13
-    if line >= 20 and is_mgcp_verb(p) and p[4] == c" ":
+    if line >= 16 and is_mgcp_verb(p) and p[4] == c" ":
         at = 5
         number_at(p, line, &at, 9)
         if at == 5 or p[at] != c" ":

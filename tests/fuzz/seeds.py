@@ -11,9 +11,13 @@ from tests.canaries import CLINIC
 from tests.fuzz.targets import piece
 from tests.unit.fastpath import test_certificate as dtls
 from tests.unit.fastpath import test_handshake as tls
+from tests.unit.fastpath import test_legacy as legacy
+from tests.unit.fastpath import test_services as services
 from tests.unit.fastpath import test_turn as turn
 from tests.unit.fastpath.test_fragments import invite
 from tests.unit.fastpath.test_websocket import CONVERSATION, OFFER
+from tests.unit.sensor import test_attempts as attempts
+from tests.unit.sensor import test_tls_certificates as certificates
 
 
 def seeds() -> dict[str, list[bytes]]:
@@ -59,6 +63,63 @@ def seeds() -> dict[str, list[bytes]]:
         ],
         "turn": [
             b"".join(piece(0, wrap(octets)) for octets in turn.voice()[:8]) for wrap in (turn.padded, turn.indication)
+        ],
+        "lines": [
+            b"".join(piece(who == "s", octets) for who, octets in said)
+            for said in (
+                services.smtp("Subject: x", 'Content-Type: audio/x-wav; name="m.wav"', login="AUTH PLAIN x"),
+                [("c", services.get("/snom300.htm", "Authorization: Basic x")), ("s", services.answer(body=b"x"))],
+                [("s", b"* OK x\r\n"), ("c", b"a1 LOGIN a b\r\n"), ("s", b"From: a\r\n")],
+                [("s", b"220 x\r\n"), ("c", b"USER a\r\n"), ("c", b"RETR 0004f2aabbcc.cfg\r\n")],
+                [("c", b"MSRP a SEND\r\nContent-Type: text/plain\r\n\r\nx\r\n-------a$\r\n")],
+            )
+        ],
+        "legacy": [
+            bytes([which]) + b"".join(piece(0, octets) for octets in said)
+            for which, said in enumerate(
+                (
+                    [b"\x0e\x80\x46\x92" + legacy.OID_H225 + bytes(20)],
+                    [legacy.CRCX],
+                    [b"MEGACO/1 [192.0.2.10]:2944\nTransaction = 1 {}"],
+                    [legacy.NEW, legacy.VOICE, legacy.MINI],
+                )
+            )
+        ],
+        "legacy-tcp": [
+            piece(0, legacy.SETUP) + piece(0, legacy.tpkt(b"\x02\x70\x01" + legacy.OID_H245 + bytes(20))),
+            piece(0, legacy.KEEPALIVE * 3) + piece(0, legacy.sccp(0x8A, bytes(60)) * 3),
+        ],
+        "services": [
+            bytes([which]) + piece(0, octets)
+            for which, octets in enumerate(
+                (
+                    services.dns("_sip._udp.example.org", 33),
+                    services.tftp("SEP0200007700AA.cnf.xml"),
+                    services.NTP,
+                    services.snmp(1),
+                )
+            )
+        ],
+        "services-tcp": [
+            piece(0, octets)
+            for octets in (
+                services.ldap_bind("x"),
+                services.ldap_search("telephoneNumber"),
+                services.create("rec\\1.wav"),
+                b"\xff\xfd\x18\xff\xfd\x20\xff\xfb\x01",
+            )
+        ],
+        "certificate": [
+            b"".join(piece(0, each.der) for each in (certificates.LEAF, certificates.ISSUER)),
+            certificates.server(None).der,
+        ],
+        "attempts": [
+            b"".join(piece(0, octets) for exchange in attempts.guesses(3) for octets in exchange[2:3]),
+            b"".join(
+                piece(0, octets)
+                for _, _, asked, _ in attempts.registers("a", password="p", status=403, call="c")
+                for octets in (asked, attempts.response(403, asked))
+            ),
         ],
         "websocket": [
             b"".join(piece(0, CONVERSATION[at : at + size]) for at in range(len(OFFER), len(CONVERSATION), size))

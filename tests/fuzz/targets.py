@@ -10,10 +10,12 @@ from fastpath import sip
 from fastpath.records import Negotiation, Record
 from fastpath.source import BufferSource
 from sensor.signalling.agreement import lines
+from sensor.tls.certificates import Certificates
 from tests.packets import T0, A, B, End, Packet, account, ethernet, finish, new_engine, tcp, udp
 from tests.unit.fastpath.test_fragments import fragment
 from tests.unit.fastpath.test_turn import ALLOCATE, stun
 from tests.unit.fastpath.test_websocket import OFFER
+from tests.unit.sensor.test_tls_certificates import NOW_NS, ROOT
 
 SIP_ENDS = End(A.ip, 5060), End(B.ip, 5060)
 MAX_OCTETS = 16384
@@ -104,11 +106,38 @@ def datagrams(data: bytes) -> None:
     heard(packets)
 
 
+def certificate(data: bytes) -> None:
+    """A chain of certificates in DER, in pieces."""
+    chain = [part for _, part in pieces(data)]
+    Certificates(lambda: [ROOT.der]).read(chain, NOW_NS)
+    Certificates(lambda: None).read([data], NOW_NS)
+
+
 def turn(data: bytes) -> None:
     """What follows a TURN allocation, in pieces: over UDP, and over TCP as one stream."""
     before = piece(0, stun(ALLOCATE))
     datagrams(before + data)
     tcp_stream(before + b"".join(piece(0, part) for _, part in pieces(data)))
+
+
+def at_port(port: int) -> Callable[[bytes], None]:
+    """Return a target: the octets behind the first two as datagrams, in pieces, to a port."""
+
+    def target(data: bytes) -> None:
+        end = End(B.ip, port)
+        heard([(T0 + i * MS, ethernet(udp(part, A, end))) for i, (_, part) in enumerate(pieces(data))])
+
+    return target
+
+
+def legacy_datagrams(data: bytes) -> None:
+    """MGCP, Megaco, RAS and IAX2, by the first octet."""
+    at_port((1719, 2427, 2944, 4569)[data[0] & 3] if data else 4569)(data[1:])
+
+
+def services(data: bytes) -> None:
+    """Services over UDP, by the first octet."""
+    at_port((53, 69, 123, 161, 500, 4500, 1194, 51820)[data[0] & 7] if data else 69)(data[1:])
 
 
 def websocket(data: bytes) -> None:
@@ -146,6 +175,13 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "tls": tcp_stream,
     "dtls": datagrams,
     "turn": turn,
+    "lines": tcp_stream,
+    "legacy": legacy_datagrams,
+    "legacy-tcp": tcp_stream,
+    "services": services,
+    "services-tcp": tcp_stream,
+    "certificate": certificate,
+    "attempts": dialogues,
     "websocket": websocket,
     "fragments": fragments,
     "frames": frames,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,7 +108,7 @@ def test_expired_server_certificate_is_still_of_a_trusted_issuer() -> None:
     assert trust(server(days=(1, 100)), ISSUER) == ("trusted", "")
 
 
-UNTRUSTED = {
+UNTRUSTED: dict[str, Callable[[], tuple[Issued, ...]]] = {
     "issuer-not-shown": lambda: (server(),),
     "unknown-root": lambda: (server(other := issue("Other", None, ca=True)), other),
     "expired-issuer": lambda: (server(old := issue("Old", ROOT, ca=True, days=(-300, -1))), old),
