@@ -112,6 +112,18 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--svg", metavar="FILE", help="write the evidence as a plot into this file, too")
     explain.add_argument("--config", metavar="FILE", help="settings, where scan was given some (YAML)")
 
+    probe = commands.add_parser(
+        "probe",
+        help="judge the certificate of a TLS server by asking it",
+        description="Make one TLS handshake with each server and judge it like those seen on the wire: TLS 1.3 hides "
+        "certificates from a sensor. Exit status as with scan.",
+    )
+    probe.set_defaults(module="probe")
+    probe.add_argument("servers", nargs="+", metavar="HOST:PORT", help="server of SIP over TLS; port 5061 without one")
+    probe.add_argument("--json", action="store_true", help="one JSON object a line (docs/OUTPUT.md)")
+    probe.add_argument("--fail-on", choices=SEVERITIES, default="high", help="as with scan")
+    probe.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
+
     check = commands.add_parser(
         "check-config",
         help="check a configuration file",

@@ -16,12 +16,17 @@ from sensor.output.jsonl import JsonLines
 from sensor.output.summary import Summary, rank
 
 
-class _Output(Sink, Protocol):
-    def begin(self, capture: str | None) -> None: ...
+class Output(Sink, Protocol):
+    """Prints results."""
 
-    def end(self) -> None: ...
+    def begin(self, capture: str | None) -> None:
+        """Results of a capture follow; None where there is one only."""
 
-    def close(self, summary: Summary) -> None: ...
+    def end(self) -> None:
+        """There are no more of it."""
+
+    def close(self, summary: Summary) -> None:
+        """There are no more at all."""
 
 
 def execute(args: Namespace) -> int:
@@ -30,7 +35,7 @@ def execute(args: Namespace) -> int:
     # All are opened before anything is printed: a name mistyped costs no half a report.
     sources = [(path, open_source(path)) for path in args.captures]
     summary = Summary()
-    output = _output(as_json=args.json)
+    output = output_of(as_json=args.json)
     unreadable = False
     for path, source in sources:
         output.begin(path if len(sources) > 1 else None)
@@ -44,7 +49,8 @@ def execute(args: Namespace) -> int:
     return int(summary.worst is not None and rank(summary.worst) >= rank(args.fail_on))
 
 
-def _output(*, as_json: bool) -> _Output:
+def output_of(*, as_json: bool) -> Output:
+    """Return where results are printed."""
     if as_json:
         return JsonLines(sys.stdout)
     from sensor.output.table import Report  # noqa: PLC0415  (JSON need not wait for the drawing of tables)
@@ -54,7 +60,7 @@ def _output(*, as_json: bool) -> _Output:
     return Report(sys.stdout)
 
 
-def _read(path: str, source: OfflineSource, pipeline: Pipeline, sinks: tuple[_Output, Summary]) -> None:
+def _read(path: str, source: OfflineSource, pipeline: Pipeline, sinks: tuple[Output, Summary]) -> None:
     engine, analysis = pipeline.engine(), pipeline.analysis(sinks)
     for records in batches(path, source, engine):
         for record in records:
