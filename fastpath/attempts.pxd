@@ -1,6 +1,6 @@
 """Requests that a server does not serve: what guessing, searching and wrong passwords look like (RFC 3261 section 22).
 
-Requests and responses are matched by Call-ID and CSeq in a table that a newer request may take a place of. Only what
+Requests and responses are matched by Call-ID and CSeq in a table where a newer request may take a place. Only what
 comes to nothing is said: a refusal in spite of credentials, and, where many are open at once between two hosts, requests
 that nobody goes on with. Who and what was asked for is a keyed digest.
 """

@@ -9,20 +9,21 @@ from fastpath.events cimport (
 )
 from fastpath.exposure cimport say_rest
 from fastpath.flow cimport (
-    FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_ZRTP_DONE, STREAM_FROM_HIGH, STREAM_VALID,
-    WHEEL_SLOTS, Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
+    FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_TLS_NULL, FLOW_ZRTP_DONE, STREAM_FROM_HIGH,
+    STREAM_VALID, WHEEL_SLOTS, Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
 )
 from fastpath.media cimport companion
 from fastpath.names cimport (
-    APP_3CX_TUNNEL, APP_DTLS, APP_IAX2, APP_LDAP, APP_MSRP, APP_OTHER, APP_RTCP, APP_RTP, APP_SCCP, APP_SIP, APP_T38, APP_TFTP,
-    APP_TLS, APP_WS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_INCONCLUSIVE, BASIS_NULL_CIPHER, BASIS_PAYLOAD_STRUCTURE, BASIS_START_LINE, BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS,
-    KEYS_NONE, KEYS_ZRTP, PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_NOT_APPLICABLE,
-    PROTECTION_NOT_OBSERVED, PROTECTION_UNDETERMINED,
+    APP_3CX_TUNNEL, APP_DTLS, APP_IAX2, APP_LDAP, APP_MSRP, APP_OTHER, APP_RTCP, APP_RTP, APP_SCCP, APP_SIP, APP_T38,
+    APP_TFTP, APP_TLS, APP_WS, APP_ZRTP, BASIS_HANDSHAKE, BASIS_INCONCLUSIVE, BASIS_NULL_CIPHER,
+    BASIS_PAYLOAD_STRUCTURE, BASIS_START_LINE, BASIS_TOO_FEW, GRADE_NONE, GRADE_PROVED, KEYS_DTLS, KEYS_NONE, KEYS_ZRTP,
+    PROTECTION_CLEAR, PROTECTION_ENCRYPTED, PROTECTION_NONE, PROTECTION_NOT_APPLICABLE, PROTECTION_NOT_OBSERVED,
+    PROTECTION_UNDETERMINED,
 )
 from fastpath.rtp cimport RtcpState
 from fastpath.talk cimport close_tls, fill_hello, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation
-from fastpath.tls cimport SEEN_SERVER_HELLO, cipher_is_null
+from fastpath.tls cimport SEEN_SERVER_HELLO
 from fastpath.tones cimport forget_tones
 
 cdef enum:
@@ -122,7 +123,7 @@ cdef inline void judge_other(EventFlow* e, Flow* f) noexcept nogil:
         e.protection = PROTECTION_ENCRYPTED
         e.basis = BASIS_HANDSHAKE
         e.grade = GRADE_PROVED
-        if f.talk != NULL and f.talk.hello.seen & SEEN_SERVER_HELLO and cipher_is_null(f.talk.hello.cipher):
+        if f.flags & FLOW_TLS_NULL:
             e.protection = PROTECTION_CLEAR
             e.basis = BASIS_NULL_CIPHER
             e.grade = GRADE_NONE

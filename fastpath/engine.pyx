@@ -21,15 +21,16 @@ from fastpath.core cimport Core
 from fastpath.dialogs cimport close_dialogs, open_dialogs
 from fastpath.ending cimport CLOSED_IDLE_S, SECOND_NS, end_flow, idle_time, pass_time, serve_wheel
 from fastpath.events cimport (
-    EVENT_AGENT, EVENT_ATTEMPT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW, EVENT_HANDSHAKE,
-    EVENT_HELLO, EVENT_NAMED, EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT, EventAgent, EventApp, EventAttempt, EventChange,
-    EventControl, EventEvidence, EventExposure, EventFlow, EventHandshake, EventHead, EventHello, EventNamed, EventNegotiation, EventRing,
-    EventStream, EventTones, EventVerdict, ring_used,
+    EVENT_AGENT, EVENT_ATTEMPT, EVENT_CERTIFICATE, EVENT_CONTROL, EVENT_EVIDENCE, EVENT_EXPOSURE, EVENT_FLOW,
+    EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NAMED, EVENT_NEGOTIATION, EVENT_PAD, EVENT_SIP, EVENT_TONES, EVENT_VERDICT,
+    EventAgent, EventApp, EventAttempt, EventChange, EventControl, EventEvidence, EventExposure, EventFlow,
+    EventHandshake, EventHead, EventHello, EventNamed, EventNegotiation, EventRing, EventStream, EventTones,
+    EventVerdict, ring_used,
 )
 from fastpath.exposure cimport aside
 from fastpath.flow cimport (
-    FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table,
-    put_on_wheel, reuse_flow,
+    FLOW_A_IS_HIGH, FLOW_DEAD, Flow, Stream, add_flow, close_table, find_flow, guess_flow, open_table, put_on_wheel,
+    reuse_flow,
 )
 from fastpath.fragments cimport close_fragments, open_fragments, release_done, take_fragment
 from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
@@ -48,7 +49,8 @@ from fastpath.wire cimport (
 )
 
 from fastpath.records import (
-    APP_NAMES, AppSeen, Attempt, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello, MediaNamed, StreamStats, Tones, Verdict,
+    APP_NAMES, AppSeen, Attempt, Certificate, Change, Control, Evidence, FlowEnded, FlowKey, Handshake, Hello,
+    MediaNamed, StreamStats, Tones, Verdict,
 )
 
 cdef extern from "<arpa/inet.h>" nogil:

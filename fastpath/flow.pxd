@@ -31,6 +31,7 @@ cdef enum:
     FLOW_DEAD = 256             # ended, but still on the wheel
     FLOW_FAX = 512              # UDPTL was seen
     FLOW_TURN = 1024            # media came inside TURN
+    FLOW_TLS_NULL = 4096        # TLS or DTLS agreed on a suite that does not encrypt
     FLOW_FRAMES = 2048          # TCP: its streams are made of frames that carry media
 
     # Stream.flags

@@ -9,8 +9,8 @@ It is complete when both directions sent a protected record: up to TLS 1.2 the F
 any application_data, but for an alert, which is shorter than a Finished can be. What is protected is passed over.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastpath.octets cimport be16, be24
@@ -19,10 +19,9 @@ from fastpath.tcp cimport (
 )
 from fastpath.tls cimport (
     ALERT, APPLICATION_DATA, CERTIFICATE, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HELLO_DONE, HELLO_MORE,
-    HELLO_NOT, MAX_SESSION, OUTCOME_COMPLETED, OUTCOME_CUT, OUTCOME_NONE, OUTCOME_REFUSED,
-    SEEN_ALERT, SEEN_CLIENT_HELLO, SEEN_HELLO_RETRY, SEEN_SERVER_HELLO,
-    SERVER_HELLO, SERVER_KEY_EXCHANGE, TLS_1_3, TLS_HANDSHAKE_HEADER, TLS_HEADER, Gathered, Handshake, HelloScan,
-    hello_fields, is_retry, read_hello, record_header,
+    HELLO_NOT, MAX_SESSION, OUTCOME_COMPLETED, OUTCOME_CUT, OUTCOME_NONE, OUTCOME_REFUSED, SEEN_ALERT,
+    SEEN_CLIENT_HELLO, SEEN_HELLO_RETRY, SEEN_SERVER_HELLO, SERVER_HELLO, SERVER_KEY_EXCHANGE, TLS_1_3,
+    TLS_HANDSHAKE_HEADER, TLS_HEADER, Gathered, Handshake, hello_fields, is_retry, read_hello, record_header,
 )
 
 cdef enum:

@@ -1,10 +1,11 @@
-"""Call signalling that is not SIP: SCCP, MGCP, Megaco, H.323 and IAX2, by their structure; and the media that they name.
+"""Call signalling that is not SIP: SCCP, MGCP, Megaco, H.323 and IAX2, by their structure; the media that they name.
 
-Read first: RFC 3435 section 3 (MGCP), ITU-T H.248.1 annex B (Megaco's text), ITU-T H.225.0 with Q.931 and RFC 1006, ITU-T
-H.245, ITU-T X.691 for the aligned encoding of both, RFC 5456 sections 8 and 9 (IAX2). SCCP has no public standard: a
-message has a length, a version and a number, all little-endian.
+Read first: RFC 3435 section 3 (MGCP), ITU-T H.248.1 annex B (Megaco's text), ITU-T H.225.0 with Q.931 and RFC 1006,
+ITU-T H.245, ITU-T X.691 for the aligned encoding of both, RFC 5456 sections 8 and 9 (IAX2). SCCP has no public
+standard: a message has a length, a version and a number, all little-endian.
 
-None of them has encryption of its own in use but IAX2 (RFC 5456 section 10): a flow that agreed on it is not called clear.
+None of them has encryption of its own in use but IAX2 (RFC 5456 section 10): a flow that was offered it is not called
+clear.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
@@ -228,7 +229,7 @@ cdef inline void h323_media(const uint8_t* p, uint32_t n, const uint8_t* low, co
 cdef inline bint h323(const uint8_t* p, uint32_t n, const uint8_t* low, const uint8_t* high,
                       Legacy* out) noexcept nogil:
     """TPKT (RFC 1006 section 6) with Q.931 that has H.225.0 in its user-user element, or with H.245's first message."""
-    cdef uint32_t length, at, i
+    cdef uint32_t length, at
     cdef bint is_setup = False
     if n < 7 or p[0] != 3 or p[1] != 0:
         return False
@@ -240,7 +241,7 @@ cdef inline bint h323(const uint8_t* p, uint32_t n, const uint8_t* low, const ui
         if not (p[8] in (0x01, 0x02, 0x03, 0x05, 0x07, 0x0F, 0x5A, 0x62, 0x6E, 0x75, 0x7B, 0x7D)):
             return False
         at = 9
-        for i in range(24):
+        for _ in range(24):
             if at + 3 > n:
                 return False
             if p[at] == 0x7E:

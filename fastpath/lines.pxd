@@ -239,7 +239,8 @@ cdef inline int store_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Sa
     p += at
     n -= at
     l.starttls = begins_with(p, n, b"starttls", 8) or (n == 4 and begins_with(p, n, b"stls", 4))
-    if begins_with(p, n, b"login ", 6) or begins_with(p, n, b"pass ", 5) or begins_with(p, n, b"authenticate plain", 18):
+    if (begins_with(p, n, b"login ", 6) or begins_with(p, n, b"pass ", 5)
+            or begins_with(p, n, b"authenticate plain", 18)):
         say(out, l.app, SHOWN_VOICEMAIL, SECRET_PASSWORD, False)
     return LINES_MORE
 

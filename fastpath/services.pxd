@@ -1,7 +1,7 @@
 """The services beside the phones, by what their packets hold: files, names, time, management, directories.
 
-Read first: RFC 1350 (TFTP), RFC 1157 and RFC 3416 (SNMP), RFC 1035 section 4.1 (DNS), RFC 5905 section 7.3 (NTP), RFC 4511
-(LDAP), RFC 854 (Telnet), MS-SMB2 section 2.2, RFC 7296 section 3.1 (IKE), the WireGuard paper section 5.4.
+Read first: RFC 1350 (TFTP), RFC 1157 and RFC 3416 (SNMP), RFC 1035 section 4.1 (DNS), RFC 5905 section 7.3 (NTP), RFC
+4511 (LDAP), RFC 854 (Telnet), MS-SMB2 section 2.2, RFC 7296 section 3.1 (IKE), the WireGuard paper section 5.4.
 
 Nothing that is read here is kept: a service is named, and the kind of secret that it shows.
 """
@@ -200,7 +200,7 @@ cdef inline bint dns(const uint8_t* p, uint32_t n, Service* out) noexcept nogil:
 
 
 cdef inline bint ntp(const uint8_t* p, uint32_t n, Service* out) noexcept nogil:
-    """A client's or a server's packet (RFC 5905 section 7.3), at the port of NTP; one with an extension may be signed."""
+    """A client's or a server's packet (RFC 5905 section 7.3), at the port of NTP; a longer one may be signed."""
     cdef uint8_t mode = p[0] & 7, version = p[0] >> 3 & 7
     if n < 48 or not 3 <= mode <= 4 or not 1 <= version <= 4 or p[1] > 16:
         return False

@@ -7,9 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fastpath.attempts cimport follow_attempts
-from fastpath.certificate cimport (
-    CERTIFICATE_DONE, CERTIFICATE_LOST, CERTIFICATE_NOT, drop_parts, gather_certificate,
-)
+from fastpath.certificate cimport CERTIFICATE_DONE, CERTIFICATE_LOST, CERTIFICATE_NOT, drop_parts, gather_certificate
 from fastpath.core cimport Core, begin_event, say_app, set_app
 from fastpath.crc32c cimport crc32c
 from fastpath.dialogs cimport (
@@ -17,43 +15,43 @@ from fastpath.dialogs cimport (
     DialogNews, expire_dialog, take_message,
 )
 from fastpath.events cimport (
-    EVENT_CERTIFICATE, EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NAMED, EVENT_NEGOTIATION, EVENT_SIP, EventHandshake, EventHead,
-    EventHello, EventNamed, EventNegotiation, ring_commit,
+    EVENT_CERTIFICATE, EVENT_HANDSHAKE, EVENT_HELLO, EVENT_NAMED, EVENT_NEGOTIATION, EVENT_SIP, EventHandshake,
+    EventHead, EventHello, EventNamed, EventNegotiation, ring_commit,
 )
 from fastpath.exposure cimport aside, note_exposure, note_shown
 from fastpath.flow cimport (
-    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_FRAMES, FLOW_TURN,
-    FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
+    FLOW_CLOSED, FLOW_DTLS_DONE, FLOW_DTLS_SEEN, FLOW_FAX, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_FRAMES, FLOW_TLS_NULL,
+    FLOW_TURN, FLOW_ZRTP_DONE, FLOW_ZRTP_SEEN, Flow,
 )
 from fastpath.handshake cimport is_resumed, keep_certificate, tls_take
 from fastpath.hints cimport Hint, find_fax, note_hints
 from fastpath.legacy cimport Legacy, has_port, tcp_legacy, udp_legacy
-from fastpath.lines cimport (
-    LINES_DONE, LINES_TLS, MAX_LINE, MAX_LINES_TAKEN, Said, opens_lines, take_line,
-)
+from fastpath.lines cimport LINES_DONE, LINES_TLS, MAX_LINE, MAX_LINES_TAKEN, Said, opens_lines, take_line
 from fastpath.media cimport media_packet
 from fastpath.names cimport (
-    APP_3CX_TUNNEL, APP_DTLS, APP_MSRP, APP_OPENVPN, APP_OTHER, APP_RTSP, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN, APP_WS, APP_ZRTP,
-    SECRET_NONE, SHOWN_CREDENTIALS, SHOWN_KINDS, SHOWN_LEGACY, SHOWN_MEDIA, SHOWN_TUNNEL,
+    APP_3CX_TUNNEL, APP_DTLS, APP_MSRP, APP_OPENVPN, APP_OTHER, APP_RTSP, APP_SIP, APP_STUN, APP_T38, APP_TLS, APP_TURN,
+    APP_WS, APP_ZRTP, SECRET_NONE, SHOWN_CREDENTIALS, SHOWN_KINDS, SHOWN_LEGACY, SHOWN_MEDIA, SHOWN_TUNNEL,
 )
 from fastpath.octets cimport be16, be32, raw32
 from fastpath.services cimport Service, tcp_service, udp_service
 from fastpath.sip cimport (
-    SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media,
-    sip_pack_parties, sip_probe, sip_resync, sip_scan,
+    SIP_MAX_MESSAGE, SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_frame, sip_pack, sip_pack_media, sip_pack_parties,
+    sip_probe, sip_resync, sip_scan,
 )
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport (
-    SIDE_DONE, SIDE_FRAMES, SIDE_HTTP, SIDE_IDLE, SIDE_LINES, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Lines,
-    Memory, Side, add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget,
+    SIDE_DONE, SIDE_FRAMES, SIDE_HTTP, SIDE_IDLE, SIDE_LINES, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Lines, Memory,
+    Side, add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget,
     forget_handshake, next_held, release_handshake, skip_gap,
 )
 from fastpath.tls cimport (
     HELLO_NOT, OUTCOME_COMPLETED, OUTCOME_CUT, OUTCOME_NONE, OUTCOME_REFUSED, OUTCOME_UNKNOWN, SEEN_ALERT,
-    SEEN_CLIENT_HELLO, SEEN_PROTECTED, SEEN_SERVER_HELLO, Handshake, HelloScan, dtls_probe, dtls_scan, tls_probe,
+    SEEN_CLIENT_HELLO, SEEN_PROTECTED, SEEN_SERVER_HELLO, Handshake, HelloScan, cipher_is_null, dtls_probe, dtls_scan,
+    tls_probe,
 )
 from fastpath.turn cimport (
-    FRAMES_RTSP, FRAMES_TURN, SEARCHED, TURN_PORT, Carried, channel_data, find_frames, is_indication, next_frame, probe_frames, stun_data,
+    FRAMES_RTSP, FRAMES_TURN, SEARCHED, TURN_PORT, Carried, channel_data, find_frames, is_indication, next_frame,
+    probe_frames, stun_data,
 )
 from fastpath.udptl cimport goes_on, is_udptl
 from fastpath.websocket cimport (
@@ -205,7 +203,8 @@ cdef inline void say_hello(Core* c, Flow* f, bint is_dtls, uint64_t ts_ns) noexc
     if f.talk.hello_said or not f.talk.hello.seen & SEEN_SERVER_HELLO:
         return
     f.talk.hello_said = True
-    conversation_gave(f.talk, &c.memory)
+    if cipher_is_null(f.talk.hello.cipher):
+        f.flags |= FLOW_TLS_NULL
     head = begin_event(c, f, EVENT_HELLO, sizeof(EventHello), ts_ns, False)
     if head != NULL:
         fill_hello(<EventHello*>(<uint8_t*>head + sizeof(EventHead)), f.talk, is_dtls)
@@ -220,7 +219,6 @@ cdef inline void say_handshake(Core* c, Flow* f, bint is_dtls, uint64_t ts_ns) n
     cdef EventHandshake* e
     if not talk.hello.seen & (SEEN_CLIENT_HELLO | SEEN_SERVER_HELLO):
         return
-    conversation_gave(talk, &c.memory)
     head = begin_event(c, f, EVENT_HANDSHAKE, <uint32_t>sizeof(EventHandshake) + shake.chain_octets, ts_ns,
                        shake.client_is_high)
     if head == NULL:
@@ -474,15 +472,15 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef Carried frame
     cdef Service service
     cdef Legacy legacy
+    cdef bint whole
     cdef int app
     if c.hints.udptl and not f.flags & FLOW_FAX:
         fax_packet(c, f, d)
     follow_tunnel(c, f, d.ts_ns)
-    if f.app <= APP_OPENVPN and d.payload_len == d.payload_wire and udp_service(d.payload, d.payload_len, f.key.ports,
-                                                                               &service):
+    whole = d.payload_len == d.payload_wire
+    if f.app <= APP_OPENVPN and whole and udp_service(d.payload, d.payload_len, f.key.ports, &service):
         say_services(c, f, &service, 1, d.ts_ns)
-    elif f.app <= APP_MSRP and d.payload_len == d.payload_wire and udp_legacy(d.payload, d.payload_len, f.key.ports,
-                                                                              f.app, &legacy):
+    elif f.app <= APP_MSRP and whole and udp_legacy(d.payload, d.payload_len, f.key.ports, f.app, &legacy):
         say_legacy(c, f, &legacy, d.ts_ns)
     elif first <= 3:
         app = stun_probe(d.payload, d.payload_len, d.payload_wire)
@@ -658,8 +656,6 @@ cdef inline void read_lines(Core* c, Flow* f, Side* side, bint from_high, uint64
         consume(side, &c.memory, n + 1)
         side.skip = said.body
         say_services(c, f, said.service, said.count, ts_ns)
-        if said.count:
-            conversation_gave(f.talk, &c.memory)
         if said.endless:
             finish_side(side, &c.memory)
             return
@@ -794,7 +790,7 @@ cdef inline void read_rest(Core* c, Flow* f, bint from_high) noexcept nogil:
 cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef Service service
     cdef Legacy legacy
-    if not f.flags & FLOW_FRAMES and f.recent[d.from_high] >= MAX_PROBES and (f.key.ports >> 16) != SIP_PORT and (f.key.ports & 0xFFFF) != SIP_PORT:
+    if not f.flags & FLOW_FRAMES and f.recent[d.from_high] >= MAX_PROBES and not has_port(f.key.ports, SIP_PORT):
         return SIDE_IDLE
     if sip_probe(d.payload, d.payload_len):
         return SIDE_SIP
@@ -813,8 +809,8 @@ cdef inline uint8_t probe_segment(Core* c, Flow* f, const Decoded* d) noexcept n
         return SIDE_LINES
     if f.talk != NULL and f.talk.side[not d.from_high].reads == SIDE_LINES:
         return SIDE_LINES
-    if tcp_legacy(d.payload, d.payload_len, f.key.ports, <const uint8_t*>f.key.low + 12, <const uint8_t*>f.key.high + 12,
-                  &legacy):
+    if tcp_legacy(d.payload, d.payload_len, f.key.ports, <const uint8_t*>f.key.low + 12,
+                  <const uint8_t*>f.key.high + 12, &legacy):
         say_legacy(c, f, &legacy, d.ts_ns)
         f.recent[d.from_high] = 0       # every message may name media
         return SIDE_IDLE

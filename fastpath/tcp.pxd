@@ -83,7 +83,7 @@ cdef struct Conversation:
     Conversation** owner            # what points at it, to be told when it is evicted
     Conversation* older             # among those that gave nothing yet
     Conversation* newer
-    uint8_t gave                    # a message or a hello was read
+    uint8_t gave                    # SIP, or frames of media, were read: it makes no room
 
 
 cdef struct Memory:

@@ -206,6 +206,7 @@ class Analysis:
             "tls_servers": len(self._tls),
             "tls_servers_evicted": self._tls.evicted,
             "certificates_unparsed": self._certificates.unreadable,
+            "certificates_left_out": self._certificates.left_out,
             "exposures": len(self._paths),
             "exposures_refused": self._paths.refused,
             "findings_refused": self.book.overflow,

@@ -159,6 +159,7 @@ class TlsServer:
     basis: str  # why it is known to carry SIP: "port", "alpn" or "earlier-flow"
     versions: list[int] = field(default_factory=list)  # agreed, as on the wire
     ciphers: list[int] = field(default_factory=list)  # agreed, IANA numbers
+    groups: list[int] = field(default_factory=list)  # of the key exchange, IANA numbers
     names: list[str] = field(default_factory=list)  # that clients asked for
     handshakes: dict[str, int] = field(default_factory=dict)  # by outcome
     resumed: int = 0

@@ -127,6 +127,8 @@ def flow_object(flow: FlowEnded, context: FlowContext) -> dict[str, object]:
         "first": timestamp(flow.first_ns),
         "last": timestamp(flow.last_ns),
     }
+    if flow.app not in _APPS:
+        result["service"] = flow.app
     if context.carries is not None:
         result["carries"] = context.carries
         result["carries_basis"] = context.carries_basis
@@ -207,6 +209,7 @@ def tls_server_object(server: TlsServer) -> dict[str, object]:
         "carries_basis": server.basis,
         "versions": [_version(version) for version in server.versions],
         "ciphers": [f"0x{cipher:04x}" for cipher in server.ciphers],  # as in the IANA registry
+        "groups": server.groups,  # as in the IANA registry
         "names": [name for name in server.names if _HOST.fullmatch(name)],
         "handshakes": {outcome: server.handshakes.get(outcome, 0) for outcome in _OUTCOMES},
         "resumed": server.resumed,

@@ -123,6 +123,7 @@ _ANALYSIS_COUNTERS = {
         "legwatch_unparsed_certificates",
         "Certificates of TLS servers that could not be parsed.",
     ),
+    "certificates_left_out": ("legwatch_left_out_certificates", "Certificates beyond what is read in a second."),
     "attempts_evicted": ("legwatch_sip_attempts_evicted", "Such pairs and accounts that had to make room for others."),
     "exposures_refused": ("legwatch_exposures_refused", "What pairs of hosts showed and found no room."),
     "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NS = 1_000_000_000
 MAX_OCTETS = 16_384  # of one certificate
 MAX_CHAINS = 4096  # that are remembered
+MAX_PER_SECOND = 100  # new chains that are read in a second of packet time: about a tenth of a core
 MAX_NAMES = 64  # of one certificate that are compared
 MAX_DEPTH = 8  # of intermediates
 LEAST_RSA, LEAST_EC = 2048, 224  # bits (NIST SP 800-57 part 1, table 2: 112 bits of security)
@@ -48,16 +49,28 @@ class Certificates:
 
     def __init__(self, roots: Callable[[], Sequence[bytes] | None]) -> None:
         self.unreadable = 0
+        self.left_out = 0  # beyond what is read in a second
+        self._second = 0
+        self._left = MAX_PER_SECOND
         self._roots = roots
         self._store: x509.verification.Store | None = None
         self._asked = False
         self._known: OrderedDict[bytes, Chain] = OrderedDict()
 
     def read(self, certificates: Sequence[bytes], ts_ns: int) -> Chain:
-        """Return what a chain in DER is worth, the server's own first, as of a packet's time."""
+        """Return what a chain in DER is worth, the server's own first, as of a packet's time.
+
+        A flood of certificates that nobody has seen before is left out beyond a rate, as if it could not be read.
+        """
         digest = hashlib.sha256(b"".join(certificates)).digest()
         chain = self._known.pop(digest, None)
         if chain is None:
+            if self._second != ts_ns // NS:
+                self._second, self._left = ts_ns // NS, MAX_PER_SECOND
+            if self._left == 0:
+                self.left_out += 1
+                return UNREADABLE
+            self._left -= 1
             chain = self._read(certificates, ts_ns)
             self.unreadable += not chain.readable
         self._known[digest] = chain

@@ -194,8 +194,13 @@ class TlsServers:
         server.resumed += record.resumed
         if record.outcome != "completed":
             return
-        for said, value in ((server.versions, record.version), (server.ciphers, record.cipher)):
-            if value not in said and len(said) < MAX_SAID:
+        agreed = (
+            (server.versions, record.version),
+            (server.ciphers, record.cipher),
+            (server.groups, record.group),
+        )
+        for said, value in agreed:
+            if value and value not in said and len(said) < MAX_SAID:
                 said.append(value)
         if record.server_name and record.server_name not in server.names and len(server.names) < MAX_SAID:
             server.names.append(record.server_name)

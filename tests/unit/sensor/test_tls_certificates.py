@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.model import Chain
-from sensor.tls.certificates import MAX_CHAINS, Certificates
+from sensor.tls.certificates import MAX_CHAINS, MAX_PER_SECOND, Certificates
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 NOW_NS = int(NOW.timestamp()) * 10**9
@@ -288,10 +288,18 @@ def test_certificate_with_changed_octets_never_raises(at: int, octets: bytes) ->
     Certificates(lambda: [ROOT.der]).read([bytes(der), ISSUER.der], NOW_NS)
 
 
+def test_flood_of_new_certificates_is_left_out_and_counted() -> None:
+    reader = Certificates(lambda: None)
+    for n in range(1000):
+        reader.read([n.to_bytes(4)], NOW_NS)
+    assert (reader.unreadable, reader.left_out) == (MAX_PER_SECOND, 1000 - MAX_PER_SECOND)
+    assert reader.read([LEAF.der], NOW_NS + 10**9).readable
+
+
 def test_chains_that_are_remembered_are_bounded() -> None:
     reader = Certificates(lambda: None)
     for n in range(MAX_CHAINS + 100):
-        reader.read([n.to_bytes(4)], NOW_NS)
+        reader.read([n.to_bytes(4)], NOW_NS + n * 10**9)
     assert len(reader._known) == MAX_CHAINS
     assert reader.unreadable == MAX_CHAINS + 100
 
