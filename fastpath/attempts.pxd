@@ -1,8 +1,8 @@
 """Requests that a server does not serve: what guessing, searching and wrong passwords look like (RFC 3261 section 22).
 
 Requests and responses are matched by Call-ID and CSeq in a table where a newer request may take a place. Only what
-comes to nothing is said: a refusal in spite of credentials, and, where many are open at once between two hosts, requests
-that nobody goes on with. Who and what was asked for is a keyed digest.
+comes to nothing is said: a refusal in spite of credentials, and, where many are open at once between two hosts,
+requests that nobody goes on with. Who and what was asked for is a keyed digest.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
