@@ -145,7 +145,7 @@ class Attempts:
             if not asks.last_ns <= now_ns <= asks.last_ns + longest_ns:
                 del self._pairs[pair]
                 self._book.hold(asks, (), asks.last_ns)
-            else:
+            elif asks.left or asks.unanswered or asks.claimed:  # only these become another with time
                 self._judge(asks, now_ns, quiet_ns)
         for at, account in list(self._accounts.items()):
             if not account.last_ns <= now_ns <= account.last_ns + self._shared_ns():
