@@ -21,7 +21,8 @@ from fastpath.names cimport (
     PROTECTION_UNDETERMINED,
 )
 from fastpath.rtp cimport RtcpState
-from fastpath.talk cimport close_tls, fill_hello, read_rest
+from fastpath.keying cimport fill_hello
+from fastpath.segments cimport close_tls, read_rest
 from fastpath.tcp cimport SIDE_SIP, end_conversation
 from fastpath.tls cimport SEEN_SERVER_HELLO
 from fastpath.tones cimport forget_tones

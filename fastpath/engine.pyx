@@ -40,7 +40,8 @@ from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport be24, load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, IGNORED_FRAGMENT, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
-from fastpath.talk cimport tcp_segment, udp_talk
+from fastpath.segments cimport tcp_segment
+from fastpath.talk cimport udp_talk
 from fastpath.tls cimport alpn_words
 from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_SERVERS = 4096
 MAX_PAIRS = 1 << 16  # of client and server, and of those whose handshakes fail
 MAX_HOSTS = 1 << 16
+FORGET_NS = 7 * 86_400 * NS  # a server that nobody has asked for so long is not held any more
 MAX_SAID = 8  # versions, suites and names of a server
 
 Basis = Literal["port", "alpn", "earlier-flow"]
@@ -146,8 +147,10 @@ class TlsServers:
             if not before_ns <= last_ns <= now_ns:
                 del self._passing[holder]
                 self._book.hold(holder, (), last_ns)
-        for server in self._servers.values():
-            if server.next_ns and now_ns >= server.next_ns:
+        for end_, server in list(self._servers.items()):
+            if now_ns - server.record.last_ns > FORGET_NS:
+                self._forget(end_, now_ns)
+            elif server.next_ns and now_ns >= server.next_ns:
                 self._judge(server, now_ns)
 
     def reload(self, segments: Segments, policy: Policy, now_ns: int) -> None:
@@ -179,14 +182,17 @@ class TlsServers:
         known = self._servers.pop(end_, None)
         if known is None:
             if len(self._servers) >= MAX_SERVERS:
-                oldest = next(iter(self._servers))
-                self._gone(self._servers[oldest].record)
-                self._book.hold(self._servers.pop(oldest), (), record.ts_ns)
+                self._forget(next(iter(self._servers)), record.ts_ns)
                 self.evicted += 1
             known = _Server(TlsServer(*end_, basis, first_ns=record.ts_ns), required)
         self._servers[end_] = known
         known.required = required
         return known
+
+    def _forget(self, end_: End, now_ns: int) -> None:
+        server = self._servers.pop(end_)
+        self._gone(server.record)
+        self._book.hold(server, (), now_ns)
 
     def _count(self, server: TlsServer, record: Handshake) -> None:
         server.last_ns = max(server.last_ns, record.ts_ns)

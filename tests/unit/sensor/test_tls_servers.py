@@ -126,10 +126,17 @@ def test_new_certificate_resolves_what_the_old_one_had() -> None:
 
 
 def test_time_alone_makes_a_certificate_expire() -> None:
-    bench = Bench().feed(certificates=shown(server(days=(-1, 31))))
+    bench = Bench(Policy(tls=Tls(expiring_days=1))).feed(certificates=shown(server(days=(-1, 4))))
     assert bench.findings == {}
-    assert bench.later(2 * DAY).findings == {"cert-expiring": "medium"}
-    assert bench.later(32 * DAY).findings == {"cert-expired": "high"}
+    assert bench.later(7 * DAY // 2).findings == {"cert-expiring": "medium"}
+    assert bench.later(5 * DAY).findings == {"cert-expired": "high"}
+
+
+def test_server_that_nobody_asks_any_more_is_forgotten() -> None:
+    bench = Bench().feed(certificates=(server(None).der,))
+    assert bench.later(6 * DAY).findings == {"cert-self-signed": "medium"}
+    assert bench.later(8 * DAY).findings == {}
+    assert [each.port for each in bench.heard.tls_servers] == [5061]
 
 
 def test_failed_handshakes_are_one_finding_with_a_count_and_end_when_they_do() -> None:
