@@ -14,7 +14,7 @@ from fastpath.names cimport (
     SECRET_BEARER, SECRET_CONFIGURATION, SECRET_DIGEST, SECRET_MAIL, SECRET_NONE, SECRET_PASSWORD, SHOWN_CREDENTIALS,
     SHOWN_KINDS, SHOWN_MANAGEMENT, SHOWN_PROVISIONING, SHOWN_RECORDING, SHOWN_TEXT, SHOWN_VOICEMAIL,
 )
-from fastpath.services cimport Service, holds, is_audio_file, is_phone_file, low
+from fastpath.services cimport Service, holds, is_audio_file, is_configuration, is_phone_file, low
 from fastpath.tcp cimport Lines
 
 cdef enum:
@@ -93,7 +93,7 @@ cdef inline bint start_line(Lines* l, bint side, const uint8_t* p, uint32_t n) n
     cdef bint request = False
     l.in_head[side] = False
     l.is_request[side] = False
-    l.phone = l.file = l.audio = l.browser = False
+    l.phone = l.file = l.config = l.audio = l.browser = False
     l.secret = SECRET_NONE
     l.body[side] = 0
     l.endless[side] = False
@@ -122,7 +122,8 @@ cdef inline bint start_line(Lines* l, bint side, const uint8_t* p, uint32_t n) n
     size = n - 10 - at if n > at + 10 else 0
     while query < size and p[at + 1 + query] != c"?":
         query += 1
-    l.file = is_phone_file(p + at + 1, query)
+    l.file = is_phone_file(p + at + 1, query, False)
+    l.config = is_configuration(p + at + 1, query)
     l.audio = is_audio_file(p + at + 1, query)
     return True
 
@@ -159,7 +160,7 @@ cdef inline void head_ends(Lines* l, bint side, Said* out) noexcept nogil:
     if l.app == APP_RTSP:
         return
     if l.is_request[side]:
-        if l.file:
+        if l.file or (l.phone and l.config):
             say(out, APP_HTTP, SHOWN_PROVISIONING, SECRET_CONFIGURATION, True)
         if l.secret:
             say(out, APP_HTTP, SHOWN_CREDENTIALS, l.secret, phone)
@@ -252,7 +253,7 @@ cdef inline int ftp_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Said
     if begins_with(p, n, b"retr ", 5) or begins_with(p, n, b"stor ", 5):
         if is_audio_file(p + 5, n - 5):
             say(out, APP_FTP, SHOWN_RECORDING, SECRET_AUDIO, False)
-        elif is_phone_file(p + 5, n - 5):
+        elif is_phone_file(p + 5, n - 5, False):
             say(out, APP_FTP, SHOWN_PROVISIONING, SECRET_CONFIGURATION, True)
     return LINES_MORE
 

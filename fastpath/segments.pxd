@@ -1,7 +1,7 @@
-"""What a TCP stream carries, told by its first octets, and who reads it: SIP, TLS, WebSocket, lines, frames of media."""
+"""What a TCP stream carries, told by its first octets, and who reads it: SIP, TLS, WebSocket, lines, media."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memmove
+from libc.string cimport memchr, memmove, memset
 
 from fastpath.core cimport Core, set_app
 from fastpath.flow cimport FLOW_CLOSED, FLOW_FIN_HIGH, FLOW_FIN_LOW, FLOW_FRAMES, Flow
@@ -352,8 +352,9 @@ cdef inline void begin_again(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     if f.talk != NULL:
         finish_side(&f.talk.side[d.from_high], &c.memory)
         f.talk.side[d.from_high].reads = SIDE_IDLE
-        # One that is sent twice loses nothing that was read.
-        if f.talk.shake.outcome != OUTCOME_NONE:
+        memset(&f.talk.lines, 0, sizeof(Lines))
+        # One that is sent twice comes before anything was read.
+        if f.talk.shake.outcome != OUTCOME_NONE or f.talk.shake.taken:
             forget_handshake(f.talk, &c.memory)
 
 

@@ -82,30 +82,45 @@ cdef inline bint is_hex(uint8_t c) noexcept nogil:
     return c"0" <= c <= c"9" or c"a" <= low(c) <= c"f"
 
 
-cdef inline bint has_mac(const uint8_t* p, uint32_t n) noexcept nogil:
-    """Twelve hexadecimal digits in a row, or six pairs parted by one sign."""
+cdef inline bint has_mac(const uint8_t* p, uint32_t n, bint decimal) noexcept nogil:
+    """Twelve hexadecimal digits in a row, or six pairs parted by one sign; of ``decimal`` ones only, if they may be.
+
+    A date and time has twelve digits, too.
+    """
     cdef uint32_t at, digits = 0
+    cdef bint letter = decimal
     for at in range(n):
         if is_hex(p[at]):
             digits += 1
+            letter |= p[at] > c"9"
             if digits == 12:
-                return at + 1 == n or not is_hex(p[at + 1])
+                return letter and (at + 1 == n or not is_hex(p[at + 1]))
         elif not (p[at] in (c":", c"-", c"_") and digits and digits % 2 == 0):
             digits = 0
+            letter = decimal
     return False
 
 
-cdef inline bint is_phone_file(const uint8_t* p, uint32_t n) noexcept nogil:
-    """Is it a file that telephones ask for? By its end, and by their own address or their maker's name in it."""
-    cdef bint is_configuration = (
+cdef inline bint is_configuration(const uint8_t* p, uint32_t n) noexcept nogil:
+    """Has a file an end that configurations of telephones have?"""
+    return (
         ends_with(p, n, b".cfg", 4) or ends_with(p, n, b".cnf", 4) or ends_with(p, n, b".xml", 4)
         or ends_with(p, n, b".cnf.xml", 8) or ends_with(p, n, b".conf", 5) or ends_with(p, n, b".boot", 5)
         or ends_with(p, n, b".tlv", 4) or ends_with(p, n, b".htm", 4) or ends_with(p, n, b".ini", 4)
         or ends_with(p, n, b".txt", 4) or ends_with(p, n, b".sgn", 4) or ends_with(p, n, b".loads", 6)
         or ends_with(p, n, b".php", 4))
-    if not is_configuration:
+
+
+cdef inline bint is_phone_file(const uint8_t* p, uint32_t n, bint decimal) noexcept nogil:
+    """Is it a file that telephones ask for? By its end, and by their own address or their maker's name in it."""
+    cdef uint32_t name = n
+    if not is_configuration(p, n):
         return False
-    return (has_mac(p, n) or holds(p, n, b"snom", 4) or holds(p, n, b"y000000", 7) or holds(p, n, b"spa", 3)
+    while name and p[name - 1] != c"/":
+        name -= 1
+    if n - name > 4 and holds(p + name, 3, b"spa", 3) and c"0" <= p[name + 3] <= c"9":
+        return True
+    return (has_mac(p, n, decimal) or holds(p, n, b"snom", 4) or holds(p, n, b"y000000", 7)
             or holds(p, n, b"sipdefault", 10) or holds(p, n, b"xmldefault", 10) or holds(p, n, b"polycom", 7)
             or holds(p, n, b"yealink", 7) or holds(p, n, b"grandstream", 11) or holds(p, n, b"aastra", 6)
             or holds(p, n, b"mitel", 5) or holds(p, n, b"46xxsettings", 12) or holds(p, n, b"fanvil", 6)
@@ -141,7 +156,7 @@ cdef inline bint tftp(const uint8_t* p, uint32_t n, Service* out) noexcept nogil
         return False
     if is_audio_file(p + 2, name):
         return found(out, APP_TFTP, SHOWN_RECORDING, SECRET_AUDIO, False)
-    return found(out, APP_TFTP, SHOWN_PROVISIONING, SECRET_CONFIGURATION, is_phone_file(p + 2, name))
+    return found(out, APP_TFTP, SHOWN_PROVISIONING, SECRET_CONFIGURATION, is_phone_file(p + 2, name, True))
 
 
 cdef inline uint32_t ber_length(const uint8_t* p, uint32_t n, uint32_t* at) noexcept nogil:

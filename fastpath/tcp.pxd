@@ -65,6 +65,7 @@ cdef struct Lines:              # a conversation of lines (lines.pxd); index 0: 
     uint8_t is_request[2]
     uint8_t endless[2]          # a body whose length is not said
     uint8_t file                # what the head says: a telephone's file,
+    uint8_t config              # one with an end as those have,
     uint8_t phone               # a telephone,
     uint8_t browser
     uint8_t audio

@@ -245,6 +245,15 @@ def test_new_connection_on_the_same_ports_is_a_new_handshake(pki: Pki, pem: Path
     assert [each.outcome for each in handshakes(wire.heard())] == ["completed", "completed"]
 
 
+def test_handshake_that_was_begun_before_lends_nothing_to_the_next_one(pki: Pki, pem: Path) -> None:
+    wire = Wire().open()
+    wire.send(hello())
+    wire.send(answer() + records(message(11, listed(bytes(300)))), server=True)
+    wire.next = [70_000, 90_000]
+    converse(*contexts(pki, pem), wire=wire.open())
+    assert the_handshake(wire).certificates == pki.chain("sip.example.com")
+
+
 def test_retransmitted_segments_change_nothing(pki: Pki, pem: Path) -> None:
     wire, _ = converse(*contexts(pki, pem), size=300)
     wire.packets = [each for packet in wire.packets for each in (packet, packet)]

@@ -186,13 +186,16 @@ def answer(*headers: str, body: bytes = b"") -> bytes:
     [
         (get("/snom300.htm"), [("provisioning", ("configuration",), True)]),
         (
-            get("/020000770011.cfg?x=1", f"Authorization: Basic {CANARY}"),
+            get("/0004f2aabbcc.cfg?x=1", f"Authorization: Basic {CANARY}"),
             [("provisioning", ("configuration",), True), ("credentials", ("basic",), True)],
         ),
         (get("/x", "User-Agent: Yealink SIP-T46", "authorization: Digest a"), [("credentials", ("digest",), True)]),
         (get("/x", f"Authorization: Bearer {CANARY}"), [("credentials", ("bearer",), False)]),
         (get("/admin", "User-Agent: Mozilla/5.0 (X11)"), [("management", (), False)]),
         (get("/calls/1.wav"), [("recording", ("audio",), False)]),
+        (get("/020000770011.cfg", "User-Agent: snom300-SIP 8.7"), [("provisioning", ("configuration",), True)]),
+        (get("/radar/202611221345.txt"), []),
+        (get("/space.xml"), []),
         (get("/index.html"), []),
     ],
 )
