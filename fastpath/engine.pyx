@@ -41,7 +41,7 @@ from fastpath.octets cimport be24, load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, IGNORED_FRAGMENT, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
 from fastpath.segments cimport tcp_segment
-from fastpath.talk cimport udp_talk
+from fastpath.talk cimport iax2_packet, udp_talk
 from fastpath.tls cimport alpn_words
 from fastpath.tones cimport MAX_TONES, Tone
 from fastpath.verdict cimport CLEAR_BITS, CODEC_UNKNOWN, HINT_NONE, REJECT_BITS, UNIT, Judge, Tables
@@ -583,9 +583,10 @@ cdef inline void update(Core* c, const Decoded* d, uint32_t number) noexcept nog
         f.last_ns = d.ts_ns
     if d.proto == PROTO_UDP:
         if d.payload_len:
-            # IAX2's full frames have the same first bits as RTP; its port tells.
-            if d.payload[0] >> 6 == 2 and not has_port(f.key.ports, IAX2_PORT):
-                media_packet(c, f, d)
+            if d.payload[0] >> 6 == 2:
+                # IAX2's full frames have the same first bits as RTP.
+                if not has_port(f.key.ports, IAX2_PORT) or not iax2_packet(c, f, d):
+                    media_packet(c, f, d)
             else:
                 udp_talk(c, f, d)
     else:

@@ -122,6 +122,17 @@ cdef inline void say_legacy(Core* c, Flow* f, const Legacy* seen, uint64_t ts_ns
         ring_commit(&c.ring, head)
 
 
+cdef inline bint iax2_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
+    """Take a datagram at the port of IAX2, unless its flow is media already. Return whether it is IAX2."""
+    cdef Legacy seen
+    if f.app > APP_MSRP or d.payload_len != d.payload_wire:
+        return False
+    if not udp_legacy(d.payload, d.payload_len, f.key.ports, f.app, &seen):
+        return False
+    say_legacy(c, f, &seen, d.ts_ns)
+    return True
+
+
 cdef inline void follow_tunnel(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
     # Nothing is known of what is in it but its port, so it must last before it is named.
     if (f.app == APP_OTHER and has_port(f.key.ports, TUNNEL_3CX_PORT) and f.packets[0] >= TUNNEL_PACKETS

@@ -224,6 +224,11 @@ def test_frame_that_is_no_beginning_of_iax2_is_none(frame: bytes) -> None:
     assert flow(iax(frame, frame))[0] == "other"
 
 
+def test_media_on_the_port_of_iax2_are_media() -> None:
+    packets = stream(speech(100), src=End(CLIENT, 4569), dst=End(SERVER, 30000))
+    assert flow(observe(packets)) == ("rtp", "clear")
+
+
 # What the sensor makes of it
 
 
