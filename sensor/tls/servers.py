@@ -76,6 +76,7 @@ class TlsServers:
         self._passing: dict[_Pair, int] = {}  # what is over when it was not seen again for a while, with when it was
         self._sip_ends: dict[End, None] = {}  # known to carry SIP
         self._hosts: dict[str, None] = {}  # ends of TLS that carries SIP
+        self._completed: dict[tuple[str, End], None] = {}  # clients and servers that came together once
         self._flows: dict[int, Basis] = {}
 
     def __len__(self) -> int:
@@ -133,8 +134,9 @@ class TlsServers:
         if not required.signalling:
             return
         if record.outcome == "completed":
+            _keep(self._completed, (client[0], server), MAX_PAIRS)
             self._agreed(record, _Pair("tls", client[0], server), required)
-        elif record.outcome != "unknown":
+        elif record.outcome != "unknown" and self._is_expected(client[0], server, record):
             reason = (record.outcome, record.alert, record.alert_by_client)
             self._passes(
                 record, _Pair("failed", client[0], server, reason), rules.unfinished(record, required, self._policy)
@@ -273,6 +275,10 @@ class TlsServers:
         elif len(self._passing) < MAX_PAIRS:
             self._passing[holder] = record.ts_ns
             self._book.hold(holder, claims, record.ts_ns)
+
+    def _is_expected(self, client: str, server: End, record: Handshake) -> bool:
+        """Say whether a client belongs here: whoever tries every server of the internet fails at this one, too."""
+        return self._segments.of(client, record.key.vlans) is not None or (client, server) in self._completed
 
     def _is_external(self, client: str, server: str, record: Handshake) -> bool:
         """Say whether an end is outside the network, or where others are: trunks and remote workers."""

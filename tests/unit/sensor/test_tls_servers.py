@@ -148,6 +148,13 @@ def test_failed_handshakes_are_one_finding_with_a_count_and_end_when_they_do() -
     assert bench.later(400 * S).findings == {}
 
 
+def test_stranger_that_fails_is_no_finding_until_it_once_did_not() -> None:
+    key = KEY._replace(a="203.0.113.7")
+    failed = {"key": key, "outcome": "refused", "alert": 40}
+    assert Bench().feed(**failed).findings == {}
+    assert "tls-handshake-failed" in Bench().feed(key=key).feed(flow=2, **failed).findings
+
+
 def test_not_observable_is_not_said_of_a_server_whose_certificate_was_seen_before() -> None:
     bench = Bench().feed()
     assert bench.feed(flow=2, resumed=True, certificates=()).findings == {}
