@@ -55,6 +55,7 @@ cdef inline EventHead* begin_exposure(Core* c, Flow* f, int kind, uint8_t app, u
     e.count = shown.count
     shown.count = 0
     shown.said_ns = ts_ns
+    shown.app = app
     return head
 
 
@@ -154,6 +155,6 @@ cdef inline void say_rest(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
         return
     for kind in range(<int>SHOWN_KINDS):
         if f.aside.shown[kind].count:
-            head = begin_exposure(c, f, kind, f.app, ts_ns)
+            head = begin_exposure(c, f, kind, f.aside.shown[kind].app, ts_ns)
             if head != NULL:
                 ring_commit(&c.ring, head)

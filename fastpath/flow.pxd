@@ -61,6 +61,7 @@ cdef struct Changes:
 cdef struct Shown:              # one kind of what a protocol in clear shows
     uint64_t said_ns            # 0: never
     uint32_t count              # messages since then
+    uint8_t app                 # the protocol that showed it last
 
 
 cdef struct Aside:              # what most flows have nothing of

@@ -207,3 +207,11 @@ def test_any_octets_behind_a_handshake_do_no_harm(seed: int, octets: bytes) -> N
         noise[rng.randrange(len(noise))] = rng.randrange(256)
     outcome = observe(segments(OFFER + bytes(noise), cuts=tuple(rng.randrange(1, 700) for _ in range(5))))
     assert len(outcome.of(FlowEnded)) == 1
+
+
+def test_what_is_left_of_an_exposure_at_the_end_is_said_of_the_protocol_that_showed_it() -> None:
+    outcome = observe(segments(CONVERSATION, answer=ANSWER))
+    said = [(each.kind, each.protocol, each.first) for each in outcome.records if isinstance(each, Exposure)]
+    assert said[0] == ("sip", "sip", True)
+    assert {protocol for _, protocol, _ in said} == {"sip"}
+    assert any(not first for _, _, first in said)
