@@ -516,7 +516,8 @@ cdef object tones_record(const EventTones* e, const EventHead* head, object key)
 
 
 cdef object named_record(const EventNamed* e, const EventHead* head, object key):
-    return MediaNamed(head.flow, head.ts_ns, key, APP_NAMES[e.app], address_text(<const uint64_t*>e.address), e.port)
+    return MediaNamed(head.flow, head.ts_ns, key, APP_NAMES[e.app], address_text(<const uint64_t*>e.address), e.port,
+                      bool(e.keys))
 
 
 cdef object attempt_record(const EventAttempt* e, const EventHead* head, object key):

@@ -133,6 +133,7 @@ cdef struct EventNamed:
     uint8_t address[16]         # IPv4 is mapped into IPv6
     uint16_t port
     uint8_t app
+    uint8_t keys                # for SRTP came with it
 
 
 cdef struct EventAgent:

@@ -54,6 +54,7 @@ cdef struct Legacy:
     uint8_t media               # voice is in it
     uint8_t secret              # SECRET_…
     uint8_t encryption          # IAX2 encryption is offered
+    uint8_t keys                # SRTP keys are in it
     uint8_t count
     NamedEnd end[MAX_NAMED]
 
@@ -138,6 +139,8 @@ cdef inline void sdp_media(const uint8_t* p, uint32_t n, Legacy* out) noexcept n
                 if part < 3:
                     known &= i < k and p[i] == c"."
                     i += 1
+        elif k - at > 9 and memcmp(p + at, b"a=crypto:", 9) == 0:
+            out.keys = True             # RFC 4568
         elif k - at > 8 and memcmp(p + at, b"m=audio ", 8) == 0 and known:
             i = at + 8
             port = number_at(p, k, &i, 5)
@@ -305,7 +308,7 @@ cdef inline bint has_port(uint32_t ports, uint32_t port) noexcept nogil:
 cdef inline bint udp_legacy(const uint8_t* p, uint32_t n, uint32_t ports, uint8_t known, Legacy* out) noexcept nogil:
     """Take a datagram; ``known`` is what its flow is by now."""
     out.app = APP_OTHER
-    out.media = out.encryption = False
+    out.media = out.encryption = out.keys = False
     out.secret = SECRET_NONE
     out.count = 0
     if has_port(ports, IAX2_PORT):
@@ -322,7 +325,7 @@ cdef inline bint tcp_legacy(const uint8_t* p, uint32_t n, uint32_t ports, const 
                             Legacy* out) noexcept nogil:
     """Take a segment; ``low`` and ``high`` are the IPv4 addresses of the key's ends."""
     out.app = APP_OTHER
-    out.media = out.encryption = False
+    out.media = out.encryption = out.keys = False
     out.secret = SECRET_NONE
     out.count = 0
     if n < 7:

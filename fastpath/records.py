@@ -257,6 +257,7 @@ class MediaNamed:
     app: str  # as AppSeen has it
     address: str
     port: int
+    keys: bool = False  # SDES keys came with it, in clear
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from fastpath.media cimport media_packet
 from fastpath.messages cimport sip_message
 from fastpath.names cimport (
     APP_3CX_TUNNEL, APP_MSRP, APP_OPENVPN, APP_OTHER, APP_STUN, APP_T38, APP_TURN, SECRET_NONE, SHOWN_CREDENTIALS,
-    SHOWN_KINDS, SHOWN_LEGACY, SHOWN_MEDIA, SHOWN_TUNNEL,
+    SHOWN_KEYS, SHOWN_KINDS, SHOWN_LEGACY, SHOWN_MEDIA, SHOWN_TUNNEL,
 )
 from fastpath.octets cimport be16, be32
 from fastpath.services cimport Service, udp_service
@@ -108,6 +108,8 @@ cdef inline void say_legacy(Core* c, Flow* f, const Legacy* seen, uint64_t ts_ns
     f.aside.sealed |= seen.encryption
     if seen.secret:
         note_shown(c, f, SHOWN_CREDENTIALS, seen.app, seen.secret, True, ts_ns)
+    if seen.keys:
+        note_shown(c, f, SHOWN_KEYS, seen.app, SECRET_NONE, True, ts_ns)
     if seen.media and not f.aside.sealed:
         note_shown(c, f, SHOWN_MEDIA, seen.app, SECRET_NONE, True, ts_ns)
     for i in range(seen.count):
@@ -119,6 +121,7 @@ cdef inline void say_legacy(Core* c, Flow* f, const Legacy* seen, uint64_t ts_ns
         memcpy(e.address + 12, seen.end[i].ip, 4)
         e.port = seen.end[i].port
         e.app = seen.app
+        e.keys = seen.keys
         ring_commit(&c.ring, head)
 
 

@@ -38,7 +38,9 @@ MAX_FLOWS = 256  # ids a leg record names
 MAX_ENDS = 32  # addresses and ports a leg is found by
 MAX_NAMED = 1 << 16  # ends that older signalling named
 
-_IN_CLEAR = Line("audio", "clear", accepted=True, sdes=False, offerer=None, answerer=None)  # what that agrees on
+# What that agrees on
+_IN_CLEAR = Line("audio", "clear", accepted=True, sdes=False, offerer=None, answerer=None)
+_WITH_KEYS = _IN_CLEAR._replace(signalled="srtp-sdes", sdes=True)
 
 _KEYING: dict[str, KeyExchange] = {"dtls": "dtls", "zrtp": "zrtp"}
 
@@ -76,7 +78,7 @@ class Legs:
         self._flows: dict[int, MediaFlow] = {}
         self._legs: dict[LegState, None] = {}
         self._by_end: dict[End, LegState] = {}  # the latest leg that was agreed there
-        self._named: dict[End, None] = {}
+        self._named: dict[End, Line] = {}
         self._strays: dict[End, MediaFlow] = {}  # ends of media that no signalling explains
         self._unexplained: dict[tuple[int, str, str], Unexplained] = {}  # its streams: SSRC, sender, receiver
 
@@ -127,12 +129,12 @@ class Legs:
         """Take an end that older signalling, which is always in clear, named for media."""
         end = record.address, record.port
         self._named.pop(end, None)
-        self._named[end] = None
+        self._named[end] = line = _WITH_KEYS if record.keys else _IN_CLEAR
         if len(self._named) > MAX_NAMED:
             del self._named[next(iter(self._named))]
         flow = self._strays.get(end)
         if flow is not None and flow.leg is not None and flow.leg.line is None:
-            flow.leg.line = _IN_CLEAR
+            flow.leg.line = line
             self._judge(flow.leg, record.ts_ns)
 
     def app_seen(self, record: AppSeen) -> None:
@@ -269,8 +271,7 @@ class Legs:
             leg = self._find(key)
             if leg is None:
                 leg = self._begin(ts_ns)
-                if (key.a, key.a_port) in self._named or (key.b, key.b_port) in self._named:
-                    leg.line = _IN_CLEAR
+                leg.line = self._named.get((key.a, key.a_port)) or self._named.get((key.b, key.b_port))
                 self._strays[key.a, key.a_port] = self._strays[key.b, key.b_port] = flow
             leg.unsettled_ns = leg.unsettled_ns or ts_ns
             self._join(flow, leg, ts_ns)

@@ -110,6 +110,14 @@ def test_text_that_is_no_mgcp_is_none(text: bytes) -> None:
     assert flow(observe(datagrams(text, port=2727)))[0] == "other"
 
 
+def test_srtp_keys_in_the_sdp_of_mgcp_are_shown_and_never_said() -> None:
+    keyed = CRCX + b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:canaryCANARYcanaryCANARYcanaryCANARYcana\r\n"
+    outcome = observe(datagrams(keyed, port=2427))
+    assert kinds(outcome) == [("legacy", ()), ("keys", ())]
+    assert [record.keys for record in outcome.records if isinstance(record, MediaNamed)] == [True]
+    assert "canary" not in repr(outcome.records).lower()
+
+
 @pytest.mark.parametrize("start", [b"MEGACO/1 [192.0.2.10]:2944\nTransaction = 1 {}", b"!/1 <gw1>\nT=1{C=-{}}"])
 def test_megaco_text_is_known(start: bytes) -> None:
     outcome = observe(datagrams(start, port=2944))
@@ -248,6 +256,8 @@ def test_media_that_older_signalling_named_are_a_leg_that_was_signalled_in_clear
     late: list[Packet] = [(each[0] + 20_000 * MS, each[1]) for each in datagrams(CRCX, port=2427)]
     assert leg_of(media + late) == ("clear", "clear", "clear")
     assert leg_of(media) == ("unknown", "unknown", "clear")
+    keyed = datagrams(CRCX + b"a=crypto:1 X inline:Y\r\n", port=2427)
+    assert leg_of(keyed + media) == ("clear", "srtp-sdes", "clear")
 
 
 @given(st.binary(max_size=300), st.sampled_from([1718, 1719, 2427, 2944, 4569]))
