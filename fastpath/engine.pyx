@@ -352,6 +352,7 @@ cdef class Engine:
         counts["tones_refused"] = c.tones.refused
         counts["reassembly_bytes"] = c.memory.used
         counts["reassembly_lost_bytes"] = c.memory.lost
+        counts["reassembly_passed_bytes"] = c.memory.passed
         counts["conversations_refused"] = c.memory.refused
         counts["conversations_evicted"] = c.memory.evicted
         counts["events_lost"] = c.ring.lost

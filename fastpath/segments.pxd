@@ -17,7 +17,7 @@ from fastpath.talk cimport carried_packet, follow_tunnel, say_legacy, say_servic
 from fastpath.tcp cimport (
     SIDE_DONE, SIDE_FRAMES, SIDE_HTTP, SIDE_IDLE, SIDE_LINES, SIDE_SIP, SIDE_TLS, SIDE_WS, Conversation, Lines, Memory,
     Side, add_segment, begin_conversation, begin_side, consume, conversation_gave, finish_side, forget,
-    forget_handshake, next_held, release_handshake, skip_gap,
+    forget_handshake, lose, next_held, release_handshake, skip_gap,
 )
 from fastpath.tls cimport HELLO_NOT, OUTCOME_CUT, OUTCOME_NONE, OUTCOME_UNKNOWN, tls_probe
 from fastpath.turn cimport FRAMES_RTSP, FRAMES_TURN, SEARCHED, Carried, find_frames, next_frame, probe_frames
@@ -385,7 +385,7 @@ cdef inline void tcp_octets(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     elif d.payload_len < d.payload_wire and (side.reads == SIDE_SIP or side.reads == SIDE_WS
                                              or side.reads == SIDE_FRAMES):
         # The snap length cut it: what is missing will not come.
-        c.memory.lost += d.payload_wire - d.payload_len
+        lose(side, &c.memory, d.payload_wire - d.payload_len)
         side.gaps = True
         forget(side)
         side.next_seq = d.tcp_seq + d.payload_wire

@@ -91,7 +91,8 @@ cdef struct Memory:
     # What all conversations may hold together.
     uint64_t used
     uint64_t limit
-    uint64_t lost               # octets that found no room, or that a gap cost
+    uint64_t lost               # octets of SIP that found no room, or that a gap cost …
+    uint64_t passed             # … and of everything else
     uint64_t refused            # conversations that found no room
     uint64_t evicted            # that gave nothing and had to make room
     Conversation* oldest        # of those that gave nothing yet
@@ -107,6 +108,7 @@ cdef void release_handshake(Handshake* shake, Memory* memory) noexcept nogil
 # Of TLS or DTLS: a connection begins anew on the same ports.
 cdef void forget_handshake(Conversation* talk, Memory* memory) noexcept nogil
 cdef void end_conversation(Conversation* talk, Memory* memory) noexcept nogil
+cdef void lose(Side* side, Memory* memory, uint32_t octets) noexcept nogil
 cdef void begin_side(Side* side, uint8_t reads, uint32_t seq) noexcept nogil
 cdef bint add_segment(Side* side, Memory* memory, uint32_t seq, const uint8_t* data, uint32_t octets,
                       uint64_t ts_ns) noexcept nogil

@@ -75,6 +75,10 @@ _ENGINE_COUNTERS = {
         "legwatch_reassembly_lost_octets",
         "Octets of TCP signalling that were never seen or found no room.",
     ),
+    "reassembly_passed_bytes": (
+        "legwatch_reassembly_passed_octets",
+        "Octets of other TCP conversations that were never seen or found no room.",
+    ),
     "conversations_refused": ("legwatch_refused_conversations", "TCP and DTLS conversations that found no room."),
     "conversations_evicted": ("legwatch_evicted_conversations", "Conversations that gave nothing and made room."),
     "events_lost": ("legwatch_lost_records", "Records that found no room on their way to the analysis."),

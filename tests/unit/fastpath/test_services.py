@@ -401,3 +401,11 @@ def test_any_datagram_does_no_harm(payloads: list[bytes], port: int) -> None:
 def test_line_without_an_end_is_bounded() -> None:
     outcome = observe(talk(("c", b"GET /" + b"a" * 200_000)))
     assert outcome.counters["reassembly_bytes"] < 1 << 14
+
+
+def test_what_web_traffic_loses_is_not_what_the_sensor_lost() -> None:
+    packets = talk(("c", get("/large")), ("s", answer(body=bytes(200_000))))
+    del packets[20:30]
+    counters = observe(packets).counters
+    assert counters["reassembly_lost_bytes"] == 0
+    assert counters["reassembly_passed_bytes"] > 0
