@@ -241,7 +241,7 @@ cdef void skip_gap(Side* side, Memory* memory) noexcept nogil:
 
 
 cdef void consume(Side* side, Memory* memory, uint32_t octets) noexcept nogil:
-    """Drop octets from the front. What a large message needed is given back when it is read."""
+    """Drop octets from the front. What a large message needed is given back, and all of what is seldom used."""
     side.octets -= octets
     side.start += octets
     side.searched = 0
@@ -249,7 +249,7 @@ cdef void consume(Side* side, Memory* memory, uint32_t octets) noexcept nogil:
     if side.octets:
         return
     side.start = 0
-    if side.room > FIRST_ROOM:
+    if side.room > FIRST_ROOM or side.reads == SIDE_LINES or side.reads == SIDE_TLS:
         free(side.data)
         memory.used -= side.room
         side.data = NULL
