@@ -20,6 +20,8 @@ Severity = Literal["info", "low", "medium", "high", "critical"]
 Trust = Literal["trusted", "untrusted", "unknown"]
 FindingState = Literal["open", "resolved", "waived"]
 
+# What flows carry that the output contract has no word for: "other" there, and named beside it
+UNNAMED_APPS = frozenset(("smb", "rtsp", "ipsec", "wireguard", "openvpn"))
 # Of several, the state that is said of all together
 WORSE: dict[Protection, int] = {"not-observed": 0, "encrypted": 1, "undetermined": 2, "clear": 3}
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")

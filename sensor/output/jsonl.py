@@ -8,7 +8,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from fastpath.records import APP_NAMES
+from sensor.model import UNNAMED_APPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 # Plain trees of fresh objects: nothing to check for cycles, and every flow line pays for what this costs.
 _encode = json.JSONEncoder(check_circular=False, allow_nan=False).encode
-# What the output contract calls flows; anything else that the core knows is "other" there.
-_APPS = frozenset(APP_NAMES) - {"smb", "rtsp", "ipsec", "wireguard", "openvpn"}
 _OUTCOMES = ("completed", "refused", "cut", "unknown")
 # A host name (RFC 1123 section 2.1) with a letter in it and no long number, which could be a telephone's.
 _HOST = re.compile(r"(?=.*[A-Za-z])(?!.*\d{7})[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,8}")
@@ -108,7 +106,7 @@ def flow_object(flow: FlowEnded, context: FlowContext) -> dict[str, object]:
         "a_port": a_port,
         "b": b,
         "b_port": b_port,
-        "app": flow.app if flow.app in _APPS else "other",
+        "app": "other" if flow.app in UNNAMED_APPS else flow.app,
         "protection": flow.protection,
         "signalled": context.signalled,
         "key_exchange": context.key_exchange,
@@ -127,7 +125,7 @@ def flow_object(flow: FlowEnded, context: FlowContext) -> dict[str, object]:
         "first": timestamp(flow.first_ns),
         "last": timestamp(flow.last_ns),
     }
-    if flow.app not in _APPS:
+    if flow.app in UNNAMED_APPS:
         result["service"] = flow.app
     if context.carries is not None:
         result["carries"] = context.carries

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from fastpath import __version__
 from fastpath.records import Verdict
-from sensor.model import SEVERITIES, Comparison, Protection, Signalled
+from sensor.model import SEVERITIES, UNNAMED_APPS, Comparison, Protection, Signalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -189,7 +189,7 @@ class Metrics(Collector):
 
     def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
         """Count the flow by what it carried."""
-        self._flows[flow.app, flow.protection] += 1
+        self._flows["other" if flow.app in UNNAMED_APPS else flow.app, flow.protection] += 1
         if flow.app == "sip" or context.carries == "sip":
             self._signalling[flow.protection] += 1
 

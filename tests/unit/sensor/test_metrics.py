@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fastpath.engine import Engine
+from fastpath.records import APP_NAMES
 from sensor.analysis import Analysis
 from sensor.config.schema import Policy
 from sensor.model import FlowContext, Subject
@@ -182,3 +183,19 @@ def test_documentation_holds_the_table_of_today() -> None:
     assert reference(build()) in (DOCS / "METRICS.md").read_text(), (
         "put what sensor.output.metrics.reference gives there"
     )
+
+
+def test_documentation_counts_the_series_of_today() -> None:
+    series = sum(1 for line in scrape(build()).splitlines() if line and not line.startswith("#"))
+    assert f"There are {series} series" in " ".join((DOCS / "METRICS.md").read_text().split())
+    assert series <= 1500
+
+
+@pytest.mark.parametrize("app", APP_NAMES)
+def test_flow_of_anything_that_the_core_knows_is_counted(app: str) -> None:
+    metrics = build()
+    for protection in ("clear", "encrypted", "undetermined"):
+        metrics.flow_ended(replace(FLOW, app=app, protection=protection), CONTEXT)
+    if app != "sip":
+        metrics.flow_ended(replace(FLOW, app=app, protection="not-applicable"), CONTEXT)
+    assert scrape(metrics)
