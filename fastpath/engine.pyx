@@ -38,7 +38,7 @@ from fastpath.legacy cimport IAX2_PORT, has_port
 from fastpath.media cimport media_packet
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport be24, load_acquire, prefetch, store_release
-from fastpath.reasons cimport CLASSIFIED, IGNORED_FRAGMENT, REASONS, SHED_FLOW_TABLE
+from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
 from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
 from fastpath.segments cimport tcp_segment
 from fastpath.talk cimport iax2_packet, udp_talk
@@ -65,12 +65,16 @@ cdef enum:
 
 REASON_NAMES = (
     "classified", "ignored.arp", "ignored.llc", "ignored.lldp", "ignored.macsec", "ignored.mpls", "ignored.pppoe",
-    "ignored.ethertype", "ignored.linktype", "ignored.ip-fragment", "ignored.icmp", "ignored.igmp", "ignored.sctp",
-    "ignored.esp", "ignored.gre", "ignored.ip-in-ip", "ignored.ip-protocol", "malformed.link", "malformed.vlan",
-    "malformed.ipv4", "malformed.ipv6", "malformed.gre", "malformed.pppoe", "malformed.udp", "malformed.tcp",
-    "shed.flow-table-full",
+    "ignored.ppp", "ignored.ethertype", "ignored.linktype", "ignored.ip-fragment", "ignored.icmp", "ignored.igmp",
+    "ignored.sctp", "ignored.esp", "ignored.gre", "ignored.l2tp", "ignored.hep", "ignored.tunnel-depth",
+    "ignored.ip-protocol", "malformed.link", "malformed.vlan", "malformed.ipv4", "malformed.ipv6", "malformed.gre",
+    "malformed.pppoe", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
 )
-TUNNEL_NAMES = ("", "pppoe", "gre", "erspan1", "erspan2", "erspan3", "vxlan", "tzsp", "turn")
+TUNNEL_NAMES = (
+    "", "pppoe", "gre", "erspan1", "erspan2", "erspan3", "vxlan", "tzsp", "turn", "mpls", "geneve", "gtpu", "l2tp",
+    "ipip", "6in4", "teredo", "hep3",
+)
+ON_THE_LINK = frozenset(("pppoe", "mpls"))      # between a link's tags and the packet
 PROTECTION_NAMES = (None, "not-applicable", "not-observed", "undetermined", "encrypted", "clear")
 GRADE_NAMES = (None, "inferred", "proved")
 KEY_EXCHANGE_NAMES = ("", "dtls", "zrtp")
@@ -491,16 +495,21 @@ cdef class Engine:
             head.flow, head.ts_ns, key, APP_NAMES[e.app], PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade],
             basis_words(e.basis), log10_bound(e.bits, told), e.decided_packet, e.decided_ns,
             KEY_EXCHANGE_NAMES[e.key_exchange], bool(e.rtcp_mux), PROTECTION_NAMES[e.rtcp_protection],
-            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), tunnel_names(e.tunnels), hello, e.packets,
-            e.octets, e.first_ns, e.last_ns,
+            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), encapsulation(e.tunnels, len(key.vlans) > 1), hello,
+            e.packets, e.octets, e.first_ns, e.last_ns,
         )
 
 
 @lru_cache(maxsize=256)
-def tunnel_names(uint32_t tunnels):
-    """Return the names of the tunnels around a flow, the outermost first."""
-    codes = [tunnels >> shift & 0xFF for shift in (24, 16, 8, 0)]
-    return tuple([TUNNEL_NAMES[code] for code in codes if code])
+def encapsulation(uint32_t tunnels, bint tagged_twice):
+    """Return what is around a flow, the outermost first; its tags are of the link that its addresses are on."""
+    names = [TUNNEL_NAMES[code] for code in [tunnels >> shift & 0xFF for shift in (24, 16, 8, 0)] if code]
+    at = len(names)
+    if tagged_twice:
+        while at and names[at - 1] in ON_THE_LINK:
+            at -= 1
+        names.insert(at, "qinq")
+    return tuple(names)
 
 
 cdef object app_record(const EventApp* e, const EventHead* head, object key):
@@ -597,14 +606,14 @@ cdef inline void update(Core* c, const Decoded* d, uint32_t number) noexcept nog
 
 cdef int take_fragments(Core* c, Decoded* d) noexcept nogil:
     """Take a fragment: of a datagram, or of one in a tunnel whose own datagram it completes."""
-    cdef int reason = take_fragment(&c.fragments, d, &c.flow_secret)
-    if reason == DECODE_INNER:
-        reason = decode_inner(d)
-        if reason == DECODE_FRAGMENT:
-            reason = take_fragment(&c.fragments, d, &c.flow_secret)
-        elif reason == CLASSIFIED:
-            d.hash = hash_key(&d.key, &c.flow_secret)
-    return IGNORED_FRAGMENT if reason < 0 else reason
+    cdef int reason = DECODE_FRAGMENT
+    while reason == DECODE_FRAGMENT:        # at most once for each tunnel that decode_inner allows, and once more
+        reason = take_fragment(&c.fragments, d, &c.flow_secret)
+        if reason == DECODE_INNER:
+            reason = decode_inner(d)
+    if reason == CLASSIFIED:
+        d.hash = hash_key(&d.key, &c.flow_secret)
+    return reason
 
 
 cdef int take_batch(Core* c, PacketSource source) noexcept nogil:

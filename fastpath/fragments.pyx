@@ -7,12 +7,13 @@ from libc.string cimport memcpy, memset
 from fastpath.octets cimport fold
 from fastpath.reasons cimport CLASSIFIED, IGNORED_FRAGMENT, MALFORMED_IPV4, MALFORMED_IPV6
 from fastpath.wire cimport (
-    DECODE_INNER, MAX_IPV6_EXTENSIONS, PROTO_TCP, PROTO_UDP, Decoded, Fragment, HashSecret, decode_transport, hash_key,
-    set_ends,
+    DECODE_INNER, DECODE_REPORTED, MAX_IPV6_EXTENSIONS, PROTO_TCP, Decoded, Fragment, HashSecret, decode_transport,
+    hash_key, name_ip_in_ipv6, set_ends,
 )
 
 cdef enum:
     FIRST_ROOM = 4096
+    LINK = 8                    # octets before a datagram's own, for the list of those that are being read
     LEAST_TCP = 20              # octets of a first fragment, so that it has the ports and flags (RFC 1858 section 3)
     LEAST_UDP = 8
 
@@ -185,9 +186,9 @@ cdef bint add(Fragments* table, Datagram* g, const Fragment* f, const HashSecret
             if g.end[i] > end:
                 return refuse(table, g)
         g.total = end
-    if not make_room(table, g, end, secret):
+    if not make_room(table, g, end + LINK, secret):
         return refuse(table, g)
-    memcpy(g.data + begin, f.data, f.length)
+    memcpy(g.data + LINK + begin, f.data, f.length)
     g.begin[g.pieces] = <uint16_t>begin
     g.end[g.pieces] = <uint16_t>end
     g.pieces += 1
@@ -201,24 +202,26 @@ cdef int decode_datagram(Datagram* g, Decoded* d) noexcept nogil:
     cdef uint16_t sport = 0, dport = 0
     cdef uint8_t following = d.fragment.proto
     cdef bint is_ipv6 = (g.src[1] & 0xFFFFFFFFU) != 0xFFFF0000U or g.src[0] != 0
+    cdef const uint8_t* p = g.data + LINK
     cdef int reason
     for _ in range(MAX_IPV6_EXTENSIONS):
         if not is_ipv6 or (following != 0 and following != 43 and following != 60 and following != 135):
             break
         if at + 8 > g.total:
             return MALFORMED_IPV6
-        following = g.data[at]
-        at += (<uint32_t>g.data[at + 1] + 1) * 8
+        following = p[at]
+        at += (<uint32_t>p[at + 1] + 1) * 8
     if at > g.total:
         return MALFORMED_IPV6 if is_ipv6 else MALFORMED_IPV4
-    if following != PROTO_UDP and following != PROTO_TCP:
-        return IGNORED_FRAGMENT         # nor is GRE looked for in what was in pieces
-    reason = decode_transport(g.data + at, g.total - at, g.total - at, following, &sport, &dport, d)
-    if reason != CLASSIFIED:
-        return reason
-    set_ends(d, g.src[0], g.src[1], g.dst[0], g.dst[1], sport, dport)
-    d.key.meta = (g.meta & ~<uint32_t>0xFF) | following
-    return CLASSIFIED
+    reason = decode_transport(p + at, g.total - at, g.total - at, following, &sport, &dport, d)
+    if is_ipv6 and reason == DECODE_INNER:
+        name_ip_in_ipv6(d)
+    if reason == CLASSIFIED:
+        set_ends(d, g.src[0], g.src[1], g.dst[0], g.dst[1], sport, dport)
+    elif reason == DECODE_REPORTED:
+        reason = CLASSIFIED
+    d.key.meta = (g.meta & ~<uint32_t>0xFF) | d.proto
+    return reason
 
 
 cdef int take_fragment(Fragments* table, Decoded* d, const HashSecret* secret) noexcept nogil:
@@ -236,7 +239,7 @@ cdef int take_fragment(Fragments* table, Decoded* d, const HashSecret* secret) n
     d.wirelen = g.wire
     if reason == CLASSIFIED or reason == DECODE_INNER:
         d.hash = hash_key(&d.key, secret)
-        # The payload stays where it is until the batch was read; the transport header before it is not needed.
+        # It stays where it is until the batch was read.
         memcpy(g.data, &table.done, sizeof(table.done))
         table.done = g.data
         table.octets -= g.room

@@ -10,8 +10,9 @@ cdef enum:
     IGNORED_LLC             # IEEE 802.3 length field: STP, CDP and the like
     IGNORED_LLDP
     IGNORED_MACSEC
-    IGNORED_MPLS
+    IGNORED_MPLS            # what the labels carry cannot be told
     IGNORED_PPPOE
+    IGNORED_PPP             # of a link, other than IP
     IGNORED_ETHERTYPE       # any other
     IGNORED_LINKTYPE        # a link layer that is not decoded
     IGNORED_FRAGMENT        # IP fragment: waits for the others, or is of no use without them
@@ -20,7 +21,9 @@ cdef enum:
     IGNORED_SCTP
     IGNORED_ESP
     IGNORED_GRE
-    IGNORED_IP_IN_IP
+    IGNORED_L2TP            # control messages, or nothing that could be told
+    IGNORED_HEP             # reports of packets of TCP
+    IGNORED_TUNNEL_DEPTH    # too many tunnels in one another
     IGNORED_IP_PROTOCOL     # any other
     # malformed: the bytes contradict themselves or end too early
     MALFORMED_LINK

@@ -22,9 +22,10 @@ from fastpath.names cimport (
 from fastpath.octets cimport be16, be32
 from fastpath.services cimport Service, udp_service
 from fastpath.sip cimport sip_probe
+from fastpath.tunnels cimport TUNNEL_TURN
 from fastpath.turn cimport TURN_PORT, Carried, channel_data, is_indication, stun_data
 from fastpath.udptl cimport goes_on, is_udptl
-from fastpath.wire cimport TUNNEL_TURN, Decoded
+from fastpath.wire cimport Decoded
 
 cdef enum:
     TUNNEL_3CX_PORT = 5090      # of 3CX clients and session border controllers

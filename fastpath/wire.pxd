@@ -1,9 +1,9 @@
 """From a captured frame to its transport payload and flow key, through tunnels where there are some.
 
 Read first: IEEE 802.1Q-2022 section 9, RFC 791 section 3.1, RFC 8200 sections 3 and 4, RFC 768, RFC 9293 section 3.1,
-RFC 2784 and RFC 2890 (GRE), draft-foschiano-erspan, RFC 2516 (PPPoE), and tcpdump.org/linktypes.html. Every length from
-the wire is checked against the layer around it and against what was captured; a frame cut by the snap length is decoded
-as far as its headers reach.
+RFC 2784, RFC 2890 and RFC 2637 (GRE), draft-foschiano-erspan, RFC 2516 (PPPoE), and tcpdump.org/linktypes.html; other
+tunnels are in tunnels.pxd. Every length from the wire is checked against the layer around it and against what was
+captured; a frame cut by the snap length is decoded as far as its headers reach.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -11,10 +11,16 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from fastpath.block cimport PacketRef
 from fastpath.octets cimport be16, be32, fold, raw32, raw64
 from fastpath.reasons cimport (
-    CLASSIFIED, IGNORED_ARP, IGNORED_ESP, IGNORED_ETHERTYPE, IGNORED_FRAGMENT, IGNORED_GRE, IGNORED_ICMP, IGNORED_IGMP,
-    IGNORED_IP_IN_IP, IGNORED_IP_PROTOCOL, IGNORED_LINKTYPE, IGNORED_LLC, IGNORED_LLDP, IGNORED_MACSEC, IGNORED_MPLS,
-    IGNORED_PPPOE, IGNORED_SCTP, MALFORMED_GRE, MALFORMED_IPV4, MALFORMED_IPV6, MALFORMED_LINK, MALFORMED_PPPOE,
-    MALFORMED_TCP, MALFORMED_UDP, MALFORMED_VLAN,
+    CLASSIFIED, IGNORED_ARP, IGNORED_ESP, IGNORED_ETHERTYPE, IGNORED_FRAGMENT, IGNORED_GRE, IGNORED_HEP, IGNORED_ICMP,
+    IGNORED_IGMP, IGNORED_IP_PROTOCOL, IGNORED_L2TP, IGNORED_LINKTYPE, IGNORED_LLC, IGNORED_LLDP, IGNORED_MACSEC,
+    IGNORED_MPLS, IGNORED_PPP, IGNORED_PPPOE, IGNORED_SCTP, IGNORED_TUNNEL_DEPTH, MALFORMED_GRE, MALFORMED_IPV4,
+    MALFORMED_IPV6, MALFORMED_LINK, MALFORMED_PPPOE, MALFORMED_TCP, MALFORMED_UDP, MALFORMED_VLAN,
+)
+from fastpath.tunnels cimport (
+    ETHERTYPE_BRIDGED, ETHERTYPE_ERSPAN, ETHERTYPE_ERSPAN3, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS,
+    ETHERTYPE_PPP, HEP_PORT, LAST_LOW_PORT, TUNNEL_6IN4, TUNNEL_ERSPAN1, TUNNEL_ERSPAN2, TUNNEL_ERSPAN3, TUNNEL_GRE,
+    TUNNEL_HEP3, TUNNEL_IPIP, TUNNEL_L2TP, TUNNEL_MPLS, TUNNEL_PPPOE, TZSP_PORT, Opening, Reported, mpls_header,
+    open_hep, open_l2tpv3, open_udp_tunnel, ppp_header,
 )
 
 cdef enum:
@@ -26,39 +32,28 @@ cdef enum:
     TCP_RST = 0x04
 
     MAX_VLAN_TAGS = 4
+    MAX_ATTRIBUTES = 32         # of a packet of netfilter's log
     MAX_IPV6_EXTENSIONS = 8
     MAX_TUNNELS = 4             # in one another
 
     # What decode_packet says beside the reasons
     DECODE_INNER = -1           # Decoded.inner has another packet in it
     DECODE_FRAGMENT = -2        # Decoded.fragment is a part of a datagram
-
-    TUNNEL_PPPOE = 1
-    TUNNEL_GRE = 2
-    TUNNEL_ERSPAN1 = 3
-    TUNNEL_ERSPAN2 = 4
-    TUNNEL_ERSPAN3 = 5
-    TUNNEL_VXLAN = 6
-    TUNNEL_TZSP = 7
-    TUNNEL_TURN = 8             # of media only (turn.pxd): its addresses are those of the flow around it
-
-    VXLAN_PORT = 4789
-    TZSP_PORT = 37008
-
-    ETHERTYPE_IPV4 = 0x0800
-    ETHERTYPE_IPV6 = 0x86DD
-    ETHERTYPE_BRIDGED = 0x6558  # a whole Ethernet frame
-    ETHERTYPE_ERSPAN = 0x88BE
-    ETHERTYPE_ERSPAN3 = 0x22EB
+    DECODE_REPORTED = -3        # the packet is another's, whose ends are in the key
 
     LINKTYPE_NULL = 0
     LINKTYPE_ETHERNET = 1
+    LINKTYPE_PPP = 9
     DLT_RAW_BSD = 12
+    LINKTYPE_PPP_HDLC = 50
+    LINKTYPE_PPP_ETHER = 51
     LINKTYPE_RAW = 101
     LINKTYPE_LOOP = 108
     LINKTYPE_LINUX_SLL = 113
+    LINKTYPE_PPP_PPPD = 166
     LINKTYPE_IPV4 = 228
     LINKTYPE_IPV6 = 229
+    LINKTYPE_NFLOG = 239
     LINKTYPE_LINUX_SLL2 = 276
 
 
@@ -155,10 +150,6 @@ cdef inline int other_protocol(uint8_t proto) noexcept nogil:
         return IGNORED_ICMP
     if proto == 2:
         return IGNORED_IGMP
-    if proto == 4 or proto == 41:
-        return IGNORED_IP_IN_IP
-    if proto == 47:
-        return IGNORED_GRE
     if proto == 50 or proto == 51:
         return IGNORED_ESP
     if proto == 132:
@@ -177,48 +168,60 @@ cdef inline int enter_tunnel(Decoded* d, uint8_t tunnel, const uint8_t* p, uint3
     return DECODE_INNER
 
 
-cdef inline bint is_frame(const uint8_t* p, uint32_t n) noexcept nogil:
-    """Could this be an Ethernet frame of something that voice travels in, or ARP?"""
-    cdef uint16_t ethertype
-    if n < 14:
-        return False
-    ethertype = be16(p + 12)
-    return (ethertype == ETHERTYPE_IPV4 or ethertype == ETHERTYPE_IPV6 or ethertype == 0x0806 or ethertype == 0x8100
-            or ethertype == 0x88A8 or ethertype == 0x8864 or ethertype == 0x8863 or ethertype == 0x88CC)
-
-
-cdef inline uint32_t vxlan_header(const uint8_t* p, uint32_t n) noexcept nogil:
-    # RFC 7348 section 5: only the flag of a valid identifier is set, and what is reserved is zero.
-    return 8 if n >= 8 and be32(p) == 0x08000000 and p[7] == 0 and is_frame(p + 8, n - 8) else 0
-
-
-cdef inline uint32_t tzsp_header(const uint8_t* p, uint32_t n) noexcept nogil:
-    # TaZmen Sniffer Protocol: version 1, a packet received or to be sent, of Ethernet; then tags up to the one that
-    # ends them. It has no standard; this is what MikroTik sends.
-    cdef uint32_t at = 4
-    if n < 5 or p[0] != 1 or p[1] > 1 or be16(p + 2) != 1:
-        return 0
-    while at < n and p[at] != 1:
-        if p[at] == 0:
-            at += 1
-        elif at + 2 > n:
-            return 0
-        else:
-            at += 2 + p[at + 1]
-    return at + 1 if at < n and is_frame(p + at + 1, n - at - 1) else 0
-
-
-cdef inline int enter_udp_tunnel(Decoded* d, uint16_t port) noexcept nogil:
-    """What a port alone does not say, the octets must: CLASSIFIED when this is no tunnel."""
-    cdef uint32_t head
-    if port == VXLAN_PORT:
-        head = vxlan_header(d.payload, d.payload_len)
-    else:
-        head = tzsp_header(d.payload, d.payload_len)
+cdef inline int decode_mpls(const uint8_t* p, uint32_t captured, uint32_t wire, uint32_t vlans,
+                            Decoded* d) noexcept nogil:
+    cdef uint16_t ethertype = 0
+    cdef uint32_t head = mpls_header(p, captured, wire, &ethertype)
     if head == 0:
+        return IGNORED_MPLS
+    return enter_tunnel(d, TUNNEL_MPLS, p + head, captured - head, wire - head, ethertype, vlans)
+
+
+cdef inline int decode_ppp(const uint8_t* p, uint32_t captured, uint32_t wire, Decoded* d) noexcept nogil:
+    cdef uint16_t ethertype = 0
+    cdef uint32_t head = ppp_header(p, captured, &ethertype)
+    if head == 0:
+        return IGNORED_PPP
+    return decode_ethertype(p + head, captured - head, wire - head, ethertype, 0, d)
+
+
+cdef inline int decode_hep(Decoded* d) noexcept nogil:
+    """Take the packet that an agent reports, if it went by UDP: of TCP it has no sequence numbers."""
+    cdef Reported r
+    cdef uint64_t[2] src
+    cdef uint64_t[2] dst
+    if not open_hep(d.payload, d.payload_len, d.payload_wire, &r):
         return CLASSIFIED
-    return enter_tunnel(d, TUNNEL_VXLAN if port == VXLAN_PORT else TUNNEL_TZSP, d.payload + head,
-                        d.payload_len - head, d.payload_wire - head, ETHERTYPE_BRIDGED, 0)
+    if r.proto != PROTO_UDP:
+        return IGNORED_HEP
+    if d.tunnels >> (8 * (MAX_TUNNELS - 1)):
+        return IGNORED_TUNNEL_DEPTH
+    src[0] = dst[0] = 0
+    if r.is_ipv6:
+        src[0] = raw64(r.src)
+        src[1] = raw64(r.src + 8)
+        dst[0] = raw64(r.dst)
+        dst[1] = raw64(r.dst + 8)
+    else:
+        src[1] = (<uint64_t>raw32(r.src) << 32) | 0xFFFF0000U
+        dst[1] = (<uint64_t>raw32(r.dst) << 32) | 0xFFFF0000U
+    set_ends(d, src[0], src[1], dst[0], dst[1], r.sport, r.dport)
+    d.tunnels = d.tunnels << 8 | TUNNEL_HEP3
+    d.ethernet = NULL
+    d.payload = r.payload
+    d.payload_len = d.payload_wire = r.octets
+    return DECODE_REPORTED
+
+
+cdef inline int enter_udp_tunnel(Decoded* d, uint16_t sport, uint16_t dport) noexcept nogil:
+    """What a port alone does not say, the octets must: CLASSIFIED when this is no tunnel."""
+    cdef Opening o
+    if dport == HEP_PORT:
+        return decode_hep(d)
+    if not open_udp_tunnel(sport, dport, d.payload, d.payload_len, d.payload_wire, &o):
+        return CLASSIFIED
+    return enter_tunnel(d, o.tunnel, d.payload + o.head, d.payload_len - o.head, d.payload_wire - o.head, o.ethertype,
+                        0)
 
 
 cdef inline int decode_gre(const uint8_t* p, uint32_t captured, uint32_t claimed, Decoded* d) noexcept nogil:
@@ -230,9 +233,13 @@ cdef inline int decode_gre(const uint8_t* p, uint32_t captured, uint32_t claimed
         return MALFORMED_GRE
     flags = be16(p)
     kind = be16(p + 2)
-    if flags & 0x4007:              # source routes, or another version (1: PPTP, RFC 2637)
+    if flags & 0x6007 == 0x2001 and kind == ETHERTYPE_PPP:
+        # RFC 2637 section 4.1: a key, and then what is counted, what is acknowledged or both
+        at = 8 + (flags >> 12 & 1) * 4 + (flags >> 7 & 1) * 4
+    elif flags & 0x4007:            # source routes, or another version
         return IGNORED_GRE
-    at += ((flags >> 15 & 1) + (flags >> 13 & 1) + (flags >> 12 & 1)) * 4
+    else:
+        at += ((flags >> 15 & 1) + (flags >> 13 & 1) + (flags >> 12 & 1)) * 4
     if kind == ETHERTYPE_ERSPAN:
         kind = ETHERTYPE_BRIDGED
         tunnel = TUNNEL_ERSPAN1
@@ -249,7 +256,9 @@ cdef inline int decode_gre(const uint8_t* p, uint32_t captured, uint32_t claimed
         at += 20 if p[at + 11] & 1 else 12
     if at > captured or at > claimed:
         return MALFORMED_GRE
-    if kind != ETHERTYPE_BRIDGED and kind != ETHERTYPE_IPV4 and kind != ETHERTYPE_IPV6:
+    if kind == ETHERTYPE_PPP:
+        at += ppp_header(p + at, captured - at, &kind)
+    if (kind != ETHERTYPE_BRIDGED and kind != ETHERTYPE_IPV4 and kind != ETHERTYPE_IPV6 and kind != ETHERTYPE_MPLS):
         return IGNORED_GRE
     return enter_tunnel(d, tunnel, p + at, captured - at, claimed - at, kind, 0)
 
@@ -275,6 +284,7 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
                                  uint16_t* sport, uint16_t* dport, Decoded* d) noexcept nogil:
     # captured and claimed: octets from the transport header on, as captured and by the IP header.
     cdef uint32_t length, header
+    cdef Opening o
     d.proto = proto
     d.tcp_flags = 0
     if proto == PROTO_UDP:
@@ -296,6 +306,14 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
         d.tcp_flags = p[13]
     elif proto == 47:
         return decode_gre(p, captured, claimed, d)
+    elif proto == 4:
+        return enter_tunnel(d, TUNNEL_IPIP, p, captured, claimed, ETHERTYPE_IPV4, 0)
+    elif proto == 41:
+        return enter_tunnel(d, TUNNEL_6IN4, p, captured, claimed, ETHERTYPE_IPV6, 0)
+    elif proto == 115:
+        if not open_l2tpv3(p, captured, claimed, &o):
+            return IGNORED_L2TP
+        return enter_tunnel(d, TUNNEL_L2TP, p + o.head, captured - o.head, claimed - o.head, o.ethertype, 0)
     else:
         return other_protocol(proto)
     sport[0] = be16(p)
@@ -307,9 +325,15 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
     else:
         d.payload = p + header
         d.payload_len = min(captured - header, d.payload_wire)
-    if proto == PROTO_UDP and (dport[0] == VXLAN_PORT or dport[0] == TZSP_PORT):
-        return enter_udp_tunnel(d, dport[0])
+    if proto == PROTO_UDP and (dport[0] <= LAST_LOW_PORT or sport[0] <= LAST_LOW_PORT or dport[0] == TZSP_PORT):
+        return enter_udp_tunnel(d, sport[0], dport[0])
     return CLASSIFIED
+
+
+cdef inline void name_ip_in_ipv6(Decoded* d) noexcept nogil:
+    # IPv6 in IPv6 (RFC 2473) has the protocol number of IPv6 in IPv4 (RFC 4213).
+    if d.tunnels & 0xFF == TUNNEL_6IN4:
+        d.tunnels = (d.tunnels & ~<uint32_t>0xFF) | TUNNEL_IPIP
 
 
 cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, uint32_t wire, Decoded* d) noexcept nogil:
@@ -390,6 +414,7 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, 
         return MALFORMED_IPV6
     reason = decode_transport(p + at, min(captured, total) - at, total - at, following, &sport, &dport, d)
     if reason:
+        name_ip_in_ipv6(d)
         return reason
     set_ends(d, raw64(p + 8), raw64(p + 16), raw64(p + 24), raw64(p + 32), sport, dport)
     return CLASSIFIED
@@ -398,18 +423,27 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, 
 cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint32_t wire, uint16_t ethertype,
                                  uint32_t vlans, Decoded* d) noexcept nogil:
     # vlans: tags already met, the outer one in the upper 12 of 24 bits.
-    cdef uint32_t at = 0, vid
+    cdef uint32_t at = 0, vid, size
     cdef int tags = 0, reason
-    while ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200:
-        if at + 4 > captured or tags == MAX_VLAN_TAGS:
+    while ethertype != ETHERTYPE_IPV4:
+        if ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200:
+            size = 4
+        elif ethertype == 0x8926:
+            size = 6                    # VN-Tag: of a virtual interface, on some packets of a conversation only
+        elif ethertype == 0x893F:
+            size = 8                    # IEEE 802.1BR section 7.5: the same of a port extender
+        else:
+            break
+        if at + size > captured or tags == MAX_VLAN_TAGS:
             return MALFORMED_VLAN
-        vid = be16(p + at) & 0x0FFF     # 0 is a priority tag: no VLAN (IEEE 802.1Q section 9.6)
-        if vid:
-            vlans = ((vlans & 0xFFF) << 12) | vid
-        ethertype = be16(p + at + 2)
-        at += 4
+        if size == 4:
+            vid = be16(p + at) & 0x0FFF     # 0 is a priority tag: no VLAN (IEEE 802.1Q section 9.6)
+            if vid:
+                vlans = ((vlans & 0xFFF) << 12) | vid
+        at += size
+        ethertype = be16(p + at - 2)
         tags += 1
-    if ethertype == 0x0800:
+    if ethertype == ETHERTYPE_IPV4:
         reason = decode_ipv4(p + at, captured - at, wire - at, d)
     elif ethertype == 0x86DD:
         reason = decode_ipv6(p + at, captured - at, wire - at, d)
@@ -420,7 +454,7 @@ cdef inline int decode_ethertype(const uint8_t* p, uint32_t captured, uint32_t w
     elif ethertype == 0x88E5:
         return IGNORED_MACSEC
     elif ethertype == 0x8847 or ethertype == 0x8848:
-        return IGNORED_MPLS
+        return decode_mpls(p + at, captured - at, wire - at, vlans, d)
     elif ethertype == 0x8864:
         return decode_pppoe(p + at, captured - at, wire - at, vlans, d)
     elif ethertype == 0x8863:
@@ -439,7 +473,7 @@ cdef inline int decode_inner(Decoded* d) noexcept nogil:
     cdef int reason = DECODE_INNER
     while reason == DECODE_INNER:
         if d.tunnels >> (8 * (MAX_TUNNELS - 1)):
-            return IGNORED_GRE
+            return IGNORED_TUNNEL_DEPTH
         inner = d.inner
         d.ethernet = NULL
         if inner.ethertype == ETHERTYPE_BRIDGED:
@@ -450,7 +484,7 @@ cdef inline int decode_inner(Decoded* d) noexcept nogil:
                                       d)
         else:
             reason = decode_ethertype(inner.data, inner.captured, inner.wire, inner.ethertype, inner.vlans, d)
-    return reason
+    return CLASSIFIED if reason == DECODE_REPORTED else reason
 
 
 cdef inline int decode_raw_ip(const uint8_t* p, uint32_t captured, uint32_t wire, Decoded* d) noexcept nogil:
@@ -461,6 +495,24 @@ cdef inline int decode_raw_ip(const uint8_t* p, uint32_t captured, uint32_t wire
     if p[0] >> 4 == 6:
         return decode_ethertype(p, captured, wire, 0x86DD, 0, d)
     return MALFORMED_LINK
+
+
+cdef inline int decode_nflog(const uint8_t* p, uint32_t captured, uint32_t wire, Decoded* d) noexcept nogil:
+    # tcpdump.org/linktypes/LINKTYPE_NFLOG.html: attributes in the byte order of the capturing machine; little-endian
+    # ones are read.
+    cdef uint32_t at = 4, size, kind
+    for _ in range(MAX_ATTRIBUTES):
+        if at + 4 > captured:
+            return MALFORMED_LINK
+        size = p[at] | <uint32_t>p[at + 1] << 8
+        kind = p[at + 2] | <uint32_t>p[at + 3] << 8
+        if size < 4:
+            return MALFORMED_LINK
+        if kind == 9:                   # NFULA_PAYLOAD
+            size = min(size - 4, captured - at - 4)
+            return decode_raw_ip(p + at + 4, size, wire - at - 4, d)
+        at += (size + 3) & ~<uint32_t>3
+    return IGNORED_LINKTYPE
 
 
 cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, Decoded* d) noexcept nogil:
@@ -503,10 +555,23 @@ cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, De
         if family == 0 or (family > 0xFF and family & 0x00FFFFFF):
             return IGNORED_LINKTYPE
         reason = decode_raw_ip(p + 4, n - 4, wire - 4, d)
+    elif ref.linktype == LINKTYPE_PPP or ref.linktype == LINKTYPE_PPP_HDLC:
+        reason = decode_ppp(p, n, wire, d)
+    elif ref.linktype == LINKTYPE_PPP_PPPD:
+        # The octet of the address says the direction instead (tcpdump.org/linktypes/LINKTYPE_PPP_PPPD.html).
+        if n < 2:
+            return MALFORMED_LINK
+        reason = decode_ppp(p + 2, n - 2, wire - 2, d)
+    elif ref.linktype == LINKTYPE_PPP_ETHER:
+        reason = decode_pppoe(p, n, wire, 0, d)
+    elif ref.linktype == LINKTYPE_NFLOG:
+        reason = decode_nflog(p, n, wire, d)
     else:
         return IGNORED_LINKTYPE
     if reason == DECODE_INNER:
         reason = decode_inner(d)
+    if reason == DECODE_REPORTED:
+        reason = CLASSIFIED
     if reason == CLASSIFIED:
         d.hash = hash_key(&d.key, secret)
     return reason

@@ -71,7 +71,9 @@ class Certificates:
                 self.left_out += 1
                 return UNREADABLE
             self._left -= 1
-            chain = self._read(certificates, ts_ns)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what is odd about a stranger's certificate is no news of ours
+                chain = self._read(certificates, ts_ns)
             self.unreadable += not chain.readable
         self._known[digest] = chain
         if len(self._known) > MAX_CHAINS:
@@ -152,10 +154,8 @@ def _parsed(der: bytes) -> x509.Certificate | None:
     if len(der) > MAX_OCTETS:
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd about a stranger's certificate is no news of ours
-            certificate = x509.load_der_x509_certificate(der)
-            certificate.public_key()  # what follows asks for it
+        certificate = x509.load_der_x509_certificate(der)
+        certificate.public_key()  # what follows asks for it
     except (*_ERRORS, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
     return certificate

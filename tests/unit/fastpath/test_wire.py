@@ -269,12 +269,15 @@ def test_frame_cut_at_every_length_is_counted_by_the_layer_that_lacks(
         (frame(0x8864, bytes(40)), "malformed.pppoe"),
         (frame(0x1501, bytes(40)), "ignored.ethertype"),
         (frame(0x88F7, bytes(40), (VLAN, 20)), "ignored.ethertype"),
+        (frame(0x8926, bytes(5)), "malformed.vlan"),
+        (frame(0x893F, bytes(7)), "malformed.vlan"),
         (ipv4(1), "ignored.icmp"),
         (ipv6(58, bytes(8)), "ignored.icmp"),
         (ipv4(2), "ignored.igmp"),
-        (ipv4(4), "ignored.ip-in-ip"),
-        (ipv4(41), "ignored.ip-in-ip"),
-        (ipv6(41, bytes(40)), "ignored.ip-in-ip"),
+        (ipv4(4), "malformed.ipv4"),
+        (ipv4(41), "malformed.ipv6"),
+        (ipv6(41, bytes(40)), "malformed.ipv6"),
+        (ipv4(115), "ignored.l2tp"),
         (ipv4(47), "ignored.gre"),
         (ipv4(50), "ignored.esp"),
         (ipv4(51), "ignored.esp"),
@@ -326,11 +329,12 @@ def test_link_layer_that_is_not_decoded_is_counted_by_its_reason(octets: bytes, 
 def test_every_reason_is_a_counter_from_the_start() -> None:
     named = {
         *("classified", "shed.flow-table-full"),
-        *(f"ignored.{kind}" for kind in ("arp", "llc", "lldp", "macsec", "mpls", "pppoe", "ethertype", "linktype")),
+        *(f"ignored.{kind}" for kind in ("arp", "llc", "lldp", "macsec", "mpls", "pppoe", "ppp", "ethertype")),
         *(
             f"ignored.{kind}"
-            for kind in ("ip-fragment", "icmp", "igmp", "sctp", "esp", "gre", "ip-in-ip", "ip-protocol")
+            for kind in ("linktype", "ip-fragment", "icmp", "igmp", "sctp", "esp", "gre", "l2tp", "hep", "ip-protocol")
         ),
+        "ignored.tunnel-depth",
         *(f"malformed.{layer}" for layer in ("link", "vlan", "ipv4", "ipv6", "gre", "pppoe", "udp", "tcp")),
     }
     counters = observe([]).counters

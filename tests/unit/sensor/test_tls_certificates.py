@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 import subprocess
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -49,10 +50,11 @@ def issue(
     path_length: int | None = None,
     critical: tuple[x509.ExtensionType, ...] = (),
     hosts: tuple[x509.GeneralName, ...] = (),
+    more: tuple[x509.NameAttribute[str], ...] = (),
 ) -> Issued:
     """Return a certificate that is valid from and to so many days from now."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name), *more])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -101,6 +103,16 @@ def test_good_chain_is_trusted_and_described() -> None:
     assert chain.fingerprint == leaf.certificate.fingerprint(hashes.SHA256()).hex()
     assert chain.not_before_ns == NOW_NS - 10 * 86_400 * 10**9
     assert chain.not_after_ns == NOW_NS + 300 * 86_400 * 10**9
+
+
+def test_oddities_of_a_strangers_certificate_are_no_warnings_of_ours() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        odd = issue("odd", None, more=(x509.NameAttribute(NameOID.COUNTRY_NAME, "USA", _validate=False),))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert read(odd).readable
+    assert said == []
 
 
 def test_expired_server_certificate_is_still_of_a_trusted_issuer() -> None:
