@@ -29,6 +29,22 @@ cdef struct Attempt:            # a request of SIP (attempts.pxd)
     uint8_t said
 
 
+cdef struct Mirror:             # how well it shows the network (mirror.pxd)
+    uint64_t* twins             # what was here a moment ago: a mark in the upper 40 bits, its time in the lower 24
+    uint64_t window_ns          # begin of the window in which gaps are counted
+    uint64_t[64] gaps           # streams with a gap in it, by a hash
+    uint32_t gapped             # … how many
+    uint32_t active             # streams with a packet in it
+    uint32_t missing            # packets
+    # counters
+    uint64_t common_gaps        # packets that many streams lacked at once
+    uint64_t unreported_gaps    # packets that are missing here and that their receivers have
+    uint64_t unreported_streams
+    uint64_t one_way            # media flows, as look_both_ways has them
+    uint64_t both_ways
+    uint64_t truncated          # packets of which less was captured than there was
+
+
 cdef struct Core:
     FlowTable table
     EventRing ring
@@ -38,6 +54,7 @@ cdef struct Core:
     HintTable hints
     DialogTable dialogs
     Fragments fragments
+    Mirror mirror
     DialogNews news[MAX_NEWS]
     ToneTable tones
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers
@@ -62,7 +79,7 @@ cdef struct Core:
     uint64_t received
     uint64_t octets
     uint64_t reason[REASONS]
-    uint64_t duplicates         # RTP packets seen before
+    uint64_t duplicates         # packets that were seen before: of media by their numbers, others as twins
     uint64_t sip_messages
     uint64_t sip_unreadable
     uint64_t streams_begun

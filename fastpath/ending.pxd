@@ -10,7 +10,7 @@ from fastpath.events cimport (
 from fastpath.exposure cimport say_rest
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_TLS_NULL, FLOW_ZRTP_DONE, STREAM_FROM_HIGH,
-    STREAM_VALID, WHEEL_SLOTS, Flow, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
+    STREAM_VALID, WHEEL_SLOTS, Flow, Reception, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
 )
 from fastpath.media cimport companion
 from fastpath.names cimport (
@@ -45,7 +45,7 @@ cdef inline uint64_t idle_time(const Core* c, const Flow* f) noexcept nogil:
     return min(c.media_idle_ns, c.flow_idle_ns) if f.app == APP_OTHER else c.flow_idle_ns
 
 
-cdef inline void fill_stream(EventStream* e, const Stream* s, bint a_is_high) noexcept nogil:
+cdef inline void fill_stream(EventStream* e, const Stream* s, const Reception* r, bint a_is_high) noexcept nogil:
     e.ssrc = s.ssrc
     e.first_ns = s.first_ns
     e.last_ns = s.last_ns
@@ -60,6 +60,11 @@ cdef inline void fill_stream(EventStream* e, const Stream* s, bint a_is_high) no
     e.basis = s.basis
     e.bits = s.bits
     e.jitter_s = s.jitter / s.clock if s.clock else -1
+    e.reported_lost = -1
+    if r.since_ns == s.first_ns and r.reports:
+        e.delay_us = r.delay_us
+        e.reported_lost = max(r.lost, 0)
+        e.unreported = r.unreported
     e.codec = s.codec
     e.protection = s.protection if s.protection else PROTECTION_UNDETERMINED
     e.grade = s.grade
@@ -194,7 +199,7 @@ cdef inline void say_flow(Core* c, Flow* f, uint64_t ts_ns) noexcept nogil:
     while number and streams:
         if c.table.streams[number].flags & STREAM_VALID:
             es = <EventStream*>at
-            fill_stream(es, &c.table.streams[number], f.flags & FLOW_A_IS_HIGH)
+            fill_stream(es, &c.table.streams[number], &c.table.receptions[number], f.flags & FLOW_A_IS_HIGH)
             at += sizeof(EventStream)
             streams -= 1
         number = c.table.streams[number].next

@@ -36,6 +36,7 @@ from fastpath.fragments cimport close_fragments, open_fragments, release_done, t
 from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
 from fastpath.legacy cimport IAX2_PORT, has_port
 from fastpath.media cimport media_packet
+from fastpath.mirror cimport TWINS, is_twin
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport be24, load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
@@ -234,6 +235,9 @@ cdef class Engine:
         self.core.attempts = <AttemptSlot*>calloc(MAX_ATTEMPTS, sizeof(AttemptSlot))
         if self.core.attempts == NULL:
             raise MemoryError("no room for requests")
+        self.core.mirror.twins = <uint64_t*>calloc(TWINS, sizeof(uint64_t))
+        if self.core.mirror.twins == NULL:
+            raise MemoryError("no room for twins")
         self.core.hints.bucket_mask = max_hints // HINT_WAYS - 1
         self.name_codecs()
         memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
@@ -253,6 +257,7 @@ cdef class Engine:
         free(self.core.hints.entries)
         free(self.core.tones.entries)
         free(self.core.attempts)
+        free(self.core.mirror.twins)
 
     cdef void name_codecs(self):
         # Encoding names of SDP to the codecs of the tables, and the laws of their lengths.
@@ -332,6 +337,12 @@ cdef class Engine:
         for i in range(REASONS):
             counts[REASON_NAMES[i]] = c.reason[i]
         counts["duplicates"] = c.duplicates
+        counts["truncated"] = c.mirror.truncated
+        counts["media_one_way"] = c.mirror.one_way
+        counts["media_both_ways"] = c.mirror.both_ways
+        counts["gaps_common"] = c.mirror.common_gaps
+        counts["gaps_unreported"] = c.mirror.unreported_gaps
+        counts["streams_unreported"] = c.mirror.unreported_streams
         counts["flows"] = c.table.flow_count
         counts["flows_begun"] = c.table.next_id - 1
         counts["streams"] = c.table.stream_count
@@ -472,6 +483,8 @@ cdef class Engine:
             basis_words(s.basis), log10_bound(s.bits, codec not in CODECS_NOT_TOLD), s.decided_packet, s.decided_ns,
             s.packets, s.lost, s.duplicates, s.reordered,
             s.jitter_s * 1000.0 if s.jitter_s >= 0 else None, s.dscp, s.first_ns, s.last_ns,
+            s.delay_us / 1000.0 if s.delay_us else None, s.reported_lost if s.reported_lost >= 0 else None,
+            s.unreported,
         )
 
     cdef object flow_record(self, const EventHead* head, object key):
@@ -616,6 +629,10 @@ cdef int take_fragments(Core* c, Decoded* d) noexcept nogil:
     return reason
 
 
+cdef inline bint may_be_media(const Decoded* d) noexcept nogil:
+    return d.proto == PROTO_UDP and d.payload_len > 1 and d.payload[0] >> 6 == 2 and not 200 <= d.payload[1] <= 207
+
+
 cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
     """Take up to BATCH packets. Returns how many, or what the source said."""
     cdef PacketRef refs[BATCH]
@@ -628,6 +645,7 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
         return got
     for i in range(got):
         c.octets += refs[i].wirelen
+        c.mirror.truncated += refs[i].caplen < refs[i].wirelen
         reason = decode_packet(&refs[i], &c.flow_secret, &decoded[n])
         if reason == DECODE_FRAGMENT:
             reason = take_fragments(c, &decoded[n])
@@ -655,6 +673,9 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
             c.reason[SHED_FLOW_TABLE] += 1
             continue
         c.reason[CLASSIFIED] += 1
+        if not may_be_media(&decoded[i]) and is_twin(c, &decoded[i]):
+            c.duplicates += 1
+            continue
         update(c, &decoded[i], number)
     c.at_hand = NULL
     release_done(&c.fragments)

@@ -187,6 +187,9 @@ cdef struct EventStream:
     uint32_t basis
     int32_t bits
     float jitter_s              # negative: clock rate unknown
+    uint32_t delay_us           # as Reception has it
+    int32_t reported_lost       # negative: no receiver said anything
+    int32_t unreported
     uint16_t codec
     uint8_t protection
     uint8_t grade

@@ -141,9 +141,23 @@ cdef struct Stream:
     Judge judge
 
 
+cdef struct Reception:          # what RTCP said of a stream (reception.pxd)
+    uint64_t since_ns           # first_ns of the stream that it is of
+    uint64_t sent_ns            # when its last sender report was seen …
+    uint32_t sent_ntp           # … and what time that gave, as receivers give it back
+    uint32_t delay_us           # from here to the receiver and back; 0: not known
+    int32_t first_lost          # by the first report: what the receiver lacked …
+    int32_t first_missed        # … and what was missing here
+    int32_t lost                # that receivers lack since then
+    int32_t unreported          # that is missing here and not there
+    int32_t pending             # … by the last report only
+    uint8_t reports             # at most 255
+
+
 cdef struct FlowTable:
     Flow* flows                 # record 0 is never used: 0 means none
     Stream* streams
+    Reception* receptions       # by a stream's number; touched only where RTCP is seen
     uint64_t* index             # hash in the upper half, record in the lower; 0: free
     uint32_t index_mask
     uint32_t max_flows

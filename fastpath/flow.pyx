@@ -17,11 +17,12 @@ cdef enum:
     FIRST_INDEX = 1 << 12
 
 
-cdef void* reserve(size_t octets) except NULL:
+cdef void* reserve(size_t octets, bint dense) except NULL:
     cdef void* base = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if base == MAP_FAILED:
         raise MemoryError(f"cannot reserve {octets} octets of address space for the flow table")
-    madvise(base, octets, MADV_HUGEPAGE)
+    if dense:
+        madvise(base, octets, MADV_HUGEPAGE)
     return base
 
 
@@ -30,8 +31,9 @@ cdef int open_table(FlowTable* table, uint32_t max_flows, uint32_t max_streams) 
     memset(table, 0, sizeof(FlowTable))
     table.max_flows = max_flows
     table.max_streams = max_streams
-    table.flows = <Flow*>reserve((<size_t>max_flows + 1) * sizeof(Flow))
-    table.streams = <Stream*>reserve((<size_t>max_streams + 1) * sizeof(Stream))
+    table.flows = <Flow*>reserve((<size_t>max_flows + 1) * sizeof(Flow), True)
+    table.streams = <Stream*>reserve((<size_t>max_streams + 1) * sizeof(Stream), True)
+    table.receptions = <Reception*>reserve((<size_t>max_streams + 1) * sizeof(Reception), False)
     table.index = <uint64_t*>calloc(FIRST_INDEX, sizeof(uint64_t))
     if table.index == NULL:
         raise MemoryError("no room for the flow index")
@@ -47,6 +49,8 @@ cdef void close_table(FlowTable* table) noexcept:
         munmap(table.flows, (<size_t>table.max_flows + 1) * sizeof(Flow))
     if table.streams != NULL:
         munmap(table.streams, (<size_t>table.max_streams + 1) * sizeof(Stream))
+    if table.receptions != NULL:
+        munmap(table.receptions, (<size_t>table.max_streams + 1) * sizeof(Reception))
     free(table.index)
 
 

@@ -213,6 +213,7 @@ cdef int decode_datagram(Datagram* g, Decoded* d) noexcept nogil:
         at += (<uint32_t>p[at + 1] + 1) * 8
     if at > g.total:
         return MALFORMED_IPV6 if is_ipv6 else MALFORMED_IPV4
+    d.mark = (g.id & 0xFFFF) << 16
     reason = decode_transport(p + at, g.total - at, g.total - at, following, &sport, &dport, d)
     if is_ipv6 and reason == DECODE_INNER:
         name_ip_in_ipv6(d)

@@ -18,6 +18,7 @@ from fastpath.flow cimport (
     add_stream, find_flow,
 )
 from fastpath.hints cimport find_hint
+from fastpath.mirror cimport DIRECTION_LOOK, follow_gaps, look_both_ways, note_gap
 from fastpath.names cimport (
     APP_RTCP, APP_RTP, BASIS_COMPOUND, BASIS_CRYPTEX, BASIS_DTLS, BASIS_INCONCLUSIVE, BASIS_LOOKS_UNIFORM,
     BASIS_NO_CODEC_FITS, BASIS_PAYLOAD_STRUCTURE, BASIS_SRTCP_INDEX, BASIS_TAG_LENGTH, BASIS_TAG_PRESENT, BASIS_TOO_FEW,
@@ -26,6 +27,7 @@ from fastpath.names cimport (
     PROTECTION_NONE, PROTECTION_UNDETERMINED,
 )
 from fastpath.octets cimport be32
+from fastpath.reception cimport take_reports
 from fastpath.rtp cimport (
     CRYPTEX_ONE_BYTE, CRYPTEX_TWO_BYTE, MAX_DROPOUT, MAX_VALID_STEP, MAX_VALID_TS_STEP, RTCP_COMPOUND, RTCP_HEADER,
     RTCP_NOT, SRTCP_MAX_STEP, SRTCP_PLACES, VALID_STEPS, WINDOW, RtcpState, RtpHeader, frame_octets,
@@ -571,6 +573,8 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                 if s.window >> <uint16_t>(-ahead) & 1:
                     s.duplicates += 1
                     c.duplicates += 1
+                    f.packets[d.from_high] -= 1
+                    f.octets -= d.wirelen
                     say_evidence(c, f, s, d, h, FATE_DUPLICATE)
                     return
                 s.window |= <uint64_t>1 << <uint16_t>(-ahead)
@@ -584,6 +588,7 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                 s.resync = h.seq + 1
                 say_evidence(c, f, s, d, h, FATE_STRAY)
                 return
+        follow_gaps(c, s.last_ns, d.ts_ns)
         moved = <int32_t>(h.timestamp - s.timestamp)
         new_frame = moved != 0
         if ahead <= 0 or ahead > MAX_DROPOUT:
@@ -604,6 +609,8 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
                 s.steps = 0
         else:
             s.expected += <uint16_t>ahead
+            if ahead > 1 and s.flags & STREAM_VALID:
+                note_gap(c, s.ssrc, <uint16_t>ahead - 1)
             s.window = s.window << ahead | 1 if ahead < WINDOW else 1
             if ahead == 1 and 0 < moved <= 0xFFFF:
                 s.step = <uint16_t>moved
@@ -621,6 +628,8 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
     if h.profile == CRYPTEX_ONE_BYTE or h.profile == CRYPTEX_TWO_BYTE:
         s.flags |= STREAM_CRYPTEX
     s.packets += 1
+    if f.packets[d.from_high] == DIRECTION_LOOK and s.flags & STREAM_VALID:
+        look_both_ways(c, f, d.from_high)
     s.last_ns = d.ts_ns
     s.dscp = d.tos >> 2
     s.payload_types[h.payload_type >> 6] |= <uint64_t>1 << (h.payload_type & 63)
@@ -666,6 +675,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
         clear = r.reports > 0 or (r.plain > OPENERS and r.protection != PROTECTION_ENCRYPTED)
         if clear:
             r.basis |= BASIS_COMPOUND
+        take_reports(c, f, d)
     elif d.payload_len == n:
         ssrc = be32(p + 4)
         known = r.headers[d.from_high] and r.ssrc[d.from_high] == ssrc

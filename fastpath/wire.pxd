@@ -96,6 +96,7 @@ cdef struct Decoded:
     uint32_t payload_wire   # octets that the headers claim
     uint32_t wirelen
     uint32_t tcp_seq
+    uint32_t mark               # IPv4 identifier in the upper half, the transport's checksum in the lower
     uint8_t from_high       # 1 when the sender is the key's high end
     uint8_t tos
     uint8_t tcp_flags
@@ -295,6 +296,7 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
         if length < 8 or length > claimed:
             return MALFORMED_UDP
         header = 8
+        d.mark |= be16(p + 6)
     elif proto == PROTO_TCP:
         if captured < 20:
             return MALFORMED_TCP
@@ -304,6 +306,7 @@ cdef inline int decode_transport(const uint8_t* p, uint32_t captured, uint32_t c
         length = claimed
         d.tcp_seq = be32(p + 4)
         d.tcp_flags = p[13]
+        d.mark |= be16(p + 16)
     elif proto == 47:
         return decode_gre(p, captured, claimed, d)
     elif proto == 4:
@@ -349,6 +352,7 @@ cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, uint32_t wire, 
     if header < 20 or total < header or captured < header or total > wire:
         return MALFORMED_IPV4
     d.tos = p[1]
+    d.mark = <uint32_t>be16(p + 4) << 16
     if be16(p + 6) & 0x3FFF:
         d.fragment.src[0] = d.fragment.dst[0] = 0
         d.fragment.src[1] = (<uint64_t>raw32(p + 12) << 32) | 0xFFFF0000U
@@ -382,6 +386,7 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, 
     if total > wire:
         return MALFORMED_IPV6
     following = p[6]
+    d.mark = 0
     d.tos = ((p[0] & 15) << 4) | (p[1] >> 4)
     for _ in range(MAX_IPV6_EXTENSIONS):
         if following == 44:

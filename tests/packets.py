@@ -7,6 +7,7 @@ link type. All addresses are documentation addresses (RFC 5737, RFC 3849).
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import random
 import struct
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,7 @@ Kind = TypeVar("Kind", AppSeen, Certificate, Control, Evidence, FlowEnded, Hello
 
 T0 = 1_770_000_000 * SECOND
 SECRET = bytes(range(48))  # the same hashes and digests in every run
+IDENTIFIERS = itertools.count(1)
 PCMU_STEP = 160  # timestamp units of 20 ms at 8000 Hz
 
 ETHERNET, RAW, NULL, LOOP, SLL, SLL2 = 1, 101, 0, 108, 113, 276  # LINKTYPE_ values, tcpdump.org/linktypes.html
@@ -60,8 +62,16 @@ def ip(segment: dpkt.Packet, src: End = A, dst: End = B, *, tos: int = 0, option
     proto = dpkt.ip.IP_PROTO_UDP if isinstance(segment, dpkt.udp.UDP) else dpkt.ip.IP_PROTO_TCP
     if source.version == 4:
         words = 5 + len(options) // 4
+        # An identifier of its own, as hosts give it (RFC 791): else two equal ones soon after another are a mirror's twins.
         packet = dpkt.ip.IP(
-            src=source.packed, dst=target.packed, p=proto, hl=words, tos=tos, opts=options, data=segment
+            id=next(IDENTIFIERS) & 0xFFFF,
+            src=source.packed,
+            dst=target.packed,
+            p=proto,
+            hl=words,
+            tos=tos,
+            opts=options,
+            data=segment,
         )
         packet.len = 20 + len(options) + len(segment)
     else:

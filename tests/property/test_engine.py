@@ -186,7 +186,7 @@ def test_flows_agree_with_a_dictionary(packets: list[tuple[int, bytes]], src: En
     counted: dict[int, int] = {}
     for number, (port, payload) in enumerate(packets):
         ends = (src._replace(port=port), dst)
-        frames.append((T0 + number, ethernet(udp(payload, *(ends if number % 2 else ends[::-1])))))
+        frames.append((T0 + number * 1_000_000_000, ethernet(udp(payload, *(ends if number % 2 else ends[::-1])))))
         counted[port] = counted.get(port, 0) + 1
     flows = observe(frames).of(FlowEnded)
     assert {min(flow.key.a_port, flow.key.b_port): flow.packets for flow in flows} == counted

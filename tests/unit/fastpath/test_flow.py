@@ -80,7 +80,7 @@ def test_vlans_separate_and_priority_tags_do_not() -> None:
 
 
 def test_full_table_sheds_and_counts_new_flows_and_serves_the_old_ones() -> None:
-    packets = [at(0, host(number)) for number in range(8)] * 2
+    packets = [at(second, host(number)) for second in range(2) for number in range(8)]
     outcome = observe(packets, max_flows=5)
     assert outcome.reasons == {"shed.flow-table-full": 6}
     assert [flow.key.a for flow in outcome.of(FlowEnded)] == [host(number).ip for number in range(5)]

@@ -14,6 +14,7 @@ from tests.packets import A6, B6, T0, A, B, End, Outcome, ethernet, frame, obser
 
 OPTIONS = b"OPTIONS sip:b@example.com SIP/2.0\r\ni: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
 PLAIN, PLAIN6 = udp(OPTIONS), udp(OPTIONS, A6, B6)
+OTHER = udp(OPTIONS, B, A)
 GRE_IPV4, GRE_IPV6, BRIDGED, ERSPAN, ERSPAN3 = 0x0800, 0x86DD, 0x6558, 0x88BE, 0x22EB
 CHECKSUM, KEY, SEQUENCE, ROUTING = 0x8000, 0x2000, 0x1000, 0x4000
 IPV4, IPV6, PPPOE, MPLS, PPP = 0x0800, 0x86DD, 0x8864, 0x8847, 0x880B
@@ -343,9 +344,9 @@ def test_fragments_in_tunnels_in_fragments_are_put_together() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (ethernet(PLAIN), ethernet(PLAIN, (0x8100, 0))),  # a priority tag in one direction only
-        (frame(0x8926, bytes(4) + b"\x08\0" + PLAIN), ethernet(PLAIN)),
-        (frame(0x893F, bytes(6) + b"\x81\0" + b"\0\x14" + b"\x08\0" + PLAIN), ethernet(PLAIN, (0x8100, 20))),
+        (ethernet(PLAIN), ethernet(OTHER, (0x8100, 0))),  # a priority tag in one direction only
+        (frame(0x8926, bytes(4) + b"\x08\0" + PLAIN), ethernet(OTHER)),
+        (frame(0x893F, bytes(6) + b"\x81\0" + b"\0\x14" + b"\x08\0" + PLAIN), ethernet(OTHER, (0x8100, 20))),
     ],
 )
 def test_tags_that_are_no_vlan_do_not_split_a_flow(one: bytes, other: bytes) -> None:
