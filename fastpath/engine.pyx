@@ -508,8 +508,8 @@ cdef class Engine:
             head.flow, head.ts_ns, key, APP_NAMES[e.app], PROTECTION_NAMES[e.protection], GRADE_NAMES[e.grade],
             basis_words(e.basis), log10_bound(e.bits, told), e.decided_packet, e.decided_ns,
             KEY_EXCHANGE_NAMES[e.key_exchange], bool(e.rtcp_mux), PROTECTION_NAMES[e.rtcp_protection],
-            basis_words(e.rtcp_basis), tuple(streams), tuple(changes), encapsulation(e.tunnels, len(key.vlans) > 1), hello,
-            e.packets, e.octets, e.first_ns, e.last_ns,
+            basis_words(e.rtcp_basis), tuple(streams), tuple(changes),
+            encapsulation(e.tunnels, len(key.vlans) > 1), hello, e.packets, e.octets, e.first_ns, e.last_ns,
         )
 
 

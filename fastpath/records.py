@@ -309,9 +309,9 @@ class StreamStats:
     dscp: int
     first_ns: int
     last_ns: int
-    delay_ms: float | None  # from the mirror to the receiver and back, by RTCP
-    reported_lost: int | None  # packets that receivers said they lack since their first report
-    unreported: int  # packets that are missing here and that the receivers have
+    delay_ms: float | None = None  # from the mirror to the receiver and back, by RTCP
+    reported_lost: int | None = None  # packets that receivers said they lack since their first report
+    unreported: int = 0  # packets that are missing here and that the receivers have
 
 
 @dataclass(slots=True)

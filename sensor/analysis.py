@@ -29,9 +29,9 @@ from sensor.calls.leg import LegState, protection
 from sensor.calls.legs import Legs
 from sensor.config.schema import Limits, Policy
 from sensor.findings import Book
+from sensor.health import Health
 from sensor.model import Call as CallRecord
 from sensor.model import Endpoint, FlowContext, Leg
-from sensor.policy import health
 from sensor.policy import media as rules
 from sensor.policy.segments import Required, Segments
 from sensor.signalling.attempts import Attempts
@@ -51,15 +51,6 @@ SWEEP_NS = 10 * NS  # between looks at what may have gone silent
 JUMP_NS = 3600 * NS  # a step of time that one packet alone does not prove: its stamp may be broken
 
 _LEGACY = frozenset(("sccp", "mgcp", "megaco", "h323", "iax2"))
-
-# Counters of the core that mean that something was not seen, and what they count
-_LOSSES = {
-    "kernel_drops": "packets dropped by the kernel",
-    "events_lost": "records dropped between core and sensor",
-    "streams_refused": "media streams that found no room",
-    "reassembly_lost_bytes": "octets of TCP signalling",
-    "datagrams_evicted": "fragmented datagrams that found no room",
-}
 
 
 class Analysis:
@@ -103,12 +94,7 @@ class Analysis:
         self._record_ns = 0  # time of the latest record …
         self._before_ns = 0  # … and of the latest one of another time, which is another packet's
         self._sweep_ns = 0
-        self._received = 0
-        self._received_ns: int | None = None
-        self._lost_total = 0
-        self._lost_before: dict[str, int] = {}  # what had been lost when the last finding about it was resolved
-        self._lost_said = 0
-        self._lost_ns = 0
+        self._health = Health(self.book, interface, policy)
         self._take: dict[type, Callable[..., None]] = {
             Negotiation: self._legs.negotiated,
             Exposure: self._exposed,
@@ -158,17 +144,12 @@ class Analysis:
 
     def counters(self, counters: Mapping[str, int]) -> None:
         """Take the engine's counters (``Engine.counters()``): loss and silence become findings."""
-        received = counters.get("received", 0)
-        if self._received_ns is None or received != self._received:
-            self._received, self._received_ns = received, self._now_ns
-        if self._interface:
-            silent_ns = self._now_ns - self._received_ns
-            self.book.hold("traffic", health.no_traffic(self._interface, silent_ns, self._policy), self._now_ns)
-        self._watch_loss(counters)
+        self._health.counters(counters, self._now_ns)
 
     def reload(self, policy: Policy) -> None:
         """Judge by another policy from now on, what is open included."""
         self._policy = policy
+        self._health.reload(policy)
         self._segments = Segments(policy, self._interface)
         self._paths.reload(self._segments, policy)
         self._certificates.forget()
@@ -184,6 +165,7 @@ class Analysis:
     def close(self) -> None:
         """End every leg, after the last record. Findings stay open: the end of the input resolves nothing."""
         self._judge_by_time()
+        self._health.close(self._now_ns)
         self._closing = True
         self._legs.close()
         self._calls.close()
@@ -219,9 +201,7 @@ class Analysis:
             ends_ns, leg.waits_until_ns = leg.waits_until_ns, 0
             self._judge(leg, ends_ns)
         self._now_ns = self._sweep_ns = now_ns
-        self._lost_ns = min(self._lost_ns, now_ns)
-        if self._received_ns is not None:
-            self._received_ns = min(self._received_ns, now_ns)
+        self._health.set_back(now_ns)
 
     def _exposed(self, record: Exposure) -> None:
         if record.flow in self._ws_flows:
@@ -369,24 +349,6 @@ class Analysis:
 
     def _required(self, facts: MediaFacts) -> Required:
         return self._segments.required(facts.a, facts.b, facts.vlans)
-
-    def _watch_loss(self, counters: Mapping[str, int]) -> None:
-        lost = {words: counters.get(name, 0) for name, words in _LOSSES.items()}
-        lost["packets shed under load"] = sum(count for name, count in counters.items() if name.startswith("shed."))
-        total = sum(lost.values())
-        if total > self._lost_total:
-            self._lost_total, self._lost_ns = total, self._now_ns
-            since = {words: count - self._lost_before.get(words, 0) for words, count in lost.items()}
-            new = sum(since.values())
-            # Said again only when it has become ten times as much.
-            if new >= 10 * self._lost_said:
-                self._lost_said = new
-                self.book.hold("loss", health.loss(self._interface, since, self._policy), self._now_ns)
-            else:
-                self.book.touch("loss", self._now_ns, 1)
-        elif self._lost_said and self._now_ns - self._lost_ns >= self._policy.resolve_after * NS:
-            self._lost_said, self._lost_before = 0, lost
-            self.book.hold("loss", (), self._lost_ns)
 
     def _sweep(self) -> None:
         self._paths.settle()

@@ -132,6 +132,17 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(module="check_config")
     check.add_argument("file", metavar="FILE")
 
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what a mirror port shows, and what is wrong with it",
+        description="Watch an interface for some seconds and say what the mirror shows, what is missing and what to "
+        "change. Exit status: 0 all is well, 1 something is wrong with the mirror.",
+    )
+    doctor.set_defaults(module="doctor")
+    doctor.add_argument("-i", "--interface", required=True, metavar="IFACE", help="interface to look at")
+    doctor.add_argument("--seconds", type=_count, default=10, metavar="N", help="how long (default: 10)")
+    doctor.add_argument("--config", metavar="FILE", help="settings of the capture (YAML)")
+
     interfaces = commands.add_parser(
         "interfaces", help="list the interfaces to watch", description="List the interfaces that can be watched."
     )

@@ -62,7 +62,7 @@ def ip(segment: dpkt.Packet, src: End = A, dst: End = B, *, tos: int = 0, option
     proto = dpkt.ip.IP_PROTO_UDP if isinstance(segment, dpkt.udp.UDP) else dpkt.ip.IP_PROTO_TCP
     if source.version == 4:
         words = 5 + len(options) // 4
-        # An identifier of its own, as hosts give it (RFC 791): else two equal ones soon after another are a mirror's twins.
+        # An identifier of its own, as hosts give it (RFC 791): two equal packets are a mirror's twins.
         packet = dpkt.ip.IP(
             id=next(IDENTIFIERS) & 0xFFFF,
             src=source.packed,

@@ -43,10 +43,12 @@ MAY_IMPORT = {
         "sensor.signalling",
         "sensor.calls",
     },
+    "sensor.health": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.policy"},
     "sensor.analysis": {
         *SEAM,
         "sensor.config.schema",
         "sensor.findings",
+        "sensor.health",
         "sensor.policy",
         "sensor.signalling",
         "sensor.calls",
@@ -68,6 +70,7 @@ PURE = (
     "sensor.tls",
     "sensor.policy",
     "sensor.findings",
+    "sensor.health",
     "sensor.analysis",
 )
 IMPURE_MODULES = {

@@ -12,10 +12,10 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry
 
-from fastpath.engine import Engine
-from fastpath.ring import RingSource
 from sensor.capture import CaptureError, open_ring
+from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
+from sensor.commands.capturing import CaptureThread
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Address, Config, parse_address
 from sensor.output import systemd
@@ -26,11 +26,8 @@ from sensor.policy.catalogue import CATALOGUE
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
-PAUSE_S = 0.001
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
-_BUDGET = 1 << 20
-_TIMEOUT = 0
 _ERROR = -2
 EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for only the operator can help there
 
@@ -38,36 +35,6 @@ EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for on
 def execute(args: Namespace) -> int:
     """Watch an interface until SIGTERM or SIGINT; 1 when the capture failed."""
     return _Daemon(args).run()
-
-
-class _CaptureThread(threading.Thread):
-    """Feeds the engine from the ring, mostly without the interpreter's lock, until the ring ends."""
-
-    def __init__(self, engine: Engine, ring: RingSource, records: threading.Event) -> None:
-        super().__init__(name="capture", daemon=True)
-        self._records = records  # set when they should be fetched at once
-        self._engine = engine
-        self._ring = ring
-        self.beat = time.monotonic()
-        self.status = 1
-
-    def run(self) -> None:
-        # With no packet coming, packet time goes on by the monotonic clock, from the last packet on.
-        engine = self._engine
-        now_ns = latest_ns = engine.now_ns
-        since_ns = time.monotonic_ns()
-        while self.status >= 0:
-            self.status = engine.process(self._ring, _BUDGET)
-            self.beat = time.monotonic()
-            if self.status > 0:
-                # Perhaps there is no room for records: the ring can wait for this, and turning in circles helps nobody.
-                self._records.set()
-                time.sleep(PAUSE_S)
-            if engine.now_ns != latest_ns:
-                now_ns, since_ns = engine.now_ns, time.monotonic_ns()
-            elif self.status == _TIMEOUT:
-                engine.advance(now_ns + time.monotonic_ns() - since_ns)
-            latest_ns = engine.now_ns
 
 
 class _Daemon:
@@ -96,7 +63,8 @@ class _Daemon:
             self._server.stop()
             raise OperatorError(str(error)) from None
         self._link = self._ring.link
-        self._capture = _CaptureThread(self._engine, self._ring, self._wake)
+        self._clock = Clock()
+        self._capture = CaptureThread(self._engine, self._ring, self._wake)
         self._analysis = pipeline.analysis((self._metrics, self._events), args.interface)
 
     def healthy(self) -> bool:
@@ -155,7 +123,15 @@ class _Daemon:
 
     def _check_health(self) -> None:
         self._ring.wake()  # or a quiet but steady link would keep the capture thread from its heartbeat
-        self._analysis.counters(self._engine.counters() | {"kernel_drops": self._ring.kernel_drops})
+        self._clock.look()
+        self._analysis.counters(
+            self._engine.counters()
+            | {
+                "kernel_drops": self._ring.kernel_drops,
+                "clock_steps": self._clock.steps,
+                "clock_synchronised": self._clock.synchronised(),
+            }
+        )
         if (link := self._ring.link) != self._link:
             self._link = link
             self._events.say("link_changed", level="info" if link == "up" else "warning", link=link)
@@ -210,7 +186,12 @@ class _Daemon:
         return self._analysis.tables()
 
     def _capture_state(self) -> CaptureState:
-        return CaptureState(up=self.ready() and self._ring.link == "up", kernel_drops=self._ring.kernel_drops)
+        return CaptureState(
+            up=self.ready() and self._ring.link == "up",
+            kernel_drops=self._ring.kernel_drops,
+            clock_steps=self._clock.steps,
+            clock_synchronised=self._clock.synchronised(),
+        )
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:

@@ -334,6 +334,7 @@ class Policy(_Section):
     undetermined_after: Seconds = 30.0  # media of which nothing can be said becomes a finding
     not_observed_after: Seconds = 30.0  # so does media that was agreed and is not seen
     no_traffic_after: Seconds = 60.0
+    no_voice_after: Seconds = 43_200.0  # longer than a night without a call
     resolve_after: Seconds = 300.0  # clear signalling, exposed keys and loss are over after this long without more
     clear_before_key: ClearBeforeKey = field(default_factory=ClearBeforeKey)
     rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always

@@ -61,6 +61,18 @@ _ENGINE_COUNTERS = {
     ),
     "classified": ("legwatch_classified_packets", "Packets that were given to a flow."),
     "duplicates": ("legwatch_duplicate_packets", "Packets that the mirror gave twice."),
+    "truncated": ("legwatch_truncated_packets", "Packets of which less was captured than there was."),
+    "media_one_way": (
+        "legwatch_media_flows_one_way",
+        "Media flows of which one direction was seen when it had 100 packets.",
+    ),
+    "media_both_ways": ("legwatch_media_flows_both_ways", "Media flows of which both directions were seen by then."),
+    "gaps_common": ("legwatch_common_gaps", "Media packets that many streams lacked at once: lost in the mirror."),
+    "gaps_unreported": (
+        "legwatch_unreported_gaps",
+        "Media packets that are missing here and that their receivers have, by RTCP: lost in the mirror.",
+    ),
+    "streams_unreported": ("legwatch_streams_with_unreported_gaps", "Media streams with at least five of these."),
     "octets": ("legwatch_received_octets", "Octets of the received packets, on the wire."),
     "flows_begun": ("legwatch_flows_begun", "Flows that were put into the table."),
     "streams_begun": ("legwatch_streams_begun", "Media streams that were put into the table."),
@@ -139,6 +151,8 @@ class CaptureState(NamedTuple):
 
     up: bool
     kernel_drops: int  # packets, since the start
+    clock_steps: int = 0
+    clock_synchronised: bool = True
 
 
 class Metrics(Collector):
@@ -245,6 +259,10 @@ class Metrics(Collector):
             "legwatch_kernel_dropped_packets",
             "Packets that the kernel dropped, the ring being full.",
             capture.kernel_drops,
+        )
+        yield _counter("legwatch_clock_steps", "Times that the clock was set.", capture.clock_steps)
+        yield _gauge(
+            "legwatch_clock_synchronised", "1 while a time daemon keeps the clock.", capture.clock_synchronised
         )
         for family, help_text in _PACKET_FAMILIES.items():
             reasons = {name.partition(".")[2]: n for name, n in counters.items() if name.startswith(f"{family}.")}

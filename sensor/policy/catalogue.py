@@ -66,5 +66,11 @@ CATALOGUE: dict[str, Entry] = {
     "tunnel-undetermined": Entry("A tunnel whose protection does not show", "low", (TRANSMISSION,)),
     "name-time-clear": Entry("Names or time from outside the voice network", "low", (AUTHENTICATION,)),
     "sensor-no-traffic": Entry("No traffic reaches the sensor", "critical", (AUDIT,)),
+    "sensor-no-voice": Entry("No voice reaches the sensor", "high", (AUDIT,)),
+    "sensor-one-way-mirror": Entry("The mirror shows one direction only", "high", (AUDIT,)),
+    "sensor-duplicate-mirror": Entry("The mirror gives packets twice", "low", (AUDIT,)),
+    "sensor-truncated": Entry("The mirror cuts packets", "high", (AUDIT,)),
+    "sensor-undecoded": Entry("The mirror carries what cannot be decoded", "medium", (AUDIT,)),
+    "sensor-clock": Entry("The sensor's clock cannot be relied on", "medium", (AUDIT,)),
     "sensor-loss": Entry("The sensor lost traffic", "high", (AUDIT,)),
 }

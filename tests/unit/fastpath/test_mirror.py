@@ -68,9 +68,7 @@ def test_media_that_the_mirror_gives_twice_counts_once() -> None:
 
 
 def both_ways(packets: int) -> list[Packet]:
-    return sorted(
-        stream(speech(packets)) + stream(speech(packets, seed=2), src=B, dst=A, ssrc=7, start_ns=T0 + 3 * MS)
-    )
+    return sorted(stream(speech(packets)) + stream(speech(packets, seed=2), src=B, dst=A, ssrc=7, start_ns=T0 + 3 * MS))
 
 
 @pytest.mark.parametrize(
