@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib import resources
 
 from cpython.unicode cimport PyUnicode_DecodeASCII
+from cython cimport no_gc_clear
 from libc.math cimport log10
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -183,6 +184,7 @@ cdef class Shared:
         free(self.hints.entries)
 
 
+@no_gc_clear        # the end of its flows still reads what it shares
 cdef class Engine:
     """Follow flows, judge their media, and read their signalling.
 
@@ -209,7 +211,8 @@ cdef class Engine:
 
     cdef Core core
     cdef Tables tables
-    cdef Shared shared
+    cdef Shared shared          # the core points into it, and into the tables
+    cdef uint64_t number        # among those that share
     cdef dict keys              # of the flows that something was said of, so that they are made once
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
@@ -234,8 +237,9 @@ cdef class Engine:
             self.tables = share.tables
         if self.shared.engines == MAX_ENGINES:
             raise ValueError(f"share: {MAX_ENGINES} engines are possible")
-        first_id = self.shared.engines << ID_BITS
+        self.number = self.shared.engines
         self.shared.engines += 1
+        first_id = self.number << ID_BITS
         want_headers(call_headers, &self.core.wanted)
         self.core.every_message = every_message
         open_dialogs(&self.core.dialogs, max_dialogs)
@@ -353,7 +357,9 @@ cdef class Engine:
         return False
 
     def counters(self):
-        """Return the engine's counts by name; every name is there from the start. Those of hints are of all that share.
+        """Return the engine's counts by name; every name is there from the start.
+
+        What engines share is counted by the first of them, so that sums are right.
         """
         cdef Core* c = &self.core
         cdef int i
@@ -379,9 +385,9 @@ cdef class Engine:
         counts["datagrams_refused"] = c.fragments.refused
         counts["datagrams_expired"] = c.fragments.expired
         counts["datagrams_evicted"] = c.fragments.evicted
-        counts["hints"] = counted(&c.hints.pool.count)
-        counts["hints_replaced"] = counted(&c.hints.pool.replaced)
-        counts["hints_given_up"] = counted(&c.hints.pool.given_up)
+        counts["hints"] = counted(&c.hints.pool.count) if self.number == 0 else 0
+        counts["hints_replaced"] = counted(&c.hints.pool.replaced) if self.number == 0 else 0
+        counts["hints_given_up"] = counted(&c.hints.pool.given_up) if self.number == 0 else 0
         counts["tones"] = c.tones.count
         counts["tones_refused"] = c.tones.refused
         counts["reassembly_bytes"] = c.memory.used
