@@ -43,6 +43,8 @@ IP_IN_IP, UDP, IPV6_IN_IP, GRE = 4, 17, 41, 47  # IANA protocol numbers
 VXLAN_PORT, GENEVE_PORT, GTPU_PORT, TZSP_PORT = 4789, 6081, 2152, 37008
 LEAST_TUNNEL = 30  # octets of UDP around the least header of a tunnel and what may be in it: shorter is none
 
+NOWHERE = 1 << 30
+
 # Scratch memory
 AT, KEPT, OTHER, FLAGS, KIND, NEXT = range(6)  # AT: where the innermost IP header known so far begins
 
@@ -100,6 +102,9 @@ class _Assembler:
 def fanout_program(linktype: int = LINKTYPE_ETHERNET) -> bytes:
     """Return the program for an interface of a link type, as packed ``struct sock_filter``."""
     a = _Assembler()
+    # Around a frame in MPLS there are no addresses: looking there is beyond any end.
+    a.add(LDX_IMM, NOWHERE)
+    a.add(STX, AT)
     a.add(LDX_IMM, 0)
     if linktype == LINKTYPE_ETHERNET:
         # What comes in has lost its Ethernet header by now (and an outer VLAN tag); what this machine sends has not.

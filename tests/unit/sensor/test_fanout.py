@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
+import socket
+import struct
 from collections import Counter
 
 import pytest
@@ -11,11 +14,12 @@ from hypothesis import strategies as st
 
 from sensor.capture.fanout import fanout_program
 from tests.bpf import choice, received, run
-from tests.mirrored import fragments, ip_packet, over_udp, pairs, plain, shapes
-from tests.packets import RAW, End, ethernet, frame, udp
+from tests.mirrored import fragments, ip_packet, over_udp, plain, shapes
+from tests.packets import ETHERNET, RAW, End, ethernet, frame, udp
 
 PROGRAM = fanout_program()
 MANY = 1 << 16
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 FOUR, SIX = ("10.20.0.1", "10.20.9.9"), ("2001:db8::1", "2001:db8:1::9")
 
 
@@ -55,7 +59,8 @@ def test_pairs_of_hosts_spread_evenly(count: int) -> None:
 
 
 def test_what_is_no_ip_goes_to_the_first() -> None:
-    for each in (frame(0x0806, bytes(28)), frame(0x88CC, bytes(60)), frame(0x0800, b"\x60" + bytes(40)), b"\0" * 14):
+    pseudowire = frame(0x8847, b"\0\x06\x41\x40" + bytes(4) + frame(0x0806, bytes(28)))
+    for each in (pseudowire, frame(0x0806, bytes(28)), frame(0x88CC, bytes(60)), frame(0x0800, b"\x60" + bytes(40)), b"\0" * 14):
         assert choice(PROGRAM, each, MANY) == 0
 
 
@@ -93,6 +98,12 @@ def test_both_directions_go_together(a: ipaddress.IPv4Address, b: ipaddress.IPv4
     assert alone(str(a), str(b)) == alone(str(b), str(a))
 
 
-def test_program_is_one_that_the_kernel_may_take() -> None:
-    assert len(PROGRAM) // 8 <= 4096  # BPF_MAXINSNS
-    assert len(pairs(4)) == 4
+@pytest.mark.parametrize("linktype", [ETHERNET, RAW])
+def test_kernel_takes_the_program(linktype: int) -> None:
+    """Any socket may ask for the kernel's judgement; it refuses what it cannot prove to be safe."""
+    program = fanout_program(linktype)
+    octets = ctypes.create_string_buffer(program)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as judge:
+        judge.setsockopt(
+            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(octets))
+        )
