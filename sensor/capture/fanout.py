@@ -48,8 +48,9 @@ NOWHERE = 1 << 30
 # Scratch memory
 AT, KEPT, OTHER, FLAGS, KIND, NEXT = range(6)  # AT: where the innermost IP header known so far begins
 
-# Odd numbers without a pattern (Knuth, The Art of Computer Programming 6.4): neighbours get far from one another.
-MIX, MIX_AGAIN = 0x9E3779B1, 0x85EBCA6B
+# Addresses that are neighbours have to get far from one another: what MurmurHash3 ends with (Appleby, public domain).
+MIX = 0x9E3779B1
+FINISH = ((16, 0x85EBCA6B), (13, 0xC2B2AE35))
 
 
 @dataclass(slots=True)
@@ -394,7 +395,11 @@ def _hash(a: _Assembler) -> None:
     a.add(ADD_X)
     a.add(LDX_MEM, NEXT)
     a.add(XOR_X)
-    a.add(MUL, MIX_AGAIN)
+    for shift, factor in FINISH:
+        a.add(TAX)
+        a.add(RSH, shift)
+        a.add(XOR_X)
+        a.add(MUL, factor)
     a.add(RSH, 16)
     a.add(RET_A)
     a.place("none")
