@@ -101,7 +101,8 @@ def shapes(a: str, b: str) -> dict[str, list[bytes]]:
         "vxlan": [ethernet(over_udp(4789, b"\x08\0\0\0\0\0\x2a\0" + each)) for each in frames],
         "geneve": [ethernet(over_udp(6081, b"\0\0\x65\x58\0\0\x2a\0" + each)) for each in frames],
         "geneve with options": [
-            ethernet(over_udp(6081, struct.pack(">BBHI", 3, 0, kind, 0x2A00) + bytes(12) + packet)) for packet in packets
+            ethernet(over_udp(6081, struct.pack(">BBHI", 3, 0, kind, 0x2A00) + bytes(12) + packet))
+            for packet in packets
         ],
         "gtp": [ethernet(over_udp(2152, gtp + packet)) for packet in packets],
         "gtp numbered": [ethernet(over_udp(2152, b"\x32" + gtp[1:] + bytes(4) + packet)) for packet in packets],
