@@ -64,7 +64,7 @@ cdef enum:
     SECRET_OCTETS = 48
     MAX_KEYS = 65536            # of flows, as the sensor has them
     MAX_ENGINES = 256           # that share
-    ID_BITS = 44                # of flows and dialogues in an engine; a double holds them all exactly (RFC 8259 section 6)
+    ID_BITS = 44                # of flows and dialogues in an engine; JSON holds them all (RFC 8259 section 6)
 
 REASON_NAMES = (
     "classified", "ignored.arp", "ignored.llc", "ignored.lldp", "ignored.macsec", "ignored.mpls", "ignored.pppoe",

@@ -48,6 +48,8 @@ NOWHERE = 1 << 30
 # Scratch memory
 AT, KEPT, OTHER, FLAGS, KIND, NEXT = range(6)  # AT: where the innermost IP header known so far begins
 
+STEPS = {"if": (0, 1), "unless": (1, 0)}  # over the jump that follows, or to it
+
 # Addresses that are neighbours have to get far from one another: what MurmurHash3 ends with (Appleby, public domain).
 MIX = 0x9E3779B1
 FINISH = ((16, 0x85EBCA6B), (13, 0xC2B2AE35))
@@ -74,12 +76,12 @@ class _Assembler:
 
     def go_if(self, code: int, k: int, name: str) -> None:
         """Jump where a condition holds. In two steps: a conditional jump reaches 255 instructions far only."""
-        self.rows.append((code, k, "+0,1"))
+        self.rows.append((code, k, "if"))
         self.go(name)
 
     def go_unless(self, code: int, k: int, name: str) -> None:
         """Jump where a condition does not hold."""
-        self.rows.append((code, k, "+1,0"))
+        self.rows.append((code, k, "unless"))
         self.go(name)
 
     def forward(self, octets: int) -> None:
@@ -92,11 +94,8 @@ class _Assembler:
         """Return the program as packed ``struct sock_filter``."""
         out = []
         for at, (code, k, name) in enumerate(self.rows):
-            jt, jf = (int(step) for step in name[1:].split(",")) if name[:1] == "+" else (0, 0)
-            if code == JA:
-                k = self.places[name] - at - 1
-                assert k >= 0, name
-            out.append(SOCK_FILTER.pack(code, jt, jf, k))
+            jt, jf = STEPS.get(name, (0, 0))
+            out.append(SOCK_FILTER.pack(code, jt, jf, self.places[name] - at - 1 if code == JA else k))
         return b"".join(out)
 
 

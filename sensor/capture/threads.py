@@ -2,8 +2,8 @@
 
 Reading list: packet(7) (PACKET_FANOUT), sched_setaffinity(2), Documentation/admin-guide/mm/numa_memory_policy.rst.
 
-A thread makes its ring and its engine itself, after it was pinned: the kernel takes a page from the node of the CPU that
-first touches it.
+A thread makes its ring and its engine itself, after it was pinned: the kernel takes a page from the node of the CPU
+that first touches it.
 """
 
 from __future__ import annotations
@@ -11,25 +11,22 @@ from __future__ import annotations
 import os
 import threading
 import time
-from bisect import bisect_right
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sensor.capture.engines import Engines
 from sensor.capture.errors import CaptureError
 from sensor.capture.live import RingSettings, open_ring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Set
+    from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from fastpath.engine import Engine
-    from fastpath.records import Record
     from fastpath.ring import RingSource
 
 PAUSE_S = 0.001
-HOLD_S = 1.0  # that a record waits for engines that lag
 LAG_NS = 1_000_000_000  # that a thread without packets may be behind the others' time
-JUMP_NS = 3600 * 1_000_000_000  # a step back that is a clock which was set (sensor/analysis.py)
 NODES = Path("/sys/devices/system/node")
 
 _BUDGET = 1 << 20
@@ -59,7 +56,7 @@ def cpu_list(text: str) -> set[int]:
     return cpus
 
 
-def cpus_of_threads(settings: ThreadSettings, nodes: Path = NODES) -> list[Set[int]]:
+def cpus_of_threads(settings: ThreadSettings, nodes: Path = NODES) -> list[AbstractSet[int]]:
     """Return on which CPUs each thread may run; an empty set is wherever it is put.
 
     Raises:
@@ -84,7 +81,7 @@ def cpus_of_threads(settings: ThreadSettings, nodes: Path = NODES) -> list[Set[i
     return [there & usable] * settings.threads
 
 
-def _ranges(numbers: Set[int]) -> str:
+def _ranges(numbers: AbstractSet[int]) -> str:
     """Return numbers in the kernel's notation."""
     text: list[str] = []
     for number in sorted(numbers):
@@ -101,7 +98,9 @@ class _CaptureThread(threading.Thread):
     It ends with the ring, or when it could make none (``refusal``).
     """
 
-    def __init__(self, name: str, cpus: Set[int], make: Callable[[], tuple[RingSource, Engine]], now: _Clock) -> None:
+    def __init__(
+        self, name: str, cpus: AbstractSet[int], make: Callable[[], tuple[RingSource, Engine]], now: _Clock
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self.ring: RingSource
         self.engine: Engine
@@ -111,7 +110,6 @@ class _CaptureThread(threading.Thread):
         self.abandoned = False
         self.beat = time.monotonic()
         self.status = 1
-        self.key_ns = 0  # no record that it gave is later
         self._cpus = cpus
         self._make = make
         self._clock = now
@@ -160,7 +158,7 @@ class _Clock:
 
 
 class CaptureThreads:
-    """The threads of one interface, their records as if one engine had said them, and their counts together.
+    """The threads of one interface; ``engines`` is what they found.
 
     Raises CaptureError, with no thread left. ``engine`` makes one, given the first (None: it is the first itself).
     """
@@ -173,9 +171,6 @@ class CaptureThreads:
         records: threading.Event,
     ) -> None:
         self._threads: list[_CaptureThread] = []
-        self._held: list[tuple[int, Record]] = []
-        self._held_since = 0.0
-        self._limit_ns = 0
         clock = _Clock(self._threads, records)
 
         def make() -> tuple[RingSource, Engine]:
@@ -195,6 +190,7 @@ class CaptureThreads:
                 self._abandon()
                 raise thread.refusal
             self._threads.append(thread)
+        self.engines = Engines([thread.engine for thread in self._threads])
 
     def _abandon(self) -> None:
         for thread in self._threads:
@@ -252,53 +248,3 @@ class CaptureThreads:
     def error(self) -> str:
         """Why a ring broke, "" when none did."""
         return next((thread.ring.error for thread in self._threads if thread.ring.error), "")
-
-    @property
-    def now_ns(self) -> int:
-        """The packet time up to which ``drain`` has told all."""
-        return self._threads[0].engine.now_ns if len(self._threads) == 1 else self._limit_ns
-
-    def counters(self) -> dict[str, int]:
-        """Return the engines' counts together."""
-        first, *others = (thread.engine.counters() for thread in self._threads)
-        return {name: count + sum(other[name] for other in others) for name, count in first.items()}
-
-    def drain(self) -> list[Record]:
-        """Return the records since the last call; those of several engines in the order of their time.
-
-        A record that is later than some engine's time waits: that engine may still have something earlier to say.
-        """
-        if len(self._threads) == 1:
-            return self._threads[0].engine.drain()
-        self._limit_ns = min(thread.engine.now_ns for thread in self._threads)
-        waited, now = bool(self._held), time.monotonic()
-        for thread in self._threads:
-            self._held += _in_order(thread)
-        self._held.sort(key=itemgetter(0))
-        if not waited:
-            self._held_since = now
-        # An engine whose clock was set, or whose thread gets no CPU, does not stop the others.
-        late = now - self._held_since > HOLD_S
-        ready = len(self._held) if late else bisect_right(self._held, self._limit_ns, key=itemgetter(0))
-        if ready:
-            self._held_since = now
-        out = [record for _, record in self._held[:ready]]
-        del self._held[:ready]
-        return out
-
-    def finish(self) -> bool:
-        """End every flow, as the input has ended. Returns True while more remain: drain and call again."""
-        self._held_since = 0.0  # nobody lags any more
-        return any([thread.engine.finish() for thread in self._threads])
-
-
-def _in_order(thread: _CaptureThread) -> list[tuple[int, Record]]:
-    """Return an engine's records with the time that each is told at: never before one that it said earlier."""
-    out: list[tuple[int, Record]] = []
-    key_ns = thread.key_ns
-    for record in thread.engine.drain():
-        if record.ts_ns > key_ns or key_ns - record.ts_ns >= JUMP_NS:
-            key_ns = record.ts_ns
-        out.append((key_ns, record))
-    thread.key_ns = key_ns
-    return out

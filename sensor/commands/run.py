@@ -107,11 +107,11 @@ class _Daemon:
                 systemd.notify("WATCHDOG=1")
 
     def _step(self) -> None:
-        records = self._capture.drain()
+        records = self._capture.engines.drain()
         self._metrics.observe(records)
         for record in records:
             self._analysis.feed(record)
-        self._analysis.advance(self._capture.now_ns)
+        self._analysis.advance(self._capture.engines.now_ns)
         self._metrics.events_failed = self._events.failed
         self._beat = time.monotonic()
         if self._beat >= self._next_health:
@@ -131,7 +131,7 @@ class _Daemon:
         self._capture.stop()
         while not self._capture.join(TICK_S):
             self._step()
-        while self._capture.finish():
+        while self._capture.engines.finish():
             self._step()
         self._step()
         self._check_health()
@@ -171,7 +171,7 @@ class _Daemon:
         return config
 
     def _counters(self) -> dict[str, int]:
-        return self._capture.counters()
+        return self._capture.engines.counters()
 
     def _tables(self) -> dict[str, int]:
         return self._analysis.tables()
