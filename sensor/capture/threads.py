@@ -62,14 +62,14 @@ def cpus_of_threads(settings: ThreadSettings, nodes: Path = NODES) -> list[Abstr
     Raises:
         CaptureError: a CPU or node that this machine has not, or that this process may not use.
     """
+    if not settings.cpus and settings.numa_node is None:
+        return [set()] * settings.threads
     usable = os.sched_getaffinity(0)
     if settings.cpus:
         if missing := sorted(set(settings.cpus) - usable):
             said = ", ".join(map(str, missing))
             raise CaptureError(f"capture.cpus: no CPU {said} for this process; there are: {_ranges(usable)}")
         return [{cpu} for cpu in settings.cpus]
-    if settings.numa_node is None:
-        return [set()] * settings.threads
     try:
         there = cpu_list((nodes / f"node{settings.numa_node}" / "cpulist").read_text(encoding="ascii"))
     except OSError:

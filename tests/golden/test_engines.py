@@ -29,7 +29,7 @@ def told(frames: Frames, count: int, pipeline: Pipeline) -> Lines:
     """Return what is printed of frames that ``count`` engines divide, by kind of line, without numbers of flows."""
     made: list[Engine] = []
     for _ in range(count):
-        made.append(pipeline.engine(share=made[0] if made else None, parts=count))  # noqa: PERF401
+        made.append(pipeline.engine(share=made[0] if made else None, parts=count))
     engines, out = Engines(made), io.StringIO()
     analysis = pipeline.analysis((JsonLines(out),))
     end_ns, at = frames[0][0], 0

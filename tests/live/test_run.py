@@ -463,7 +463,7 @@ def test_place_that_the_machine_has_not_ends_with_status_2(
     assert len(said.splitlines()) == 1
 
 
-def test_threads_on_an_interface_that_is_down_end_with_status_2(tmp_path: Path, threaded: Path) -> None:
+def test_threads_on_an_interface_that_is_down_end_with_status_2(threaded: Path) -> None:
     with namespaces("down") as (place,):
         first = Mirror(place)
         first.set_state("span0", "down")
