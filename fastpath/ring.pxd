@@ -44,6 +44,7 @@ cdef class RingSource(PacketSource):
     cdef readonly str interface
     cdef readonly uint64_t packets
     cdef readonly int fanout_group      # -1: the ring has its interface for itself
+    cdef bytes bpf
     cdef char[16] name
     cdef int socket
     cdef int waker              # eventfd, polled together with the socket
@@ -76,6 +77,7 @@ cdef class RingSource(PacketSource):
     cdef void give_back(self) noexcept nogil
     cdef int wait(self) noexcept nogil
     cdef void silence(self) noexcept nogil
+    cdef int attach_nothing(self) noexcept nogil
     cdef void check_clock(self) noexcept nogil
     cdef void check_link(self) noexcept nogil
     cdef int bind(self, int index) noexcept nogil

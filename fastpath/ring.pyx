@@ -53,6 +53,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int SOCK_CLOEXEC
     int SOL_SOCKET
     int SO_ATTACH_FILTER
+    int SO_DETACH_FILTER
     int SO_ERROR
     ctypedef uint32_t socklen_t
     struct sockaddr:
@@ -213,7 +214,9 @@ cdef class RingSource(PacketSource):
 
     ``fanout`` makes the ring one of several that divide an interface's packets: the number of a group to join, 0 for a
     new one (``fanout_group`` is its number then), and a program as packed ``struct sock_filter`` whose result modulo
-    the number of rings says to which a packet goes. The interface has to be up.
+    the number of rings says to which a packet goes. Nothing comes in before ``admit`` is called, which has to wait for
+    the last of them: until then packets would go to another, and before it joins a ring has them all. The interface has
+    to be up.
 
     An interface that goes down, vanishes or comes back is followed by its name; ``link`` says how it is. A ring of a
     group cannot be bound again: to it an interface that was deleted and made again is an error.
@@ -253,6 +256,9 @@ cdef class RingSource(PacketSource):
         self.use_hardware_time()
         if bpf and self.attach(<sock_filter*> PyBytes_AS_STRING(bpf), len(bpf) // sizeof(sock_filter)) < 0:
             raise self.refused("filter")
+        self.bpf = bpf
+        if fanout is not None and self.attach_nothing() < 0:
+            raise self.refused("filter")
         ignore_outgoing = ignore_outgoing or request.ifr_flags & IFF_LOOPBACK
         if ignore_outgoing:
             if self.set(PACKET_IGNORE_OUTGOING, 1) < 0:
@@ -272,6 +278,18 @@ cdef class RingSource(PacketSource):
             close(self.socket)
         if self.waker >= 0:
             close(self.waker)
+
+    def admit(self) -> None:
+        """Let packets into a ring of a group, all of which have joined it."""
+        cdef int status, unused = 0
+        if self.stopping:
+            return
+        if self.bpf:
+            status = self.attach(<sock_filter*> PyBytes_AS_STRING(self.bpf), len(self.bpf) // sizeof(sock_filter))
+        else:
+            status = setsockopt(self.socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused))
+        if status < 0:
+            raise self.refused("filter")
 
     def wake(self) -> None:
         """Make the waiting, or else the next, ``fill`` return at once."""
@@ -404,12 +422,15 @@ cdef class RingSource(PacketSource):
 
     # A filter that lets nothing in: binding to protocol 0 would leave the protocol as it was (packet(7)).
     cdef void silence(self) noexcept nogil:
+        self.attach_nothing()
+        self.silenced = True
+
+    cdef int attach_nothing(self) noexcept nogil:
         cdef sock_filter nothing
         nothing.code = BPF_RET | BPF_K
         nothing.jt = nothing.jf = 0
         nothing.k = 0
-        self.attach(&nothing, 1)
-        self.silenced = True
+        return self.attach(&nothing, 1)
 
     # A network card's clock need not have been set, and may count TAI. Then the kernel's time is better, and what is in
     # the ring already gets the time of its reading.

@@ -14,6 +14,9 @@ from sensor.capture.filters import compile_filter
 from sensor.capture.interfaces import linktype_of_interface
 from sensor.capture.linktypes import LINKTYPE_ETHERNET
 
+POLL_MS = 200  # a quiet link lets packet time go on so often
+SHARED_POLL_MS = 50  # … and the records of other threads wait for that
+
 
 class RingSettings(Protocol):
     """What of the configuration a ring needs."""
@@ -73,6 +76,7 @@ def open_ring(
             blocks=settings.ring_mib * 1024 // (settings.block_kib * settings.threads),
             block_size=settings.block_kib * 1024,
             retire_ms=settings.block_timeout_ms,
+            poll_ms=SHARED_POLL_MS if fanout else POLL_MS,
             fanout=fanout,
         )
     except OSError as error:

@@ -199,7 +199,10 @@ class CaptureThreads:
             thread.join()
 
     def start(self) -> None:
-        """Begin to take packets; what came since the rings were made waits in them."""
+        """Begin to take packets."""
+        if len(self._threads) > 1:
+            for thread in self._threads:
+                thread.ring.admit()
         for thread in self._threads:
             thread.go.set()
 

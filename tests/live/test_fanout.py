@@ -7,10 +7,12 @@ import pytest
 
 from fastpath.ring import RingSource
 from fastpath.source import read_all
+from sensor.capture import compile_filter
 from sensor.capture.fanout import fanout_program
 from tests.bpf import VLANS, choice
 from tests.live.lab import Mirror, Namespace, namespaces, wait_for
 from tests.mirrored import pairs, shapes
+from tests.packets import ethernet, tcp, udp
 
 pytestmark = pytest.mark.live
 
@@ -33,6 +35,14 @@ def mirror(namespace: Namespace) -> Iterator[Mirror]:
 
 
 def rings_on(namespace: Namespace, interface: str = "span0") -> list[RingSource]:
+    """Return the rings of a group in a namespace, all of which let packets in."""
+    rings = closed_rings_on(namespace, interface)
+    for ring in rings:
+        ring.admit()
+    return rings
+
+
+def closed_rings_on(namespace: Namespace, interface: str = "span0") -> list[RingSource]:
     """Open the rings of a group in a namespace."""
     rings: list[RingSource] = []
     with namespace.entered():
@@ -71,6 +81,34 @@ def test_kernel_chooses_as_the_program_says(namespace: Namespace, mirror: Mirror
     assert [sorted(each) for each in got] == [sorted(each) for each in wanted]
     assert all(got)
     assert sum(ring.kernel_packets for ring in rings) == len(FRAMES)
+
+
+@pytest.mark.parametrize("text", ["", "udp"])
+def test_nothing_comes_in_before_all_have_joined(namespace: Namespace, mirror: Mirror, text: str) -> None:
+    rings: list[RingSource] = []
+    bpf = compile_filter(text)
+    frame = ethernet(udp(b"voice"))
+    for _ in range(RINGS):
+        with namespace.entered():
+            fanout = (rings[0].fanout_group if rings else 0, PROGRAM)
+            rings.append(RingSource("span0", blocks=4, poll_ms=20, bpf=bpf, fanout=fanout))
+        mirror.send(frame)
+    for ring in rings:
+        ring.admit()
+    mirror.send(frame)
+    mirror.send(ethernet(tcp(b"")))
+    received(rings, 1 if text else 2)
+    assert sum(ring.kernel_packets for ring in rings) == (1 if text else 2)
+
+
+def test_stopped_ring_stays_closed(namespace: Namespace, mirror: Mirror) -> None:
+    rings = rings_on(namespace)
+    for ring in rings:
+        ring.stop()
+        assert read_all(ring) == []
+        ring.admit()
+    mirror.send(FRAMES[0])
+    assert sum(ring.kernel_packets for ring in rings) == 0
 
 
 def test_what_this_machine_sends_goes_where_its_answers_go(namespace: Namespace, mirror: Mirror) -> None:
