@@ -29,6 +29,7 @@ class Engine:
         every_message: bool = ...,
         secret: bytes | None = None,
         tables: Tables | None = None,
+        share: Engine | None = None,
     ) -> None: ...
     @property
     def now_ns(self) -> int: ...

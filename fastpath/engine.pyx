@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib import resources
 
 from cpython.unicode cimport PyUnicode_DecodeASCII
+from cython cimport no_gc_clear
 from libc.math cimport log10
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -33,7 +34,7 @@ from fastpath.flow cimport (
     reuse_flow,
 )
 from fastpath.fragments cimport close_fragments, open_fragments, release_done, take_fragment
-from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintTable, encoding, find_hint
+from fastpath.hints cimport ENCODINGS, HINT_WAYS, Hint, HintPool, HintTable, counted, encoding, find_hint
 from fastpath.legacy cimport IAX2_PORT, has_port
 from fastpath.media cimport media_packet
 from fastpath.mirror cimport TWINS, is_twin
@@ -63,6 +64,8 @@ cdef enum:
     BATCH = 32
     SECRET_OCTETS = 48
     MAX_KEYS = 65536            # of flows, as the sensor has them
+    MAX_ENGINES = 256           # that share
+    ID_BITS = 44                # of flows and dialogues in an engine; JSON holds them all (RFC 8259 section 6)
 
 REASON_NAMES = (
     "classified", "ignored.arp", "ignored.llc", "ignored.lldp", "ignored.macsec", "ignored.mpls", "ignored.pppoe",
@@ -164,6 +167,29 @@ cdef tuple payload_type_list(const uint64_t* seen):
     return tuple(types)
 
 
+cdef class Shared:
+    """What the engines of one sensor have in common: hints, and the secrets by which their digests compare."""
+
+    cdef HintPool hints
+    cdef bytes secret
+    cdef uint64_t engines
+
+    def __cinit__(self, uint32_t max_hints, bytes secret):
+        if max_hints & (max_hints - 1) or not HINT_WAYS <= max_hints <= 1 << 24:
+            raise ValueError("max_hints: a power of two from 4 to 16777216 is needed")
+        if len(secret) != SECRET_OCTETS:
+            raise ValueError(f"secret: {SECRET_OCTETS} octets are needed")
+        self.secret = secret
+        self.hints.entries = <Hint*>calloc(max_hints, sizeof(Hint))
+        if self.hints.entries == NULL:
+            raise MemoryError("no room for the hints")
+        self.hints.bucket_mask = max_hints // HINT_WAYS - 1
+
+    def __dealloc__(self):
+        free(self.hints.entries)
+
+
+@no_gc_clear        # the end of its flows still reads what it shares
 cdef class Engine:
     """Follow flows, judge their media, and read their signalling.
 
@@ -181,6 +207,8 @@ cdef class Engine:
         every_message: say each SIP message as it was read, in a SipMessage record. For tests only.
         secret: 48 octets for the keyed hashes and digests; random when None. For tests only.
         tables: codec tables to judge with; those of the package when None.
+        share: an engine of the same sensor, whose hints, secrets and codec tables this one has, too, in place of the
+            four arguments about them. Both may run at the same time; their flows and dialogues have other numbers.
     Raises:
         MemoryError: the tables do not fit into the address space.
         ValueError: an argument is out of range, or the shipped codec tables are damaged.
@@ -188,30 +216,43 @@ cdef class Engine:
 
     cdef Core core
     cdef Tables tables
+    cdef Shared shared          # the core points into it, and into the tables
+    cdef uint64_t number        # among those that share
     cdef dict keys              # of the flows that something was said of, so that they are made once
 
     def __cinit__(self, *, uint32_t max_flows=1 << 20, uint32_t max_streams=1 << 20, uint64_t event_bytes=1 << 25,
                   uint64_t stream_bytes=1 << 26, uint32_t max_hints=1 << 16, call_headers=(),
                   uint32_t max_dialogs=1 << 16, double media_idle_s=30, double flow_idle_s=300,
-                  uint64_t trace_flow=0, bint every_message=False, bytes secret=None, Tables tables=None):
+                  uint64_t trace_flow=0, bint every_message=False, bytes secret=None, Tables tables=None,
+                  Engine share=None):
+        cdef uint64_t first_id
         if event_bytes & (event_bytes - 1) or event_bytes < 1 << 17:
             raise ValueError("event_bytes: a power of two of at least 131072 is needed")
         if not 1 <= media_idle_s <= 500 or not 1 <= flow_idle_s <= 500:
             raise ValueError("idle times: 1 to 500 seconds are possible")
         if max_flows < 1 or max_streams < 1 or max_flows > 1 << 28 or max_streams > 1 << 28:
             raise ValueError("max_flows and max_streams: 1 to 268435456 are possible")
-        if max_hints & (max_hints - 1) or not HINT_WAYS <= max_hints <= 1 << 24:
-            raise ValueError("max_hints: a power of two from 4 to 16777216 is needed")
-        secret = os.urandom(SECRET_OCTETS) if secret is None else secret
-        if len(secret) != SECRET_OCTETS:
-            raise ValueError(f"secret: {SECRET_OCTETS} octets are needed")
         if not 16 <= max_dialogs <= 1 << 24:
             raise ValueError("max_dialogs: 16 to 16777216 are possible")
+        if share is None:
+            self.shared = Shared(max_hints, os.urandom(SECRET_OCTETS) if secret is None else secret)
+            self.tables = shipped_tables() if tables is None else tables
+        else:
+            self.shared = share.shared
+            self.tables = share.tables
+        if self.shared.engines == MAX_ENGINES:
+            raise ValueError(f"share: {MAX_ENGINES} engines are possible")
+        self.number = self.shared.engines
+        self.shared.engines += 1
+        first_id = self.number << ID_BITS
         want_headers(call_headers, &self.core.wanted)
         self.core.every_message = every_message
         open_dialogs(&self.core.dialogs, max_dialogs)
         open_fragments(&self.core.fragments)
         open_table(&self.core.table, max_flows, max_streams)
+        self.core.table.next_id += first_id
+        self.core.dialogs.next_id += first_id
+        self.core.hints.message = first_id
         self.core.ring.base = <uint8_t*>calloc(1, event_bytes)
         if self.core.ring.base == NULL:
             raise MemoryError("no room for the event ring")
@@ -224,11 +265,8 @@ cdef class Engine:
         self.core.finish_at = 1
         self.keys = {}
         self.core.traced = trace_flow
-        self.tables = shipped_tables() if tables is None else tables
         self.core.tables = &self.tables.set
-        self.core.hints.entries = <Hint*>calloc(max_hints, sizeof(Hint))
-        if self.core.hints.entries == NULL:
-            raise MemoryError("no room for the hints")
+        self.core.hints.pool = &self.shared.hints
         self.core.tones.entries = <Tone*>calloc(MAX_TONES + 1, sizeof(Tone))
         if self.core.tones.entries == NULL:
             raise MemoryError("no room for telephone events")
@@ -238,10 +276,9 @@ cdef class Engine:
         self.core.mirror.twins = <uint64_t*>calloc(TWINS, sizeof(uint64_t))
         if self.core.mirror.twins == NULL:
             raise MemoryError("no room for twins")
-        self.core.hints.bucket_mask = max_hints // HINT_WAYS - 1
         self.name_codecs()
-        memcpy(&self.core.flow_secret, <const uint8_t*>secret, 32)
-        memcpy(self.core.key_secret, <const uint8_t*>secret + 32, 16)
+        memcpy(&self.core.flow_secret, <const uint8_t*>self.shared.secret, 32)
+        memcpy(self.core.key_secret, <const uint8_t*>self.shared.secret + 32, 16)
 
     def __dealloc__(self):
         cdef uint32_t number
@@ -254,7 +291,6 @@ cdef class Engine:
         close_dialogs(&self.core.dialogs)
         close_fragments(&self.core.fragments)
         free(self.core.ring.base)
-        free(self.core.hints.entries)
         free(self.core.tones.entries)
         free(self.core.attempts)
         free(self.core.mirror.twins)
@@ -330,7 +366,10 @@ cdef class Engine:
         return False
 
     def counters(self):
-        """Return the engine's counts by name; every name is there from the start."""
+        """Return the engine's counts by name; every name is there from the start.
+
+        What engines share is counted by the first of them, so that sums are right.
+        """
         cdef Core* c = &self.core
         cdef int i
         counts = {"received": c.received, "octets": c.octets}
@@ -344,7 +383,7 @@ cdef class Engine:
         counts["gaps_unreported"] = c.mirror.unreported_gaps
         counts["streams_unreported"] = c.mirror.unreported_streams
         counts["flows"] = c.table.flow_count
-        counts["flows_begun"] = c.table.next_id - 1
+        counts["flows_begun"] = (c.table.next_id & ((<uint64_t>1 << ID_BITS) - 1)) - 1
         counts["streams"] = c.table.stream_count
         counts["streams_begun"] = c.streams_begun
         counts["streams_refused"] = c.streams_refused
@@ -361,8 +400,9 @@ cdef class Engine:
         counts["datagrams_refused"] = c.fragments.refused
         counts["datagrams_expired"] = c.fragments.expired
         counts["datagrams_evicted"] = c.fragments.evicted
-        counts["hints"] = c.hints.count
-        counts["hints_replaced"] = c.hints.replaced
+        counts["hints"] = counted(&c.hints.pool.count) if self.number == 0 else 0
+        counts["hints_replaced"] = counted(&c.hints.pool.replaced) if self.number == 0 else 0
+        counts["hints_given_up"] = counted(&c.hints.pool.given_up) if self.number == 0 else 0
         counts["tones"] = c.tones.count
         counts["tones_refused"] = c.tones.refused
         counts["reassembly_bytes"] = c.memory.used

@@ -5,6 +5,11 @@ Who writes a description says there under which payload types, and at which addr
 codec. It may lie: a hint says in which order codecs are tried and what lengths they have, and decides nothing. Likewise
 it says there that facsimile comes by UDPTL (RFC 3362), which is looked for at such ends only. No number, URI or key
 comes here.
+
+The engine that reads a description need not be the one that gets its media, so the engines of one sensor hold one pool
+of hints, without a lock. Each bucket has a version, odd while it is written (a sequence lock: Boehm, "Can seqlocks get
+along with programming language memory models?", 2012). A writer that finds another at its bucket gives up and counts
+it; a reader whose bucket changed meanwhile looks again, and after a few times there is no hint for it.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -12,6 +17,7 @@ from libc.string cimport memcpy, memset
 
 from fastpath.rtp cimport FrameLaw
 from fastpath.sip cimport SdpMedia, SipScan, Span
+from fastpath.udptl cimport goes_on
 from fastpath.verdict cimport FIRST_DYNAMIC_TYPE, HINT_NONE, MAX_TABLES
 from fastpath.wire cimport FlowKeyBits, HashSecret, hash_key
 
@@ -27,9 +33,33 @@ cdef enum:
     HINT_PAIRS = 8              # payload types of an address and port
     HINT_ADDRESS = 45           # octets of the longest IPv6 address as text
     ENCODINGS = 35
+    HINT_TRIES = 4              # of a reader
 
 cdef extern from *:
     """
+    #include <stdint.h>
+    /* The version of a bucket that is being written is odd, and nobody begins to read there. */
+    static inline uint32_t lw_version(const uint32_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
+    static inline int lw_is_still(const uint32_t *at, uint32_t version) {
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        return __atomic_load_n(at, __ATOMIC_RELAXED) == version;
+    }
+    static inline int lw_claim(uint32_t *at) {
+        uint32_t version = __atomic_load_n(at, __ATOMIC_RELAXED);
+        if (version & 1 ||
+                !__atomic_compare_exchange_n(at, &version, version + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return 0;
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        return 1;
+    }
+    static inline void lw_leave(uint32_t *at) { __atomic_fetch_add(at, 1, __ATOMIC_RELEASE); }
+    static inline void lw_count(uint64_t *at) { __atomic_fetch_add(at, 1, __ATOMIC_RELAXED); }
+    static inline uint64_t lw_counted(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_RELAXED); }
+    static inline uint8_t lw_is_set(const uint8_t *at) { return __atomic_load_n(at, __ATOMIC_RELAXED); }
+    static inline void lw_set(uint8_t *at) {
+        if (!__atomic_load_n(at, __ATOMIC_RELAXED))     /* else every engine would lose the line that it is in */
+            __atomic_store_n(at, 1, __ATOMIC_RELAXED);
+    }
     /* Encoding name and clock rate (0: any) of an rtpmap, the codec's name in the tables, the law of its lengths. */
     static const struct {
         const char *name, *codec;
@@ -63,12 +93,21 @@ cdef extern from *:
         uint16_t other_units
         uint16_t other_octets
     const Encoding* encoding "lw_encoding"
+    uint32_t version_of "lw_version"(const uint32_t* at) noexcept nogil
+    bint is_still "lw_is_still"(const uint32_t* at, uint32_t version) noexcept nogil
+    bint claim "lw_claim"(uint32_t* at) noexcept nogil
+    void leave "lw_leave"(uint32_t* at) noexcept nogil
+    void count_one "lw_count"(uint64_t* at) noexcept nogil
+    uint64_t counted "lw_counted"(const uint64_t* at) noexcept nogil
+    bint is_set "lw_is_set"(const uint8_t* at) noexcept nogil
+    void set_for_all "lw_set"(uint8_t* at) noexcept nogil
 
 
 cdef struct Hint:
     uint64_t address[2]         # as FlowKeyBits has it
     uint64_t seen_ns            # when it was last described
-    uint32_t message            # number of the description
+    uint64_t message            # number of the description
+    uint32_t version            # of the whole bucket, in its first entry
     uint16_t port               # 0: the entry is free
     uint8_t count
     uint8_t udptl               # facsimile is wanted there …
@@ -78,56 +117,90 @@ cdef struct Hint:
     uint8_t codec[HINT_PAIRS]   # index into Tables.codecs
 
 
-cdef struct HintTable:
+cdef struct HintPool:           # what the engines of one sensor have together
     Hint* entries               # buckets of HINT_WAYS
     uint32_t bucket_mask
-    uint32_t message            # descriptions so far
-    uint8_t udptl               # one of them wanted facsimile
+    uint8_t udptl               # a description wanted facsimile
+    uint64_t count              # addresses and ports in the pool
+    uint64_t replaced           # … that made room for others
+    uint64_t given_up           # writes, as another engine was writing there
+
+
+cdef struct HintTable:          # of one engine
+    HintPool* pool
+    uint64_t message            # its descriptions so far, numbered apart from those of other engines
     uint8_t codec[ENCODINGS]    # HINT_NONE where the tables have no such codec
     FrameLaw law[MAX_TABLES]    # by codec
-    uint64_t count              # addresses and ports in the table
-    uint64_t replaced           # … that made room for others
 
 
-cdef inline Hint* hint_bucket(const HintTable* table, const uint64_t* address, uint16_t port,
+cdef inline Hint* hint_bucket(const HintPool* pool, const uint64_t* address, uint16_t port,
                               const HashSecret* secret) noexcept nogil:
     cdef FlowKeyBits key
     memset(&key, 0, sizeof(FlowKeyBits))
     key.low[0] = address[0]
     key.low[1] = address[1]
     key.ports = port
-    return &table.entries[(<uint32_t>(hash_key(&key, secret) >> 32) & table.bucket_mask) * HINT_WAYS]
+    return &pool.entries[(<uint32_t>(hash_key(&key, secret) >> 32) & pool.bucket_mask) * HINT_WAYS]
 
 
 cdef inline bint is_hint_for(const Hint* hint, const uint64_t* address, uint16_t port) noexcept nogil:
     return hint.port == port and hint.address[0] == address[0] and hint.address[1] == address[1]
 
 
-cdef inline Hint* find_fax(const HintTable* table, const uint64_t* address, uint16_t port,
-                           const HashSecret* secret) noexcept nogil:
-    """Return the entry of an address and port where facsimile is wanted by UDPTL, or NULL."""
-    cdef Hint* hint = hint_bucket(table, address, port, secret)
-    cdef int way
+cdef inline bint fax_goes_on(const HintTable* table, const uint64_t* address, uint16_t port, bint from_end,
+                             uint16_t sequence, bint* wanted, const HashSecret* secret) noexcept nogil:
+    """Note a datagram to or from an end where facsimile may be ``wanted``; True when it is the second in a row."""
+    cdef HintPool* pool = table.pool
+    cdef Hint* hint = hint_bucket(pool, address, port, secret)
+    cdef uint32_t* version = &hint.version
+    cdef bint second = False
+    cdef int way = 0
+    wanted[0] = False
+    while way < HINT_WAYS and not (hint[way].udptl and is_hint_for(&hint[way], address, port)):
+        way += 1
+    # A reader that saw half of what is being written only loses this datagram, or finds nothing under the claim.
+    if way == HINT_WAYS:
+        return False
+    if not claim(version):
+        count_one(&pool.given_up)
+        return False
+    if hint[way].udptl and is_hint_for(&hint[way], address, port):
+        wanted[0] = True
+        second = hint[way].fax[from_end] and goes_on(sequence, hint[way].fax_sequence[from_end])
+        hint[way].fax[from_end] = not second
+        hint[way].fax_sequence[from_end] = sequence
+    leave(version)
+    return second
+
+
+cdef inline uint8_t look_up_hint(const Hint* hint, const uint64_t* address, uint16_t port,
+                                 uint8_t payload_type) noexcept nogil:
+    cdef int way, i
     for way in range(HINT_WAYS):
-        if hint[way].udptl and is_hint_for(&hint[way], address, port):
-            return &hint[way]
-    return NULL
+        if is_hint_for(&hint[way], address, port):
+            for i in range(min(hint[way].count, HINT_PAIRS)):
+                if hint[way].payload_type[i] == payload_type:
+                    return hint[way].codec[i]
+            return HINT_NONE
+    return HINT_NONE
 
 
 cdef inline uint8_t find_hint(const HintTable* table, const uint64_t* address, uint16_t port, uint8_t payload_type,
                               const HashSecret* secret) noexcept nogil:
     """Return the codec that a payload type means at an address and port, or HINT_NONE."""
     cdef const Hint* hint
-    cdef int way, i
-    if table.count == 0 or port == 0:
+    cdef uint32_t version
+    cdef uint8_t codec
+    if counted(&table.pool.count) == 0 or port == 0:
         return HINT_NONE
-    hint = hint_bucket(table, address, port, secret)
-    for way in range(HINT_WAYS):
-        if is_hint_for(&hint[way], address, port):
-            for i in range(hint[way].count):
-                if hint[way].payload_type[i] == payload_type:
-                    return hint[way].codec[i]
-            return HINT_NONE
+    hint = hint_bucket(table.pool, address, port, secret)
+    for _ in range(HINT_TRIES):
+        version = version_of(&hint.version)
+        if version & 1:
+            continue
+        codec = look_up_hint(hint, address, port, payload_type)
+        if is_still(&hint.version, version):
+            return codec
     return HINT_NONE
 
 
@@ -194,11 +267,11 @@ cdef inline bint read_address(const uint8_t* p, Span text, uint64_t* address) no
     return inet_pton(AF_INET6, octets, address) == 1 and (address[0] | address[1]) != 0
 
 
-cdef inline Hint* hint_place(HintTable* table, const uint64_t* address, uint16_t port, bint make,
-                             const HashSecret* secret) noexcept nogil:
+cdef inline Hint* hint_place(HintPool* pool, Hint* bucket, const uint64_t* address, uint16_t port,
+                             bint make) noexcept nogil:
     # The entry of an address and port; one that is free, or the oldest of the bucket, is made its own where wanted.
-    cdef Hint* bucket = hint_bucket(table, address, port, secret)
     cdef Hint* place = bucket
+    cdef uint32_t version
     cdef int way
     for way in range(HINT_WAYS):
         if is_hint_for(&bucket[way], address, port):
@@ -207,15 +280,33 @@ cdef inline Hint* hint_place(HintTable* table, const uint64_t* address, uint16_t
             place = &bucket[way]
     if not make:
         return NULL
-    if place.port:
-        table.replaced += 1
-    else:
-        table.count += 1
+    count_one(&pool.replaced if place.port else &pool.count)
+    version = place.version
     memset(place, 0, sizeof(Hint))
+    place.version = version     # of the bucket, which is claimed
     place.address[0] = address[0]
     place.address[1] = address[1]
     place.port = port
     return place
+
+
+cdef inline void describe(Hint* hint, uint64_t message, const uint8_t* payload_type, const uint8_t* codec, int pairs,
+                          bint udptl, uint64_t ts_ns) noexcept nogil:
+    cdef int i
+    if hint.message != message:
+        # What an earlier description said of it holds no more; sections of one may share a port (RFC 9143).
+        hint.message = message
+        hint.count = 0
+        hint.udptl = False
+    hint.seen_ns = ts_ns
+    if udptl:
+        hint.udptl = True
+    for i in range(pairs):
+        if hint.count == HINT_PAIRS:
+            break
+        hint.payload_type[hint.count] = payload_type[i]
+        hint.codec[hint.count] = codec[i]
+        hint.count += 1
 
 
 cdef inline void note_media(HintTable* table, const uint8_t* p, const SdpMedia* m, const HashSecret* secret,
@@ -223,6 +314,7 @@ cdef inline void note_media(HintTable* table, const uint8_t* p, const SdpMedia* 
     cdef uint64_t address[2]
     cdef uint8_t codec[HINT_PAIRS]
     cdef uint8_t payload_type[HINT_PAIRS]
+    cdef Hint* bucket
     cdef Hint* hint
     cdef int i, pairs = 0
     cdef bint udptl = is_udptl_profile(p, m.profile)
@@ -234,24 +326,16 @@ cdef inline void note_media(HintTable* table, const uint8_t* p, const SdpMedia* 
         codec[pairs] = encoded_codec(table, p, m.payloads[i].encoding)
         payload_type[pairs] = m.payloads[i].number
         pairs += codec[pairs] != HINT_NONE
-    hint = hint_place(table, address, m.port, pairs > 0 or udptl, secret)
-    if hint == NULL:
+    bucket = hint_bucket(table.pool, address, m.port, secret)
+    if not claim(&bucket.version):
+        count_one(&table.pool.given_up)
         return
-    if hint.message != table.message:
-        # What an earlier description said of it holds no more; sections of one may share a port (RFC 9143).
-        hint.message = table.message
-        hint.count = 0
-        hint.udptl = False
-    hint.seen_ns = ts_ns
+    hint = hint_place(table.pool, bucket, address, m.port, pairs > 0 or udptl)
+    if hint != NULL:
+        describe(hint, table.message, payload_type, codec, pairs, udptl, ts_ns)
+    leave(&bucket.version)
     if udptl:
-        hint.udptl = True
-        table.udptl = True
-    for i in range(pairs):
-        if hint.count == HINT_PAIRS:
-            break
-        hint.payload_type[hint.count] = payload_type[i]
-        hint.codec[hint.count] = codec[i]
-        hint.count += 1
+        set_for_all(&table.pool.udptl)
 
 
 cdef inline void note_hints(HintTable* table, const uint8_t* p, const SipScan* scan, const HashSecret* secret,

@@ -43,12 +43,15 @@ cdef extern from "<linux/if.h>":
 cdef class RingSource(PacketSource):
     cdef readonly str interface
     cdef readonly uint64_t packets
+    cdef readonly int fanout_group      # -1: the ring has its interface for itself
+    cdef bytes bpf
     cdef char[16] name
     cdef int socket
     cdef int waker              # eventfd, polled together with the socket
     cdef bint promiscuous
     cdef bint stopping          # set by stop(), from any thread
     cdef bint silenced          # the kernel was told to let nothing more in
+    cdef bint left_behind       # the interface came back, and the ring cannot be bound to it
     cdef int link_state
     cdef int failure            # errno that ended it
     cdef int poll_ms
@@ -74,9 +77,12 @@ cdef class RingSource(PacketSource):
     cdef void give_back(self) noexcept nogil
     cdef int wait(self) noexcept nogil
     cdef void silence(self) noexcept nogil
+    cdef int attach_nothing(self) noexcept nogil
     cdef void check_clock(self) noexcept nogil
     cdef void check_link(self) noexcept nogil
     cdef int bind(self, int index) noexcept nogil
+    cdef int join(self, int group, bytes program, bint ignore_outgoing) except -1
+    cdef bint is_up(self) noexcept nogil
     cdef int make_ring(self, unsigned int block_size, unsigned int blocks) noexcept nogil
     cdef void use_hardware_time(self) noexcept nogil
     cdef int ask(self, ifreq* request, unsigned long what) noexcept nogil

@@ -53,6 +53,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int SOCK_CLOEXEC
     int SOL_SOCKET
     int SO_ATTACH_FILTER
+    int SO_DETACH_FILTER
     int SO_ERROR
     ctypedef uint32_t socklen_t
     struct sockaddr:
@@ -148,6 +149,10 @@ cdef extern from "<linux/if_packet.h>" nogil:
         PACKET_ADD_MEMBERSHIP
         PACKET_MR_PROMISC
         PACKET_IGNORE_OUTGOING
+        PACKET_FANOUT
+        PACKET_FANOUT_DATA
+        PACKET_FANOUT_CBPF
+        PACKET_FANOUT_FLAG_UNIQUEID
         KERNEL_OUTGOING "PACKET_OUTGOING"
         TP_STATUS_KERNEL
         TP_STATUS_USER
@@ -188,6 +193,8 @@ cdef enum:
     LINKTYPE_ETHERNET = 1
     LINKTYPE_RAW = 101
 
+    PACKET_FANOUT_FLAG_IGNORE_OUTGOING = 0x4000     # linux/if_packet.h, since Linux 5.17; headers may be older
+
     LINK_UP = 0
     LINK_DOWN = 1
     LINK_GONE = 2
@@ -205,16 +212,23 @@ cdef class RingSource(PacketSource):
     on after ``retire_ms``. ``fill`` waits ``poll_ms`` for a packet. What this machine sends itself is seen too unless
     ``ignore_outgoing``; on a loopback interface it is always ignored, as everything would be seen twice.
 
-    An interface that goes down, vanishes or comes back is followed by its name; ``link`` says how it is.
+    ``fanout`` makes the ring one of several that divide an interface's packets: the number of a group to join, 0 for a
+    new one (``fanout_group`` is its number then), and a program as packed ``struct sock_filter`` whose result modulo
+    the number of rings says to which a packet goes. Nothing comes in before ``admit`` is called, which has to wait for
+    the last of them: until then packets would go to another, and before it joins a ring has them all. The interface has
+    to be up.
+
+    An interface that goes down, vanishes or comes back is followed by its name; ``link`` says how it is. A ring of a
+    group cannot be bound again: to it an interface that was deleted and made again is an error.
     Raises OSError. One thread calls ``fill``; everything else may be used from any thread.
     """
 
     def __cinit__(self, *args, **kwargs):
-        self.socket = self.waker = -1
+        self.socket = self.waker = self.fanout_group = -1
 
     def __init__(self, str interface not None, *, int descriptor=-1, bytes bpf not None=b"", bint promiscuous=True,
                  bint ignore_outgoing=False, unsigned int blocks=64, unsigned int block_size=1 << 20,
-                 unsigned int retire_ms=10, int poll_ms=200):
+                 unsigned int retire_ms=10, int poll_ms=200, tuple fanout=None):
         cdef bytes name = os.fsencode(interface)
         cdef ifreq request
         if not 0 < len(name) < IFNAMSIZ:
@@ -242,7 +256,11 @@ cdef class RingSource(PacketSource):
         self.use_hardware_time()
         if bpf and self.attach(<sock_filter*> PyBytes_AS_STRING(bpf), len(bpf) // sizeof(sock_filter)) < 0:
             raise self.refused("filter")
-        if ignore_outgoing or request.ifr_flags & IFF_LOOPBACK:
+        self.bpf = bpf
+        if fanout is not None and self.attach_nothing() < 0:
+            raise self.refused("filter")
+        ignore_outgoing = ignore_outgoing or request.ifr_flags & IFF_LOOPBACK
+        if ignore_outgoing:
             if self.set(PACKET_IGNORE_OUTGOING, 1) < 0:
                 raise self.refused("ignoring what this machine sends")
         if self.make_ring(block_size, blocks) < 0:
@@ -250,6 +268,8 @@ cdef class RingSource(PacketSource):
         if self.ask(&request, SIOCGIFINDEX) < 0 or self.bind(request.ifr_ifindex) < 0:
             raise self.refused("interface")
         self.check_link()
+        if fanout is not None:
+            self.join(fanout[0], fanout[1], ignore_outgoing)
 
     def __dealloc__(self):
         if self.ring != NULL:
@@ -258,6 +278,18 @@ cdef class RingSource(PacketSource):
             close(self.socket)
         if self.waker >= 0:
             close(self.waker)
+
+    def admit(self) -> None:
+        """Let packets into a ring of a group, all of which have joined it."""
+        cdef int status, unused = 0
+        if self.stopping:
+            return
+        if self.bpf:
+            status = self.attach(<sock_filter*> PyBytes_AS_STRING(self.bpf), len(self.bpf) // sizeof(sock_filter))
+        else:
+            status = setsockopt(self.socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused))
+        if status < 0:
+            raise self.refused("filter")
 
     def wake(self) -> None:
         """Make the waiting, or else the next, ``fill`` return at once."""
@@ -293,6 +325,8 @@ cdef class RingSource(PacketSource):
     @property
     def error(self) -> str:
         """Return why ``fill`` reported an error; "" if it did not."""
+        if self.left_behind:
+            return "the interface was deleted and made again, and rings that share one cannot be bound to another"
         return os.strerror(self.failure) if self.failure else ""
 
     cdef int fill(self, PacketRef* refs, int capacity) noexcept nogil:
@@ -388,12 +422,15 @@ cdef class RingSource(PacketSource):
 
     # A filter that lets nothing in: binding to protocol 0 would leave the protocol as it was (packet(7)).
     cdef void silence(self) noexcept nogil:
+        self.attach_nothing()
+        self.silenced = True
+
+    cdef int attach_nothing(self) noexcept nogil:
         cdef sock_filter nothing
         nothing.code = BPF_RET | BPF_K
         nothing.jt = nothing.jf = 0
         nothing.k = 0
-        self.attach(&nothing, 1)
-        self.silenced = True
+        return self.attach(&nothing, 1)
 
     # A network card's clock need not have been set, and may count TAI. Then the kernel's time is better, and what is in
     # the ring already gets the time of its reading.
@@ -421,6 +458,11 @@ cdef class RingSource(PacketSource):
         if address.sll_ifindex <= 0:
             self.link_state = LINK_GONE
             if self.ask(&request, SIOCGIFINDEX) < 0:
+                return
+            if self.fanout_group >= 0:
+                # packet_do_bind in net/packet/af_packet.c: no socket of a group is bound again.
+                self.left_behind = True
+                self.failure = ENODEV
                 return
             address.sll_ifindex = request.ifr_ifindex
             if self.bind(address.sll_ifindex) < 0:
@@ -461,6 +503,37 @@ cdef class RingSource(PacketSource):
         membership.mr_ifindex = index
         membership.mr_type = PACKET_MR_PROMISC
         return setsockopt(self.socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof(membership))
+
+    # The kernel finds the number of a new group, so that nobody else's is joined by mistake.
+    cdef int join(self, int group, bytes program, bint ignore_outgoing) except -1:
+        cdef int kind = PACKET_FANOUT_CBPF, answer = 0
+        cdef socklen_t length = sizeof(answer)
+        cdef sock_fprog demultiplexer
+        if group < 0 or group > 0xFFFF or not program or len(program) % sizeof(sock_filter):
+            raise ValueError("fanout: the number of a group and a row of struct sock_filter are needed")
+        if not self.is_up():
+            # Before Linux 6.14 a socket joins only while it receives.
+            (&errno)[0] = ENETDOWN
+            raise self.refused("interface")
+        if ignore_outgoing:
+            kind |= PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+        if group == 0:
+            kind |= PACKET_FANOUT_FLAG_UNIQUEID
+        if self.set(PACKET_FANOUT, <int> (<unsigned int> kind << 16 | <unsigned int> group)) < 0:
+            raise self.refused("group of rings")
+        if getsockopt(self.socket, SOL_PACKET, PACKET_FANOUT, &answer, &length) < 0:
+            raise self.refused("number of the group of rings")
+        if group == 0:
+            demultiplexer.len = len(program) // sizeof(sock_filter)
+            demultiplexer.filter = <sock_filter*> PyBytes_AS_STRING(program)
+            if setsockopt(self.socket, SOL_PACKET, PACKET_FANOUT_DATA, &demultiplexer, sizeof(demultiplexer)) < 0:
+                raise self.refused("program that divides packets")
+        self.fanout_group = answer & 0xFFFF
+        return 0
+
+    cdef bint is_up(self) noexcept nogil:
+        cdef ifreq request
+        return self.ask(&request, SIOCGIFFLAGS) == 0 and request.ifr_flags & IFF_UP != 0
 
     # Returns 0, or -1 with errno.
     cdef int make_ring(self, unsigned int block_size, unsigned int blocks) noexcept nogil:

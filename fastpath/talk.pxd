@@ -10,7 +10,7 @@ from fastpath.core cimport Core, begin_event, say_app, set_app
 from fastpath.events cimport EVENT_NAMED, EventHead, EventNamed, ring_commit
 from fastpath.exposure cimport aside, note_shown
 from fastpath.flow cimport FLOW_FAX, FLOW_TURN, Flow
-from fastpath.hints cimport Hint, find_fax
+from fastpath.hints cimport fax_goes_on, is_set
 from fastpath.keying cimport dtls_packet, zrtp_packet
 from fastpath.legacy cimport Legacy, has_port, udp_legacy
 from fastpath.media cimport media_packet
@@ -24,7 +24,7 @@ from fastpath.services cimport Service, udp_service
 from fastpath.sip cimport sip_probe
 from fastpath.tunnels cimport TUNNEL_TURN
 from fastpath.turn cimport TURN_PORT, Carried, channel_data, is_indication, stun_data
-from fastpath.udptl cimport goes_on, is_udptl
+from fastpath.udptl cimport is_udptl
 from fastpath.wire cimport Decoded
 
 cdef enum:
@@ -64,32 +64,26 @@ cdef inline int stun_probe(const uint8_t* p, uint32_t captured, uint32_t n) noex
     return APP_STUN if at == n or captured < n else 0
 
 
-cdef inline Hint* fax_end(const Core* c, const Decoded* d, bint high) noexcept nogil:
+cdef inline bint fax_at(Core* c, const Decoded* d, bint high, bint from_end, bint* wanted) noexcept nogil:
+    cdef uint16_t sequence = be16(d.payload)
     if high:
-        return find_fax(&c.hints, <const uint64_t*>d.key.high, d.key.ports & 0xFFFF, &c.flow_secret)
-    return find_fax(&c.hints, <const uint64_t*>d.key.low, d.key.ports >> 16, &c.flow_secret)
+        return fax_goes_on(&c.hints, <const uint64_t*>d.key.high, d.key.ports & 0xFFFF, from_end, sequence, wanted,
+                           &c.flow_secret)
+    return fax_goes_on(&c.hints, <const uint64_t*>d.key.low, d.key.ports >> 16, from_end, sequence, wanted,
+                       &c.flow_secret)
 
 
 cdef inline void fax_packet(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     # Two that follow each other, to or from an end where facsimile is wanted. Indicators are sent more than once with
     # one number. What began as speech often goes on as facsimile on the same ports: then both are said of the flow.
-    cdef bint from_end = False
-    cdef uint16_t sequence
-    cdef Hint* hint
+    cdef bint second, wanted = False
     if d.payload_len != d.payload_wire or not is_udptl(d.payload, d.payload_len):
         return
-    hint = fax_end(c, d, not d.from_high)
-    if hint == NULL:
-        from_end = True
-        hint = fax_end(c, d, d.from_high)
-    if hint == NULL:
+    second = fax_at(c, d, not d.from_high, False, &wanted)
+    if not wanted:
+        second = fax_at(c, d, d.from_high, True, &wanted)
+    if not second:
         return
-    sequence = be16(d.payload)
-    if not hint.fax[from_end] or not goes_on(sequence, hint.fax_sequence[from_end]):
-        hint.fax[from_end] = True
-        hint.fax_sequence[from_end] = sequence
-        return
-    hint.fax[from_end] = False
     f.flags |= FLOW_FAX
     if f.app < APP_T38:
         set_app(c, f, APP_T38, d.ts_ns)
@@ -177,7 +171,7 @@ cdef inline void udp_talk(Core* c, Flow* f, const Decoded* d) noexcept nogil:
     cdef Legacy legacy
     cdef bint whole
     cdef int app
-    if c.hints.udptl and not f.flags & FLOW_FAX:
+    if is_set(&c.hints.pool.udptl) and not f.flags & FLOW_FAX:
         fax_packet(c, f, d)
     follow_tunnel(c, f, d.ts_ns)
     whole = d.payload_len == d.payload_wire

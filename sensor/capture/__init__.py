@@ -5,9 +5,11 @@ from sensor.capture.files import open_capture
 from sensor.capture.filters import compile_filter
 from sensor.capture.interfaces import Interface, list_interfaces
 from sensor.capture.live import live_filter, open_ring
+from sensor.capture.threads import CaptureThreads
 
 __all__ = [
     "CaptureError",
+    "CaptureThreads",
     "Interface",
     "compile_filter",
     "list_interfaces",

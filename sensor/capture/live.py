@@ -9,9 +9,13 @@ from typing import Protocol
 
 from fastpath.ring import RingSource
 from sensor.capture.errors import CaptureError
+from sensor.capture.fanout import fanout_program
 from sensor.capture.filters import compile_filter
 from sensor.capture.interfaces import linktype_of_interface
 from sensor.capture.linktypes import LINKTYPE_ETHERNET
+
+POLL_MS = 200  # a quiet link lets packet time go on so often
+SHARED_POLL_MS = 50  # … and the records of other threads wait for that
 
 
 class RingSettings(Protocol):
@@ -27,7 +31,19 @@ class RingSettings(Protocol):
 
     @property
     def ring_mib(self) -> int:
-        """Return the size of the ring in MiB."""
+        """Return the size of the ring in MiB, or of all rings that share an interface."""
+
+    @property
+    def block_kib(self) -> int:
+        """Return the size of a ring's blocks in KiB."""
+
+    @property
+    def block_timeout_ms(self) -> int:
+        """Return after how many milliseconds a block that is not full is handed over."""
+
+    @property
+    def threads(self) -> int:
+        """Return how many rings share the interface."""
 
 
 def live_filter(text: str, linktype: int = LINKTYPE_ETHERNET) -> bytes:
@@ -38,21 +54,30 @@ def live_filter(text: str, linktype: int = LINKTYPE_ETHERNET) -> bytes:
     return compile_filter(text, linktype)
 
 
-def open_ring(interface: str, settings: RingSettings, *, descriptor: int = -1) -> RingSource:
+def open_ring(
+    interface: str, settings: RingSettings, *, descriptor: int = -1, beside: RingSource | None = None
+) -> RingSource:
     """Return the live packets of an interface, on the packet socket ``descriptor`` if there is one.
+
+    With more than one thread they are the part of one of them; ``beside`` is the ring of the first.
 
     Raises:
         CaptureError: no such interface, no permission, a filter that is none, or what the kernel refused.
     """
-    bpf = live_filter(settings.filter, linktype_of_interface(interface))
+    linktype = linktype_of_interface(interface)
+    bpf = live_filter(settings.filter, linktype)
+    fanout = (beside.fanout_group if beside else 0, fanout_program(linktype)) if settings.threads > 1 else None
     try:
         return RingSource(
             interface,
             descriptor=descriptor,
             bpf=bpf,
             promiscuous=settings.promiscuous,
-            blocks=settings.ring_mib,
-            block_size=1 << 20,
+            blocks=settings.ring_mib * 1024 // (settings.block_kib * settings.threads),
+            block_size=settings.block_kib * 1024,
+            retire_ms=settings.block_timeout_ms,
+            poll_ms=SHARED_POLL_MS if fanout else POLL_MS,
+            fanout=fanout,
         )
     except OSError as error:
         raise CaptureError(_explain(interface, error)) from error
@@ -66,4 +91,6 @@ def _explain(interface: str, error: OSError) -> str:
         return f"{interface}: no permission to capture; run as root or with CAP_NET_RAW"
     if error.errno == errno.EPFNOSUPPORT:
         return f"{interface}: an interface of this kind cannot be captured (neither Ethernet nor IP)"
+    if error.errno == errno.ENETDOWN:
+        return f"{interface}: the interface is down; several threads can share it only when it is up"
     return f"{interface}: {error.strerror}"

@@ -9,10 +9,10 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from sensor.capture import CaptureError, Interface, list_interfaces, open_ring
+from fastpath.engine import Engine
+from sensor.capture import CaptureError, CaptureThreads, Interface, list_interfaces
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, configuration
-from sensor.commands.capturing import CaptureThread
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Policy
 from sensor.policy import health
@@ -60,28 +60,28 @@ def execute(args: Namespace) -> int:
 def _watched(args: Namespace) -> tuple[Mapping[str, int], Clock]:
     """Return what the counters came to in the time that was asked for."""
     config = configuration(args.config)
-    engine, clock = Pipeline(config).engine(), Clock()
-    engine.advance(time.time_ns())
+    pipeline, clock, records = Pipeline(config), Clock(), threading.Event()
+
+    def engine(first: Engine | None) -> Engine:
+        return pipeline.engine(share=first, parts=config.capture.threads)
+
     try:
-        ring = open_ring(args.interface, config.capture)
+        capture = CaptureThreads(args.interface, config.capture, engine, records)
     except CaptureError as error:
         raise OperatorError(str(error)) from None
-    records = threading.Event()
-    thread = CaptureThread(engine, ring, records)
-    thread.start()
-    end = time.monotonic() + args.seconds
     if sys.stderr.isatty():
         print(f"looking at {args.interface} for {args.seconds} seconds", file=sys.stderr)  # noqa: T201
-    while (left := end - time.monotonic()) > 0 and thread.is_alive():
+    capture.start()
+    end = time.monotonic() + args.seconds
+    while (left := end - time.monotonic()) > 0 and capture.alive():
         records.wait(min(left, _TICK_S))
         records.clear()
-        engine.drain()
-    ring.stop()
-    while thread.is_alive():
-        thread.join(_TICK_S)
-        engine.drain()
+        capture.engines.drain()
+    capture.stop()
+    while not capture.join(_TICK_S):
+        capture.engines.drain()
     clock.look()
-    return engine.counters() | {"kernel_drops": ring.kernel_drops}, clock
+    return capture.engines.counters() | {"kernel_drops": capture.kernel_drops}, clock
 
 
 def _link(interface: Interface | None) -> Iterator[Line]:

@@ -14,6 +14,7 @@ from sensor.model import Sink
 
 # Records come by the thousand and hold no cycles: with Python's own 700 a scan spends a twelfth of its time looking.
 GC_THRESHOLD = 50_000
+LEAST_TABLE = 16  # entries: what the configuration allows at least
 
 
 class Pipeline:
@@ -24,17 +25,21 @@ class Pipeline:
         self._config = config
         self._names = Pseudonyms(reveal=config.privacy.identities == "reveal")
 
-    def engine(self, *, trace_flow: int = 0) -> Engine:
-        """Return a new engine; of the flow that it traces it says every packet."""
+    def engine(self, *, trace_flow: int = 0, share: Engine | None = None, parts: int = 1) -> Engine:
+        """Return a new engine; of the flow that it traces it says every packet.
+
+        It may be one of several ``parts`` of a sensor, which divide its capacities; ``share`` is one made before.
+        """
         limits = self._config.limits
         return Engine(
-            max_flows=limits.flows,
-            max_streams=limits.streams,
+            max_flows=max(limits.flows // parts, LEAST_TABLE),
+            max_streams=max(limits.streams // parts, LEAST_TABLE),
             media_idle_s=self._config.policy.media_idle,
             flow_idle_s=self._config.capture.flow_idle,
             call_headers=self._config.capture.call_headers,
-            max_dialogs=limits.dialogues,
+            max_dialogs=max(limits.dialogues // parts, LEAST_TABLE),
             trace_flow=trace_flow,
+            share=share,
         )
 
     def analysis(self, sinks: Sequence[Sink], interface: str = "") -> Analysis:

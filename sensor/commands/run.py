@@ -12,10 +12,10 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry
 
-from sensor.capture import CaptureError, open_ring
+from fastpath.engine import Engine
+from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
-from sensor.commands.capturing import CaptureThread
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Address, Config, parse_address
 from sensor.output import systemd
@@ -28,7 +28,6 @@ TICK_S = 0.1  # how often records are fetched: what a live finding waits for at 
 HEALTH_S = 1.0  # how often counters become findings
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
-_ERROR = -2
 EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for only the operator can help there
 
 
@@ -48,33 +47,33 @@ class _Daemon:
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
-        self._engine = pipeline.engine()
-        # Before the first packet, packet time is that of the wall clock: the kernel stamps packets with it.
-        self._engine.advance(time.time_ns())
-        self._metrics = Metrics(self._engine.counters, self._tables, self._capture_state, tuple(CATALOGUE))
+        self._metrics = Metrics(self._counters, self._tables, self._capture_state, tuple(CATALOGUE))
         self._metrics.reload_time_s = time.time()
         registry = CollectorRegistry()
         registry.register(self._metrics)
         # The server is bound before the ring is opened: a second sensor by mistake takes no packet from the first.
         self._server = _server(config.metrics.listen, registry, self)
+
+        def engine(first: Engine | None) -> Engine:
+            return pipeline.engine(share=first, parts=config.capture.threads)
+
         try:
-            self._ring = open_ring(args.interface, config.capture)
+            self._capture = CaptureThreads(args.interface, config.capture, engine, self._wake)
         except CaptureError as error:
             self._server.stop()
             raise OperatorError(str(error)) from None
-        self._link = self._ring.link
+        self._link = self._capture.link
         self._clock = Clock()
-        self._capture = CaptureThread(self._engine, self._ring, self._wake)
         self._analysis = pipeline.analysis((self._metrics, self._events), args.interface)
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
         slowest = min(self._beat, self._capture.beat)
-        return self._capture.is_alive() and time.monotonic() - slowest < STUCK_S
+        return self._capture.alive() and time.monotonic() - slowest < STUCK_S
 
     def ready(self) -> bool:
         """Whether packets are being taken."""
-        return self._capture.is_alive() and not self._stopping
+        return self._capture.alive() and not self._stopping
 
     def run(self) -> int:
         self._events.say(
@@ -90,15 +89,15 @@ class _Daemon:
             self._watch()
         finally:
             self._stop()
-        if self._stopping and self._capture.status != _ERROR:
+        if self._stopping and not self._capture.failed:
             return 0
-        self._events.say("capture_failed", level="error", error=self._ring.error)
+        self._events.say("capture_failed", level="error", error=self._capture.error)
         return EXIT_CAPTURE_FAILED
 
     def _watch(self) -> None:
         interval_s = systemd.watchdog_interval_s()
         next_notice = time.monotonic()
-        while not self._stopping and self._capture.is_alive():
+        while not self._stopping and self._capture.alive():
             self._wake.wait(TICK_S)
             self._wake.clear()
             self._step()
@@ -110,11 +109,11 @@ class _Daemon:
                 systemd.notify("WATCHDOG=1")
 
     def _step(self) -> None:
-        records = self._engine.drain()
+        records = self._capture.engines.drain()
         self._metrics.observe(records)
         for record in records:
             self._analysis.feed(record)
-        self._analysis.advance(self._engine.now_ns)
+        self._analysis.advance(self._capture.engines.now_ns)
         self._metrics.events_failed = self._events.failed
         self._beat = time.monotonic()
         if self._beat >= self._next_health:
@@ -122,34 +121,33 @@ class _Daemon:
             self._check_health()
 
     def _check_health(self) -> None:
-        self._ring.wake()  # or a quiet but steady link would keep the capture thread from its heartbeat
+        self._capture.wake()
         self._clock.look()
         self._analysis.counters(
-            self._engine.counters()
+            self._counters()
             | {
-                "kernel_drops": self._ring.kernel_drops,
+                "kernel_drops": self._capture.kernel_drops,
                 "clock_steps": self._clock.steps,
                 "clock_synchronised": self._clock.synchronised(),
             }
         )
-        if (link := self._ring.link) != self._link:
+        if (link := self._capture.link) != self._link:
             self._link = link
             self._events.say("link_changed", level="info" if link == "up" else "warning", link=link)
 
     def _stop(self) -> None:
         systemd.notify("STOPPING=1")
         self._events.say("stopping")
-        self._ring.stop()
-        while self._capture.is_alive():
-            self._capture.join(TICK_S)
+        self._capture.stop()
+        while not self._capture.join(TICK_S):
             self._step()
-        while self._engine.finish():
+        while self._capture.engines.finish():
             self._step()
         self._step()
         self._check_health()
         self._analysis.close()
         self._server.stop()
-        self._events.say("stopped", packets=self._engine.counters()["received"])
+        self._events.say("stopped", packets=self._counters()["received"])
 
     def _reload(self) -> None:
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -182,13 +180,16 @@ class _Daemon:
                 raise OperatorError(f"--listen {args.listen}: {error}") from None
         return config
 
+    def _counters(self) -> dict[str, int]:
+        return self._capture.engines.counters()
+
     def _tables(self) -> dict[str, int]:
         return self._analysis.tables()
 
     def _capture_state(self) -> CaptureState:
         return CaptureState(
-            up=self.ready() and self._ring.link == "up",
-            kernel_drops=self._ring.kernel_drops,
+            up=self.ready() and self._capture.link == "up",
+            kernel_drops=self._capture.kernel_drops,
             clock_steps=self._clock.steps,
             clock_synchronised=self._clock.synchronised(),
         )

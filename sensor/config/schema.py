@@ -33,6 +33,7 @@ Location = tuple[str | int, ...]
 MAX_NAME = 64
 MAX_PORT = 0xFFFF
 MAX_HEADERS, MAX_HEADER = 8, 32  # headers that the core looks for, and the octets of a name
+MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
 _TOKEN = frozenset(string.ascii_letters + string.digits + "-.!%*_+`'~")  # RFC 3261 section 25.1
 MAX_SECONDS = 86_400
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
@@ -137,6 +138,21 @@ def _whole(low: int, high: int) -> Parsed:
         return value
 
     return Parsed(parse)
+
+
+def _power_of_two(low: int, high: int) -> Parsed:
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high or value & (value - 1):
+            raise ValueError(f"must be a power of two from {low} to {high}")
+        return value
+
+    return Parsed(parse)
+
+
+def _node(value: object) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_NODES):
+        raise ValueError(f"must be the number of a NUMA node, 0 to {MAX_NODES - 1}")
+    return value
 
 
 def _severities(value: object) -> dict[str, Severity]:
@@ -379,13 +395,28 @@ class Capture(_Section):
     filter: str = ""  # BPF, as tcpdump writes it
     promiscuous: bool = True
     ring_mib: Annotated[int, _whole(1, 4096)] = 64
+    block_kib: Annotated[int, _power_of_two(64, 4096)] = 1024  # the ring's parts, which are handed over one by one …
+    block_timeout_ms: Annotated[int, _whole(1, 1000)] = 10  # … when they are full, or after so long
+    threads: Annotated[int, _whole(1, MAX_THREADS)] = 1  # each with an engine and its part of the ring
+    cpus: tuple[Annotated[int, _whole(0, MAX_CPUS - 1)], ...] = ()  # one a thread; none: where the scheduler puts them
+    numa_node: Annotated[int | None, Parsed(_node)] = None  # the threads run on its CPUs, unless cpus names some
     flow_idle: IdleSeconds = 300.0  # any other flow silent for longer has ended
     call_headers: tuple[Annotated[str, Parsed(_header)], ...] = ()  # SIP headers that join the legs of a call
 
     def __post_init__(self) -> None:
-        """Refuse more headers than the core looks for."""
+        """Refuse more headers than the core looks for, and threads without a CPU or a block of their own."""
+        faults: list[tuple[Location, str]] = []
         if len(self.call_headers) > MAX_HEADERS:
-            raise FaultsError([(("call_headers",), f"at most {MAX_HEADERS} headers are possible")])
+            faults.append((("call_headers",), f"at most {MAX_HEADERS} headers are possible"))
+        if self.cpus and len(self.cpus) != self.threads:
+            faults.append((("cpus",), f"must name one CPU for each of the {self.threads} threads"))
+        elif len(set(self.cpus)) < len(self.cpus):
+            faults.append((("cpus",), "names a CPU twice"))
+        if self.ring_mib * 1024 < self.threads * self.block_kib:
+            least = -(-self.threads * self.block_kib // 1024)
+            faults.append((("ring_mib",), f"must be at least {least}, a block of {self.block_kib} KiB for each thread"))
+        if faults:
+            raise FaultsError(faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from sensor.capture.fanout import fanout_program
 from sensor.commands.trust import system_roots
 from tests import canaries
+from tests.bpf import choice
 from tests.live.lab import (
     LEGWATCH,
     ROOT,
@@ -83,11 +85,17 @@ class Shift(NamedTuple):
     scanned: list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def shift(namespace: Namespace, mirror: Mirror, clinic: Frames, tmp_path_factory: pytest.TempPathFactory) -> Shift:
+@pytest.fixture(scope="module", params=[1, 2], ids=["thread", "threads"])
+def shift(
+    request: pytest.FixtureRequest,
+    namespace: Namespace,
+    mirror: Mirror,
+    clinic: Frames,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Shift:
     folder = tmp_path_factory.mktemp("shift")
     config = folder / "legwatch.yaml"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG.replace("flow_idle: 5", f"flow_idle: 5, threads: {request.param}"))
     with running_sensor(namespace, folder, "--config", str(config)) as sensor:
         before = sensor.metrics()
         sent = mirror.replay(clinic, SPEED)
@@ -362,3 +370,104 @@ def test_planted_secrets_appear_in_no_event_and_no_metric(
         assert sensor.stop() == 0
     said = scrape + sensor.output.read_text() + sensor.output.with_suffix(".err").read_text()
     assert not [secret for secret in canaries.SECRETS if secret.lower() in said.lower()]
+
+
+# Several capture threads.
+
+
+@pytest.fixture
+def threaded(tmp_path: Path) -> Path:
+    """A configuration of two threads, each on a CPU of its own where there are two."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    path = tmp_path / "legwatch.yaml"
+    path.write_text(yaml.safe_dump({"capture": {"threads": 2, "cpus": cpus if len(cpus) == 2 else []}}))
+    return path
+
+
+def test_both_threads_have_packets_of_the_clinic(clinic: Frames) -> None:
+    assert {choice(fanout_program(), frame, 2) for _, frame in clinic} == {0, 1}
+
+
+def test_threads_run_where_they_were_put(namespace: Namespace, mirror: Mirror, threaded: Path, tmp_path: Path) -> None:
+    assert mirror.namespace is namespace
+    with running_sensor(namespace, tmp_path, "--config", str(threaded)) as sensor:
+        status = Path(f"/proc/{sensor.process.pid}/maps").read_text()
+        assert status.count("socket:[") == 2  # a ring each
+        assert sensor.get("/-/healthy")[0] == 200
+        allowed = [os.sched_getaffinity(int(task.name)) for task in Path(f"/proc/{sensor.process.pid}/task").iterdir()]
+        for cpu in yaml.safe_load(threaded.read_text())["capture"]["cpus"]:
+            assert {cpu} in allowed
+        assert sensor.stop() == 0
+
+
+def test_threads_survive_an_interface_that_goes_down(
+    namespace: Namespace, mirror: Mirror, clinic: Frames, threaded: Path, tmp_path: Path
+) -> None:
+    with running_sensor(namespace, tmp_path, "--config", str(threaded)) as sensor:
+        mirror.set_state("span0", "down")
+        wait_for(lambda: sensor.metric("legwatch_capture_up") == 0, "it sees the interface go down")
+        mirror.set_state("span0", "up")
+        wait_for(lambda: sensor.metric("legwatch_capture_up") == 1, "it sees the interface come up")
+        before = sensor.metric("legwatch_received_packets_total")
+        mirror.replay(clinic[:200], speed=1000)
+        wait_for(lambda: sensor.metric("legwatch_received_packets_total") >= before + 200, "packets again")
+        assert sensor.stop() == 0
+
+
+def test_threads_end_with_status_1_when_the_interface_was_replaced(tmp_path: Path, threaded: Path) -> None:
+    """Their rings cannot be bound to the new one: systemd starts the sensor again."""
+    with namespaces("replaced") as (place,):
+        first = Mirror(place)
+        with running_sensor(place, tmp_path, "--config", str(threaded)) as sensor:
+            place.ip("link", "del", "span0")
+            wait_for(lambda: sensor.metric("legwatch_capture_up") == 0, "it sees the interface go")
+            assert sensor.ready()
+            again = Mirror(place)
+            assert sensor.process.wait(10) == 1
+            (failed,) = sensor.events("capture_failed")
+            assert "made again" in failed["error"]
+            again.close()
+        first.close()
+
+
+def test_one_thread_follows_an_interface_that_was_replaced(clinic: Frames, config: Path, tmp_path: Path) -> None:
+    with namespaces("replaced") as (place,):
+        first = Mirror(place)
+        with running_sensor(place, tmp_path, "--config", str(config)) as sensor:
+            place.ip("link", "del", "span0")
+            wait_for(lambda: sensor.metric("legwatch_capture_up") == 0, "it sees the interface go")
+            again = Mirror(place)
+            wait_for(lambda: sensor.metric("legwatch_capture_up") == 1, "it sees the interface come")
+            before = sensor.metric("legwatch_received_packets_total")
+            again.replay(clinic[:50], speed=100)
+            wait_for(lambda: sensor.metric("legwatch_received_packets_total") >= before + 50, "packets again")
+            assert sensor.stop() == 0
+            again.close()
+        first.close()
+
+
+@pytest.mark.parametrize(
+    ("capture", "named"),
+    [("{cpus: [8000]}", "capture.cpus"), ("{numa_node: 1000}", "capture.numa_node")],
+    ids=["cpu", "node"],
+)
+@pytest.mark.usefixtures("mirror")
+def test_place_that_the_machine_has_not_ends_with_status_2(
+    namespace: Namespace, tmp_path: Path, capture: str, named: str
+) -> None:
+    path = tmp_path / "legwatch.yaml"
+    path.write_text(f"capture: {capture}\n")
+    status, said = run_to_end(namespace, "run", "-i", "span0", "--config", str(path))
+    assert status == 2
+    assert named in said
+    assert len(said.splitlines()) == 1
+
+
+def test_threads_on_an_interface_that_is_down_end_with_status_2(threaded: Path) -> None:
+    with namespaces("down") as (place,):
+        first = Mirror(place)
+        first.set_state("span0", "down")
+        status, said = run_to_end(place, "run", "-i", "span0", "--config", str(threaded))
+        assert (status, len(said.splitlines())) == (2, 1)
+        assert "is down" in said
+        first.close()

@@ -111,6 +111,26 @@ ONE_FAULT = {
         "1:22: policy.severities: must be a mapping of finding codes to severities",
     ),
     "ring-of-nothing": ("capture: {ring_mib: 0}\n", "1:21: capture.ring_mib: must be a whole number from 1 to 4096"),
+    "cpus-for-other-threads": (
+        "capture: {threads: 2, cpus: [1]}\n",
+        "1:29: capture.cpus: must name one CPU for each of the 2 threads",
+    ),
+    "cpu-twice": ("capture: {threads: 2, cpus: [1, 1]}\n", "1:29: capture.cpus: names a CPU twice"),
+    "cpu-below-none": ("capture: {cpus: [-1]}\n", "1:18: capture.cpus[0]: must be a whole number from 0 to 8191"),
+    "node-by-name": (
+        "capture: {numa_node: a}\n",
+        "1:22: capture.numa_node: must be the number of a NUMA node, 0 to 1023",
+    ),
+    "threads-none": ("capture: {threads: 0}\n", "1:20: capture.threads: must be a whole number from 1 to 64"),
+    "block-odd": ("capture: {block_kib: 100}\n", "1:22: capture.block_kib: must be a power of two from 64 to 4096"),
+    "block-timeout-none": (
+        "capture: {block_timeout_ms: 0}\n",
+        "1:29: capture.block_timeout_ms: must be a whole number from 1 to 1000",
+    ),
+    "ring-too-small-for-the-threads": (
+        "capture: {ring_mib: 3, threads: 2, block_kib: 2048}\n",
+        "1:21: capture.ring_mib: must be at least 4, a block of 2048 KiB for each thread",
+    ),
     "switch-maybe": ("capture: {promiscuous: maybe}\n", "1:24: capture.promiscuous: must be true or false"),
     "header-with-its-colon": (
         "capture: {call_headers: ['X-Call-ID:']}\n",
