@@ -685,8 +685,8 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
         return got
     for i in range(got):
         c.octets += refs[i].wirelen
-        c.mirror.truncated += refs[i].caplen < refs[i].wirelen
         reason = decode_packet(&refs[i], &c.flow_secret, &decoded[n])
+        c.mirror.truncated += decoded[n].cut
         if reason == DECODE_FRAGMENT:
             reason = take_fragments(c, &decoded[n])
         if reason != CLASSIFIED:

@@ -101,6 +101,7 @@ cdef struct Decoded:
     uint8_t tos
     uint8_t tcp_flags
     uint8_t proto
+    uint8_t cut             # it was longer before it came here: a mirror may cut packets, as a snap length does
     uint32_t tunnels        # TUNNEL_…, one an octet, the innermost in the lowest
     Inner inner
     Fragment fragment
@@ -349,8 +350,9 @@ cdef inline int decode_ipv4(const uint8_t* p, uint32_t captured, uint32_t wire, 
     total = be16(p + 2)
     if total == 0:
         total = wire        # segmentation offload leaves it unset on the sending host
-    if header < 20 or total < header or captured < header or total > wire:
+    if header < 20 or total < header or captured < header:
         return MALFORMED_IPV4
+    d.cut |= total > wire
     d.tos = p[1]
     d.mark = <uint32_t>be16(p + 4) << 16
     if be16(p + 6) & 0x3FFF:
@@ -383,8 +385,7 @@ cdef inline int decode_ipv6(const uint8_t* p, uint32_t captured, uint32_t wire, 
     total = 40 + <uint32_t>be16(p + 4)
     if total == 40:
         total = wire
-    if total > wire:
-        return MALFORMED_IPV6
+    d.cut |= total > wire
     following = p[6]
     d.mark = 0
     d.tos = ((p[0] & 15) << 4) | (p[1] >> 4)
@@ -533,6 +534,7 @@ cdef inline int decode_packet(const PacketRef* ref, const HashSecret* secret, De
     d.wirelen = ref.wirelen
     d.ethernet = NULL
     d.tunnels = 0
+    d.cut = ref.caplen < ref.wirelen
     if ref.linktype == LINKTYPE_ETHERNET:
         if n < 14:
             return MALFORMED_LINK

@@ -69,7 +69,7 @@ def looked_at(namespace: Namespace) -> str:
         (both, ()),
         (one_way, ("1 of 1 media flows were seen in one direction only",)),
         (twice, ("duplicates",)),
-        (cut, ("no voice", "malformed")),
+        (cut, ("truncated",)),
         (nothing, ("no packet came",)),
     ],
 )

@@ -114,6 +114,11 @@ def test_packet_that_was_cut_is_counted() -> None:
     assert counted([(T0, frame[:60], len(frame)), (T0 + 1, frame)])["truncated"] == 1
 
 
+def test_media_of_a_mirror_that_truncates_is_judged_by_what_is_left() -> None:
+    outcome = observe([(ts_ns, octets[:96]) for ts_ns, octets, *_ in stream(speech(200))])
+    assert (outcome.counters["truncated"], outcome.stream.protection, outcome.stream.lost) == (200, "clear", 0)
+
+
 def report(block: bytes, *, ssrc: int = 7, sent: int | None = None) -> bytes:
     """Return a receiver's report with one block, or a sender's without any where ``sent`` is its NTP time."""
     if sent is not None:

@@ -225,7 +225,7 @@ def test_vlan_and_mac_addresses_are_those_of_the_inner_frame() -> None:
         (gre(ERSPAN, ethernet(PLAIN), SEQUENCE), "malformed.gre"),  # no header of version 1
         (gre(ERSPAN3, ethernet(PLAIN)), "malformed.gre"),
         (erspan3(PLAIN, kind=2), "ignored.gre"),
-        (gre(GRE_IPV4, b"", CHECKSUM)[:-4], "malformed.ipv4"),
+        (gre(GRE_IPV4, b"", CHECKSUM)[:-4], "malformed.gre"),
         (gre(BRIDGED, b"short"), "malformed.link"),
         (pppoe(0xC021, bytes(20)), "ignored.pppoe"),  # LCP
         (pppoe(0x0021, PLAIN, length=1), "malformed.pppoe"),

@@ -342,6 +342,9 @@ def test_every_reason_is_a_counter_from_the_start() -> None:
     assert not any(counters.values())
 
 
-def test_ip_length_beyond_the_frame_is_malformed() -> None:
-    # What was captured whole ends where the frame ends; an IP header that claims more contradicts it.
-    assert why(ipv4(17, PLAIN[20:], total=1000)) == "malformed.ipv4"
+def test_packet_longer_than_its_frame_was_cut_on_its_way_and_is_read_as_far_as_it_goes() -> None:
+    # A mirror session that truncates leaves nothing but the IP length to tell of it.
+    for octets in (ipv4(17, PLAIN[20:], total=1000), ethernet(PLAIN6)[:-1]):
+        counters = observe([(T0, octets)]).counters
+        assert counters["truncated"] == 1
+        assert counters["classified"] + counters["malformed.udp"] == 1
