@@ -33,6 +33,7 @@ from sensor.health import Health
 from sensor.model import Call as CallRecord
 from sensor.model import Endpoint, FlowContext, Leg
 from sensor.policy import media as rules
+from sensor.policy import qos
 from sensor.policy.segments import Required, Segments
 from sensor.signalling.attempts import Attempts
 from sensor.signalling.paths import Paths
@@ -252,6 +253,9 @@ class Analysis:
         basis = "subprotocol" if self._ws_flows.pop(record.flow, False) else self._tls.flow_ended(record.flow)
         if basis is not None:
             context = FlowContext("unknown", "unknown", "sip", basis)
+        if self._policy.dscp:
+            pair, claims = qos.unmarked(record, self._segments, self._policy)
+            self.book.hold(pair, claims, record.last_ns)
         for sink in self._sinks:
             sink.flow_ended(record, context)
 
@@ -271,6 +275,7 @@ class Analysis:
             state.key_exchange(),
             state.assessed(),
             state.flow_ids,
+            state.quality,
             state.call is not None and state.call.recording,
             self._pseudonym(state.call.name, "call") if self._pseudonym and state.call is not None else None,
             state.first_ns,

@@ -54,6 +54,18 @@ class Finding:
     waived_by: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What the network did to a leg's worst stream, and what that sounds like at best."""
+
+    loss: float  # share of its packets that did not come here
+    jitter_ms: float | None  # RFC 3550 section 6.4.1; None: its clock rate is not known
+    delay_ms: float | None  # one way, half of what RTCP in clear shows; None: it shows nothing
+    r: float | None  # ITU-T G.107; None: the codec has no published values
+    mos: float | None
+    dscp: int
+
+
 @dataclass(slots=True)
 class Leg:
     """One leg: what was promised for it and what its packets showed, kept apart."""
@@ -68,6 +80,7 @@ class Leg:
     key_exchange: KeyExchange
     assessed: float  # share of its time that was well observed, 0 to 1
     flows: list[int] = field(default_factory=list)
+    quality: Quality | None = None  # None: no media was seen
     recording: bool = False  # of a recording session (SIPREC)
     call: str | None = None  # pseudonym of the call
     first_ns: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sensor.model import WORSE, Comparison, KeyExchange, Protection, Signalled
+from sensor.model import WORSE, Comparison, KeyExchange, Protection, Quality, Signalled
 from sensor.policy.media import PROMISES_SRTP, Early, Encrypted, MediaFacts
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class LegState:
         "lost",
         "offerer",
         "packets",
+        "quality",
         "sdes",
         "seen",
         "silent_ns",
@@ -152,6 +153,7 @@ class LegState:
         self.last_media_ns = 0
         self.packets = 0
         self.lost = 0
+        self.quality: Quality | None = None  # of the worst stream that ended
         self.first_ns = ts_ns
         self.last_ns = ts_ns
 

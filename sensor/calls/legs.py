@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sensor.calls.certificates import unannounced
 from sensor.calls.leg import LegState, MediaFlow, ends, key_exchange, protection
 from sensor.calls.passing import went_on
+from sensor.calls.quality import quality_of
 from sensor.model import WORSE, FlowContext, KeyExchange, Signalled
 from sensor.signalling.agreement import Line, lines
 
@@ -233,6 +234,7 @@ class Legs:
         for stream in record.streams:
             leg.packets += stream.packets
             leg.lost += stream.lost
+        leg.quality = quality_of(record.streams, leg.quality)
         leg.first_ns = min(leg.first_ns, record.first_ns)
         leg.last_ns = max(leg.last_ns, record.last_ns)
         state = protection(record.protection)

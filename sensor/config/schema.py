@@ -355,6 +355,7 @@ class Policy(_Section):
     clear_before_key: ClearBeforeKey = field(default_factory=ClearBeforeKey)
     rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always
     allowed_suites: tuple[Annotated[str, Parsed(_weak_suite)], ...] = ()  # weak ones that are accepted
+    dscp: tuple[Annotated[int, _whole(0, 63)], ...] = ()  # marks that media may have; none: any
     ntp_servers: tuple[Annotated[str, Parsed(_address)], ...] = ()  # from which voice hosts may take the time
     tls: Tls = field(default_factory=Tls)
     registration: Registration = field(default_factory=Registration)

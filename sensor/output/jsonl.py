@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import Change, FlowEnded, Hello, StreamStats
-    from sensor.model import Call, Chain, Endpoint, Finding, FlowContext, Leg, Subject, TlsServer
+    from sensor.model import Call, Chain, Endpoint, Finding, FlowContext, Leg, Quality, Subject, TlsServer
     from sensor.output.summary import Summary
 
 # Plain trees of fresh objects: nothing to check for cycles, and every flow line pays for what this costs.
@@ -149,10 +149,23 @@ def leg_object(leg: Leg) -> dict[str, object]:
         "key_exchange": leg.key_exchange,
         "assessed": round(leg.assessed, 3),
         "flows": leg.flows,
+        "quality": leg.quality and quality_object(leg.quality),
         "recording": leg.recording,
         "call": leg.call,
         "first": timestamp(leg.first_ns),
         "last": timestamp(leg.last_ns),
+    }
+
+
+def quality_object(quality: Quality) -> dict[str, object]:
+    """Return the ``quality`` of a ``leg`` object."""
+    return {
+        "loss": round(quality.loss, 4),
+        "jitter_ms": _rounded(quality.jitter_ms),
+        "delay_ms": _rounded(quality.delay_ms),
+        "r": _rounded(quality.r),
+        "mos": _rounded(quality.mos, 2),
+        "dscp": quality.dscp,
     }
 
 
@@ -326,8 +339,8 @@ def _version(version: int) -> str:
     return _VERSIONS.get(version, f"0x{version:04x}")
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _milliseconds(ns: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_left
-from itertools import product
+from itertools import accumulate, product
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 from prometheus_client.core import (
@@ -146,6 +146,36 @@ _ANALYSIS_COUNTERS = {
 }
 
 
+# Of a leg's worst stream: bounds, and what it is
+_QUALITY = {
+    "legwatch_leg_loss_ratio": (
+        (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+        "Share of a leg's packets that did not come.",
+    ),
+    "legwatch_leg_jitter_seconds": ((0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1), "Interarrival jitter of a leg."),
+    "legwatch_leg_delay_seconds": ((0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4), "Delay of a leg one way, by RTCP."),
+    "legwatch_leg_mos": ((2.0, 2.6, 3.1, 3.6, 4.0, 4.3), "Opinion score of a leg at best, by ITU-T G.107."),
+}
+
+
+class _Histogram:
+    """Counts of values up to each of some bounds."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.total = 0.0
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return how many values were at most each bound, as Prometheus has it."""
+        return list(zip((*map(str, self._bounds), "+Inf"), accumulate(tuple(self._counts)), strict=True))
+
+
 class CaptureState(NamedTuple):
     """How the capture is doing, as the ring says it."""
 
@@ -183,8 +213,8 @@ class Metrics(Collector):
         self._opened = _zeros(tuple(product(finding_codes, SEVERITIES)))
         self._open_now: dict[int, tuple[str, str]] = {}  # a finding's severity may change while it is open
         self._open = _zeros(tuple(self._opened))
-        self._buckets = {state: [0] * (len(VERDICT_BUCKETS) + 1) for state in ("clear", "encrypted")}
-        self._elapsed = dict.fromkeys(self._buckets, 0.0)
+        self._elapsed = {state: _Histogram(VERDICT_BUCKETS) for state in ("clear", "encrypted")}
+        self._quality = {name: _Histogram(bounds) for name, (bounds, _) in _QUALITY.items()}
         self.reload_succeeded = True
         self.reload_time_s = 0.0  # Unix time of the last configuration that was taken
         self.events_failed = 0  # events that could not be written
@@ -196,10 +226,8 @@ class Metrics(Collector):
                 if record.previous is not None and record.previous != record.protection:
                     self._changes[record.previous, record.protection] += 1
                 self._verdicts[record.protection] += 1
-                if record.previous in {None, "undetermined"} and record.protection in self._buckets:
-                    elapsed_s = record.elapsed_ns / 1e9
-                    self._buckets[record.protection][bisect_left(VERDICT_BUCKETS, elapsed_s)] += 1
-                    self._elapsed[record.protection] += elapsed_s
+                if record.previous in {None, "undetermined"} and record.protection in self._elapsed:
+                    self._elapsed[record.protection].observe(record.elapsed_ns / 1e9)
 
     def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
         """Count the flow by what it carried."""
@@ -211,6 +239,15 @@ class Metrics(Collector):
         """Count the leg by what was promised, what was seen and how they compare."""
         self._legs[leg.signalled, leg.observed] += 1
         self._comparisons[leg.comparison] += 1
+        if leg.quality is not None:
+            seen = leg.quality
+            self._quality["legwatch_leg_loss_ratio"].observe(seen.loss)
+            if seen.jitter_ms is not None:
+                self._quality["legwatch_leg_jitter_seconds"].observe(seen.jitter_ms / 1000)
+            if seen.delay_ms is not None:
+                self._quality["legwatch_leg_delay_seconds"].observe(seen.delay_ms / 1000)
+            if seen.mos is not None:
+                self._quality["legwatch_leg_mos"].observe(seen.mos)
 
     def call_ended(self, call: Call) -> None:
         """Count the call by what its legs were seen to be, the worst of them."""
@@ -303,12 +340,8 @@ class Metrics(Collector):
             "From a stream's first packet to the first verdict that it is clear or encrypted.",
             labels=["protection"],
         )
-        for protection, counts in self._buckets.items():
-            total, buckets = 0, []
-            for bound, count in zip((*map(str, VERDICT_BUCKETS), "+Inf"), tuple(counts), strict=True):
-                total += count
-                buckets.append((bound, total))
-            histogram.add_metric([protection], buckets, self._elapsed[protection])
+        for protection, elapsed in self._elapsed.items():
+            histogram.add_metric([protection], elapsed.buckets(), elapsed.total)
         yield histogram
 
     def _results(self) -> Iterator[Metric]:
@@ -318,6 +351,10 @@ class Metrics(Collector):
         yield _counter(
             "legwatch_legs_compared", "Legs by how promise and packets compare.", self._comparisons, "comparison"
         )
+        for name, (_, help_text) in _QUALITY.items():
+            quality = HistogramMetricFamily(name, help_text)
+            quality.add_metric([], self._quality[name].buckets(), self._quality[name].total)
+            yield quality
         yield _counter("legwatch_calls_ended", "Calls by the worst state of their legs.", self._calls, "observed")
         yield _counter("legwatch_findings_opened", "Findings opened.", self._opened, "code", "severity")
         yield _gauge("legwatch_findings_open", "Findings that are open now.", self._open, "code", "severity")

@@ -65,6 +65,7 @@ CATALOGUE: dict[str, Entry] = {
     "directory-clear": Entry("Directory in clear", "high", (ENCRYPTION,)),
     "tunnel-undetermined": Entry("A tunnel whose protection does not show", "low", (TRANSMISSION,)),
     "name-time-clear": Entry("Names or time from outside the voice network", "low", (AUTHENTICATION,)),
+    "qos-unmarked": Entry("Voice without the mark that the policy names", "info", (AUDIT,)),
     "sensor-no-traffic": Entry("No traffic reaches the sensor", "critical", (AUDIT,)),
     "sensor-no-voice": Entry("No voice reaches the sensor", "high", (AUDIT,)),
     "sensor-one-way-mirror": Entry("The mirror shows one direction only", "high", (AUDIT,)),

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.live
 CLINIC = ROOT / "deploy" / "demo" / "clinic.pcap"
 SPEED = 4
 AGING = {"cert-expiring", "cert-expired"}  # the capture is of one day, and it is replayed on another
-LASTING = AGING | {"cert-untrusted", "not-observable"}  # of a server, until it shows something else
+LASTING = AGING | {"cert-untrusted", "not-observable", "sensor-clock"}  # of a server, until it shows something else
 # The defaults divided by the speed of the replay, and shorter where they would only make the test wait.
 CONFIG = """
 policy: {grace: 0.5, media_idle: 4, resolve_after: 3, no_traffic_after: 3600}

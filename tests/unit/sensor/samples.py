@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastpath.records import Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
-from sensor.model import Call, CallLeg, Endpoint, Finding, FlowContext, Leg, Subject
+from sensor.model import Call, CallLeg, Endpoint, Finding, FlowContext, Leg, Quality, Subject
 
 T0 = 1_767_607_200_000_000_000  # 2026-01-05T10:00:00Z
 KEY = FlowKey("udp", "192.0.2.10", 16384, "192.0.2.20", 16390, (100,))
@@ -101,6 +101,7 @@ def leg(**changes: Any) -> Leg:
         "key_exchange": "sdes",
         "assessed": 0.99951,
         "flows": [7],
+        "quality": Quality(0.00049, 1.84, 40.02, 92.1, 4.376, 46),
         "call": "call-0123456789ab",
         "first_ns": T0,
         "last_ns": T0 + 30_000_000_000,

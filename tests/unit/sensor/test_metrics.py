@@ -17,7 +17,7 @@ from fastpath.engine import Engine
 from fastpath.records import APP_NAMES
 from sensor.analysis import Analysis
 from sensor.config.schema import Policy
-from sensor.model import FlowContext, Subject
+from sensor.model import FlowContext, Quality, Subject
 from sensor.output.metrics import APPS, CaptureState, Metrics, reference
 from sensor.policy.catalogue import CATALOGUE
 from tests.unit.sensor.samples import CONTEXT, FLOW, STREAM, TLS_FLOW, VERDICT, finding, leg
@@ -200,3 +200,16 @@ def test_flow_of_anything_that_the_core_knows_is_counted(app: str) -> None:
     if app != "sip":
         metrics.flow_ended(replace(FLOW, app=app, protection="not-applicable"), CONTEXT)
     assert scrape(metrics)
+
+
+def test_quality_of_a_leg_is_counted_where_it_is_known() -> None:
+    metrics = build()
+    metrics.leg_ended(leg())
+    metrics.leg_ended(leg(quality=Quality(0.3, None, None, None, None, 0)))
+    metrics.leg_ended(leg(quality=None))
+    found = samples(metrics)
+    assert found['legwatch_leg_mos_bucket{le="4.3"}'] == 0
+    assert found["legwatch_leg_mos_count"] == found["legwatch_leg_delay_seconds_count"] == 1
+    assert found["legwatch_leg_jitter_seconds_count"] == 1
+    assert found['legwatch_leg_loss_ratio_bucket{le="0.2"}'] == 1
+    assert found["legwatch_leg_loss_ratio_count"] == 2
