@@ -24,4 +24,6 @@ cdef enum:
 
 
 cdef class PacketSource:
+    cdef uint8_t backlog        # eighths of its room that wait to be read; a file has none
+
     cdef int fill(self, PacketRef* refs, int capacity) noexcept nogil

@@ -45,6 +45,16 @@ cdef struct Mirror:             # how well it shows the network (mirror.pxd)
     uint64_t truncated          # packets of which less was captured than there was
 
 
+cdef struct Shedding:           # under overload (shedding.pxd)
+    uint64_t busy_ns            # when the stage was last needed
+    uint64_t second             # in which flows of media are counted …
+    uint32_t begun              # … that would begin
+    uint8_t stage               # 0: nothing is left out
+    # counters
+    uint64_t statistics         # packets whose jitter was not followed
+    uint64_t looks              # at settled media
+
+
 cdef struct Core:
     FlowTable table
     EventRing ring
@@ -55,6 +65,7 @@ cdef struct Core:
     DialogTable dialogs
     Fragments fragments
     Mirror mirror
+    Shedding shedding
     DialogNews news[MAX_NEWS]
     ToneTable tones
     uint8_t key_secret[16]      # digests of SDES keys and cut identifiers

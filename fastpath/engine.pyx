@@ -40,9 +40,10 @@ from fastpath.media cimport media_packet
 from fastpath.mirror cimport TWINS, is_twin
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport be24, load_acquire, prefetch, store_release
-from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE
+from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE, SHED_NEW_MEDIA
 from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
 from fastpath.segments cimport tcp_segment
+from fastpath.shedding cimport follow_backlog, is_shut, may_begin_media
 from fastpath.talk cimport iax2_packet, udp_talk
 from fastpath.tls cimport alpn_words
 from fastpath.tones cimport MAX_TONES, Tone
@@ -72,7 +73,7 @@ REASON_NAMES = (
     "ignored.ppp", "ignored.ethertype", "ignored.linktype", "ignored.ip-fragment", "ignored.icmp", "ignored.igmp",
     "ignored.sctp", "ignored.esp", "ignored.gre", "ignored.l2tp", "ignored.hep", "ignored.tunnel-depth",
     "ignored.ip-protocol", "malformed.link", "malformed.vlan", "malformed.ipv4", "malformed.ipv6", "malformed.gre",
-    "malformed.pppoe", "malformed.udp", "malformed.tcp", "shed.flow-table-full",
+    "malformed.pppoe", "malformed.udp", "malformed.tcp", "shed.flow-table-full", "shed.new-media",
 )
 TUNNEL_NAMES = (
     "", "pppoe", "gre", "erspan1", "erspan2", "erspan3", "vxlan", "tzsp", "turn", "mpls", "geneve", "gtpu", "l2tp",
@@ -340,6 +341,7 @@ cdef class Engine:
             if self.core.now_ns == 0:
                 self.core.table.wheel_s = now_ns // SECOND_NS
             self.core.now_ns = max(now_ns, self.core.now_ns)
+            follow_backlog(&self.core, 0)
             serve_wheel(&self.core)
 
     def finish(self):
@@ -376,6 +378,9 @@ cdef class Engine:
         for i in range(REASONS):
             counts[REASON_NAMES[i]] = c.reason[i]
         counts["duplicates"] = c.duplicates
+        counts["overload_stage"] = c.shedding.stage
+        counts["overload_statistics"] = c.shedding.statistics
+        counts["overload_looks"] = c.shedding.looks
         counts["truncated"] = c.mirror.truncated
         counts["media_one_way"] = c.mirror.one_way
         counts["media_both_ways"] = c.mirror.both_ways
@@ -612,6 +617,10 @@ cdef object hello_record(const EventHello* e, const EventHead* head, object key)
     )
 
 
+cdef inline bint may_be_media(const Decoded* d) noexcept nogil:
+    return d.proto == PROTO_UDP and d.payload_len > 1 and d.payload[0] >> 6 == 2 and not 200 <= d.payload[1] <= 207
+
+
 cdef inline uint32_t flow_of(Core* c, const Decoded* d, uint32_t guessed) noexcept nogil:
     cdef uint32_t hash = <uint32_t>(d.hash >> 32), number
     cdef Flow* f
@@ -624,6 +633,8 @@ cdef inline uint32_t flow_of(Core* c, const Decoded* d, uint32_t guessed) noexce
         if d.ts_ns <= f.last_ns + c.least_idle_ns or d.ts_ns <= f.last_ns + idle_time(c, f):
             return number
         end_flow(c, number, f.last_ns + idle_time(c, f))    # the wheel had not come to it yet
+    if c.shedding.stage and may_be_media(d) and not may_begin_media(c, d.ts_ns):
+        return 0
     number = add_flow(&c.table, &d.key, hash)
     if number == 0:
         return 0
@@ -669,10 +680,6 @@ cdef int take_fragments(Core* c, Decoded* d) noexcept nogil:
     return reason
 
 
-cdef inline bint may_be_media(const Decoded* d) noexcept nogil:
-    return d.proto == PROTO_UDP and d.payload_len > 1 and d.payload[0] >> 6 == 2 and not 200 <= d.payload[1] <= 207
-
-
 cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
     """Take up to BATCH packets. Returns how many, or what the source said."""
     cdef PacketRef refs[BATCH]
@@ -710,7 +717,8 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
         pass_time(c, decoded[i].ts_ns)
         number = flow_of(c, &decoded[i], guessed[i])
         if number == 0:
-            c.reason[SHED_FLOW_TABLE] += 1
+            # Room is what is missing, but for media that is not let in.
+            c.reason[SHED_NEW_MEDIA if is_shut(c) and may_be_media(&decoded[i]) else SHED_FLOW_TABLE] += 1
             continue
         c.reason[CLASSIFIED] += 1
         if not may_be_media(&decoded[i]) and is_twin(c, &decoded[i]):
@@ -721,4 +729,5 @@ cdef int take_batch(Core* c, PacketSource source) noexcept nogil:
     release_done(&c.fragments)
     if reason != CLASSIFIED:
         pass_time(c, refs[got - 1].ts_ns)
+    follow_backlog(c, source.backlog)
     return got

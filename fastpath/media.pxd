@@ -34,6 +34,7 @@ from fastpath.rtp cimport (
     hinted_frame_octets, is_frame_length, is_tag_length, may_be_tagged_noise, rtcp_parse, rtp_parse, sample_bits,
     srtcp_place, static_clock, tiles_until,
 )
+from fastpath.shedding cimport STAGE_LOOKS, STAGE_STATISTICS
 from fastpath.tones cimport (
     MAX_TONE_OCTETS, MAX_TONE_PACKETS, TONE_OCTETS, TONES_SAID, follow_tones, forget_tones,
 )
@@ -544,7 +545,8 @@ cdef inline void score(Core* c, Flow* f, Stream* s, const Decoded* d, const RtpH
     if s.flags & STREAM_SETTLED:
         if s.protection == PROTECTION_ENCRYPTED and captured and new_frame:
             follow_first_octet(s, payload[0])
-        if s.packets & WATCH_MASK:
+        if s.packets & WATCH_MASK or c.shedding.stage >= STAGE_LOOKS:
+            c.shedding.looks += not s.packets & WATCH_MASK
             say_evidence(c, f, s, d, h, FATE_SETTLED)
         else:
             watch(c, f, s, d, h, payload, captured, length, new_frame)
@@ -633,7 +635,9 @@ cdef inline void rtp_packet(Core* c, Flow* f, const Decoded* d, const RtpHeader*
     s.last_ns = d.ts_ns
     s.dscp = d.tos >> 2
     s.payload_types[h.payload_type >> 6] |= <uint64_t>1 << (h.payload_type & 63)
-    if s.clock:
+    if c.shedding.stage >= STAGE_STATISTICS:
+        c.shedding.statistics += 1
+    elif s.clock:
         follow_jitter(s, h.timestamp, d.ts_ns, follows)
     elif s.packets >= CLOCK_PACKETS and h.payload_type == s.payload_type and d.ts_ns > s.first_ns:
         s.clock = nearest_clock(h.timestamp - s.first_timestamp, d.ts_ns - s.first_ns)

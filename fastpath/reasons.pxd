@@ -36,4 +36,5 @@ cdef enum:
     MALFORMED_TCP
     # shed: sound, but there was no room
     SHED_FLOW_TABLE
+    SHED_NEW_MEDIA          # under overload (shedding.pxd)
     REASONS

@@ -74,6 +74,7 @@ cdef class RingSource(PacketSource):
 
     cdef int fill(self, PacketRef* refs, int capacity) noexcept nogil
     cdef int take_block(self) noexcept nogil
+    cdef uint8_t waiting(self) noexcept nogil
     cdef void give_back(self) noexcept nogil
     cdef int wait(self) noexcept nogil
     cdef void silence(self) noexcept nogil

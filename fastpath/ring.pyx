@@ -376,11 +376,24 @@ cdef class RingSource(PacketSource):
                 return FILL_END if self.silenced else FILL_TIMEOUT
         self.link_state = LINK_UP
         self.block = block
+        self.backlog = self.waiting()
         self.left = block.num_pkts
         self.packet = <tpacket3_hdr*> (<uint8_t*> block + block.offset_to_first_pkt)
         if self.left > 0:
             self.check_clock()
         return 1
+
+    # Eighths of the ring that are full: the kernel fills blocks in turn, so that one far ahead tells of all before it.
+    cdef uint8_t waiting(self) noexcept nogil:
+        cdef uint32_t eighth, number
+        for eighth in range(7, 0, -1):
+            number = (self.block_number + self.block_count * eighth // 8) % self.block_count
+            if number == self.block_number:
+                break
+            if acquire(&(<tpacket_block_desc*> (self.ring + <size_t> number * self.block_size)).block_status,
+                       ORDER_ACQUIRE) & TP_STATUS_USER:
+                return eighth
+        return 0
 
     cdef void give_back(self) noexcept nogil:
         if self.block == NULL:

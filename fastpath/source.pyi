@@ -30,6 +30,7 @@ class BufferSource(OfflineSource):
     def __init__(
         self,
         packets: Iterable[tuple[int, bytes] | tuple[int, bytes, int] | tuple[int, bytes, int, int]],
+        backlog: int = 0,
     ) -> None: ...
 
 def skip(source: PacketSource, limit: int = ...) -> int: ...

@@ -423,10 +423,12 @@ cdef class BufferSource(OfflineSource):
     """Packets that Python has: ``(ts_ns, octets[, wirelen[, linktype]])`` each, LINKTYPE_ETHERNET (1) if not given.
 
     ``packets`` may be any iterable; it is asked for some packets at a time, with the GIL. When it raises ValueError
-    the input counts as truncated, with the exception's text as ``note``.
+    the input counts as truncated, with the exception's text as ``note``. ``backlog`` is what it says of itself, in
+    eighths, as a ring does that is not read fast enough; for tests only.
     """
 
-    def __init__(self, packets):
+    def __init__(self, packets, uint8_t backlog=0):
+        self.backlog = backlog
         self.iterator = iter(packets)
         self.held = []
         self.chunk = <PacketRef*> malloc(BUFFER_CHUNK * sizeof(PacketRef))

@@ -65,6 +65,8 @@ class Health:
         self._latest = counters
         self._watch_silence(counters, now_ns)
         self._watch_loss(counters, now_ns)
+        shed = health.overload(self._interface, counters.get("overload_stage", 0), self._policy)
+        self._book.hold("overload", shed, now_ns)
         if self._window_ns is None:
             self._window_ns = now_ns if self._interface else 0
         if self._interface and now_ns - self._window_ns >= WINDOW_NS:

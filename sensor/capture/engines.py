@@ -36,7 +36,9 @@ class Engines:
     def counters(self) -> dict[str, int]:
         """Return the engines' counts together."""
         first, *others = (engine.counters() for engine in self._engines)
-        return {name: count + sum(other[name] for other in others) for name, count in first.items()}
+        counts = {name: count + sum(other[name] for other in others) for name, count in first.items()}
+        counts["overload_stage"] = max(each["overload_stage"] for each in (first, *others))
+        return counts
 
     def drain(self) -> list[Record]:
         """Return the records since the last call; those of several engines in the order of their time.

@@ -73,6 +73,14 @@ _ENGINE_COUNTERS = {
         "Media packets that are missing here and that their receivers have, by RTCP: lost in the mirror.",
     ),
     "streams_unreported": ("legwatch_streams_with_unreported_gaps", "Media streams with at least five of these."),
+    "overload_statistics": (
+        "legwatch_overload_unmeasured_packets",
+        "Media packets whose jitter was not followed under overload.",
+    ),
+    "overload_looks": (
+        "legwatch_overload_omitted_looks",
+        "Looks at media with a verdict that were left out under overload.",
+    ),
     "octets": ("legwatch_received_octets", "Octets of the received packets, on the wire."),
     "flows_begun": ("legwatch_flows_begun", "Flows that were put into the table."),
     "streams_begun": ("legwatch_streams_begun", "Media streams that were put into the table."),
@@ -114,6 +122,10 @@ _ENGINE_COUNTERS = {
     "changes_lost": ("legwatch_lost_changes", "Changes of protection beyond what a flow's record holds."),
 }
 _ENGINE_GAUGES = {
+    "overload_stage": (
+        "legwatch_overload_stage",
+        "What is left out under overload: 0 nothing, 1 jitter, 2 looks at media with a verdict, 3 media of new flows.",
+    ),
     "flows": ("legwatch_flows_active", "Flows in the table."),
     "streams": ("legwatch_streams_active", "Media streams in the table."),
     "dialogs": ("legwatch_sip_dialogues_active", "SIP dialogues in the table, ended ones with stragglers included."),

@@ -73,5 +73,6 @@ CATALOGUE: dict[str, Entry] = {
     "sensor-truncated": Entry("The mirror cuts packets", "high", (AUDIT,)),
     "sensor-undecoded": Entry("The mirror carries what cannot be decoded", "medium", (AUDIT,)),
     "sensor-clock": Entry("The sensor's clock cannot be relied on", "medium", (AUDIT,)),
+    "sensor-overload": Entry("The sensor sheds load", "high", (AUDIT,)),
     "sensor-loss": Entry("The sensor lost traffic", "high", (AUDIT,)),
 }

@@ -26,6 +26,10 @@ UNDECODED = (
 )
 
 
+# What is left out, stage by stage (fastpath/shedding.pxd)
+_STAGES = ("jitter is not followed", "media with a verdict is not looked at", "only so many new media flows are let in")
+
+
 class Least(NamedTuple):
     """How much has to be there before a share means something."""
 
@@ -59,6 +63,14 @@ def loss(interface: str, lost: Mapping[str, int], policy: Policy) -> list[Claim]
         return []
     subject = Subject("sensor", name=interface)
     return [claim("sensor-loss", policy, subject, None, f"lost: {figures}; the calls in it are not assessed")]
+
+
+def overload(interface: str, stage: int, policy: Policy) -> list[Claim]:
+    """Return the claim that load is shed, with the stage that was reached."""
+    if not stage:
+        return []
+    evidence = f"load is shed, stage {stage} of {len(_STAGES)}: {', '.join(_STAGES[:stage])}"
+    return [claim("sensor-overload", policy, Subject("sensor", name=interface), None, evidence)]
 
 
 def clock(interface: str, steps: int, *, synchronised: bool, policy: Policy) -> list[Claim]:

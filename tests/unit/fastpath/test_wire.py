@@ -328,7 +328,7 @@ def test_link_layer_that_is_not_decoded_is_counted_by_its_reason(octets: bytes, 
 
 def test_every_reason_is_a_counter_from_the_start() -> None:
     named = {
-        *("classified", "shed.flow-table-full"),
+        *("classified", "shed.flow-table-full", "shed.new-media"),
         *(f"ignored.{kind}" for kind in ("arp", "llc", "lldp", "macsec", "mpls", "pppoe", "ppp", "ethertype")),
         *(
             f"ignored.{kind}"

@@ -77,3 +77,15 @@ def test_clock_is_told_where_the_capture_knows_of_it() -> None:
     assert codes(book) == set()
     health.counters(SILENT | {"received": 2, "clock_steps": 1, "clock_synchronised": 1}, 1001 * S)
     assert codes(book) == {"sensor-clock"}
+
+
+def test_overload_is_told_with_its_stage_while_it_lasts() -> None:
+    health, book = watched()
+    health.counters(SILENT | {"received": 1, "overload_stage": 2}, 1000 * S)
+    (finding,) = book.open_findings()
+    assert finding.code == "sensor-overload"
+    assert finding.evidence == [
+        "load is shed, stage 2 of 3: jitter is not followed, media with a verdict is not looked at"
+    ]
+    health.counters(SILENT | {"received": 2, "overload_stage": 0}, 1001 * S)
+    assert codes(book) == set()

@@ -116,8 +116,9 @@ def test_end_of_the_input_tells_everything() -> None:
     assert names(both.drain()) == "bc"
 
 
-def test_counts_are_added_up() -> None:
-    assert together(Teller(counts={"x": 1, "y": 0}), Teller(counts={"x": 2, "y": 5})).counters() == {"x": 3, "y": 5}
+def test_counts_are_added_up_and_of_stages_the_highest_is_told() -> None:
+    one, other = Teller(counts={"x": 1, "overload_stage": 3}), Teller(counts={"x": 2, "overload_stage": 1})
+    assert together(one, other).counters() == {"x": 3, "overload_stage": 3}
 
 
 @pytest.mark.parametrize(
