@@ -36,8 +36,8 @@ lint: $(VENV)/test  ## ruff, mypy, cython-lint, layering and documentation check
 
 ext: $(VENV)/ext  ## build the Cython core in place
 
-bench: $(VENV)/ext  ## ns/packet against the C floor
-	@$(VENV_PYTHON) -m benchmarks.scan $(ARGS)
+bench: $(VENV)/ext  ## every figure beside the C floor, its limit and its goal; live ones as root
+	@$(VENV_PYTHON) -m benchmarks $(ARGS)
 
 clean:  ## remove everything that a build or a test made
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

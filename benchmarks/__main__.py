@@ -1,7 +1,7 @@
-"""``python -m benchmarks``: the comparison with the floor, which is what ``make bench`` prints."""
+"""``python -m benchmarks``: the table of what legwatch promises."""
 
 import sys
 
-from benchmarks.scan import main
+from benchmarks.table import main
 
 sys.exit(main())
