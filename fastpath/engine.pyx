@@ -503,7 +503,7 @@ cdef class Engine:
             head.flow, head.ts_ns, key, v.ssrc, bool(head.from_a), v.payload_type, codec,
             PROTECTION_NAMES[v.protection], PROTECTION_NAMES[v.previous], GRADE_NAMES[v.grade], basis_words(v.basis),
             log10_bound(v.bits, codec not in CODECS_NOT_TOLD), v.packet, v.elapsed_ns, v.seq, v.timestamp,
-            v.since_packet, None if v.tag < 0 else v.tag,
+            v.since_packet, None if v.tag < 0 else v.tag, v.missing,
         )
 
     cdef object evidence_record(self, const EventHead* head):

@@ -57,6 +57,7 @@ cdef struct EventVerdict:
     int32_t bits            # log2 of the evidence, in 1/32 bit
     uint32_t timestamp
     uint32_t since_packet   # the first that the verdict rests on
+    uint32_t missing        # until then
     uint16_t seq
     int16_t tag             # octets behind the codec's frames, -1: not known
     uint8_t payload_type

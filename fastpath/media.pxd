@@ -155,6 +155,7 @@ cdef inline void say_verdict(Core* c, Flow* f, Stream* s, uint8_t previous, uint
     v.bits = s.bits
     v.timestamp = s.timestamp
     v.seq = s.seq
+    v.missing = s.expected - s.packets if s.expected > s.packets else 0
     v.since_packet = s.packets - scored + 1 if 0 < scored <= s.packets else 1
     v.tag = s.excess if s.protection == PROTECTION_ENCRYPTED and s.excess_run >= 2 and is_tag_length(s.excess) else -1
     v.payload_type = s.payload_type

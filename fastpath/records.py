@@ -64,6 +64,7 @@ class Verdict:
     timestamp: int = 0  # … and its RTP timestamp
     since_packet: int = 1  # number of the first packet that the verdict rests on
     tag: int | None = None  # octets that its lengths show behind the codec's frames: tag and MKI; None: not known
+    missing: int = 0  # packets of the stream until then that were not seen
 
 
 @dataclass(slots=True)

@@ -120,6 +120,8 @@ def media_evidence(verdict: Verdict) -> str:
     basis = " and ".join(_BASIS.get(word, word) for word in verdict.basis) or "clear media"
     codec = f"{verdict.codec} " if verdict.codec else ""
     packets = f"{verdict.packet} packet{'s' if verdict.packet != 1 else ''} ({verdict.elapsed_ns / NS:.2f} s)"
+    if verdict.missing:
+        packets += f", {verdict.missing} between them not seen"
     # The bound is rounded up: the statement never claims more than was measured.
     bound = "" if verdict.log10_p is None else f": probability under encryption below 10^{_rounded_up(verdict.log10_p)}"
     return f"{codec}{basis} in {packets}{bound}; {_stream(verdict.key, verdict.ssrc, from_a=verdict.from_a)}"

@@ -628,3 +628,10 @@ def test_media_that_came_first_is_proved_when_the_handshake_is_seen() -> None:
     media = stream(ciphertext(100, 90), payload_type=111, start_ns=T0 - 500 * MS)
     outcome = observe(sorted(media + dtls(1)))
     assert [verdict.protection for verdict in outcome.of(Verdict)] == ["undetermined", "encrypted"]
+
+
+def test_verdict_says_how_many_packets_were_missing_until_then() -> None:
+    whole = stream(speech(120))
+    (first, *_) = observe(whole).of(Verdict)
+    (gappy, *_) = observe([whole[0], *whole[8:]]).of(Verdict)
+    assert (first.missing, gappy.missing) == (0, 7)

@@ -13,6 +13,7 @@ from sensor.policy import media as rules
 from sensor.policy.media import Early, Encrypted, MediaFacts
 from sensor.policy.segments import Required
 from sensor.signalling.agreement import Keys
+from tests.unit.sensor.samples import VERDICT
 from tests.unit.sensor.traffic import ALICE, BOB, T0, S, control, media_key, tones, verdict
 
 POLICY = Policy()
@@ -239,3 +240,8 @@ def test_key_chosen_twice_names_the_other_call_s_hosts() -> None:
         "srtp-key-reuse",
         "the SDES key of 10.0.0.1 and 10.0.0.2 was chosen for a call between 10.0.0.3 and 10.0.0.4 too",
     )
+
+
+def test_evidence_says_what_was_not_seen_between_its_packets() -> None:
+    assert "not seen" not in rules.media_evidence(VERDICT)
+    assert "in 3 packets (0.04 s), 7 between them not seen: " in rules.media_evidence(replace(VERDICT, missing=7))
