@@ -14,6 +14,9 @@ from sensor.model import Sink
 
 # Records come by the thousand and hold no cycles: with Python's own 700 a scan spends a twelfth of its time looking.
 GC_THRESHOLD = 50_000
+# Octets for records on their way: live they wait for a tenth of a second, and what finds no room is lost. A file waits.
+LIVE_EVENTS = 1 << 25
+FILE_EVENTS = 1 << 21
 LEAST_TABLE = 16  # entries: what the configuration allows at least
 
 
@@ -25,7 +28,9 @@ class Pipeline:
         self._config = config
         self._names = Pseudonyms(reveal=config.privacy.identities == "reveal")
 
-    def engine(self, *, trace_flow: int = 0, share: Engine | None = None, parts: int = 1) -> Engine:
+    def engine(
+        self, *, trace_flow: int = 0, share: Engine | None = None, parts: int = 1, event_bytes: int = LIVE_EVENTS
+    ) -> Engine:
         """Return a new engine; of the flow that it traces it says every packet.
 
         It may be one of several ``parts`` of a sensor, which divide its capacities; ``share`` is one made before.
@@ -40,6 +45,7 @@ class Pipeline:
             max_dialogs=max(limits.dialogues // parts, LEAST_TABLE),
             trace_flow=trace_flow,
             share=share,
+            event_bytes=event_bytes,
         )
 
     def analysis(self, sinks: Sequence[Sink], interface: str = "") -> Analysis:

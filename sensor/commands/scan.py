@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fastpath.source import OfflineSource
 from sensor.commands import configuration
-from sensor.commands.pipeline import Pipeline
+from sensor.commands.pipeline import FILE_EVENTS, Pipeline
 from sensor.commands.reading import batches, open_source, say_how_it_ended
 from sensor.model import Sink
 from sensor.output.jsonl import JsonLines
@@ -61,7 +61,7 @@ def output_of(*, as_json: bool) -> Output:
 
 
 def _read(path: str, source: OfflineSource, pipeline: Pipeline, sinks: tuple[Output, Summary]) -> None:
-    engine, analysis = pipeline.engine(), pipeline.analysis(sinks)
+    engine, analysis = pipeline.engine(event_bytes=FILE_EVENTS), pipeline.analysis(sinks)
     for records in batches(path, source, engine):
         for record in records:
             analysis.feed(record)
