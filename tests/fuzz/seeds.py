@@ -15,6 +15,7 @@ from tests.unit.fastpath import test_legacy as legacy
 from tests.unit.fastpath import test_services as services
 from tests.unit.fastpath import test_turn as turn
 from tests.unit.fastpath.test_fragments import invite
+from tests.unit.fastpath.test_tunnels import WHOLE
 from tests.unit.fastpath.test_websocket import CONVERSATION, OFFER
 from tests.unit.sensor import test_attempts as attempts
 from tests.unit.sensor import test_tls_certificates as certificates
@@ -131,7 +132,10 @@ def seeds() -> dict[str, list[bytes]]:
                 for at in range(0, len(packet) - 20, 1400)
             )
         ],
-        "frames": [b"".join(piece(0, data) for data in octets[at : at + 8]) for at in range(0, 80, 8)],
+        "frames": [
+            *(b"".join(piece(0, data) for data in octets[at : at + 8]) for at in range(0, 80, 8)),
+            *(piece(0, data) for data, _ in WHOLE),
+        ],
     }
 
 
