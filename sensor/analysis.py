@@ -32,9 +32,13 @@ from sensor.findings import Book
 from sensor.health import Health
 from sensor.model import Call as CallRecord
 from sensor.model import Endpoint, FlowContext, Leg
+from sensor.network.baseline import Baseline, Known
+from sensor.network.peers import Peers
 from sensor.policy import media as rules
 from sensor.policy import qos
+from sensor.policy.access import CALLS
 from sensor.policy.segments import Required, Segments
+from sensor.policy.waivers import Waivers
 from sensor.signalling.attempts import Attempts
 from sensor.signalling.paths import Paths
 from sensor.tls.certificates import Certificates
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sensor.findings import Claim
-    from sensor.model import Sink, TlsServer
+    from sensor.model import Protection, Sink, TlsServer
     from sensor.policy.media import MediaFacts
 
 NS = 1_000_000_000
@@ -74,9 +78,12 @@ class Analysis:
         roots: Callable[[], Sequence[bytes] | None] = lambda: None,
     ) -> None:
         limits = limits or Limits()
-        self.book = Book(sinks, capacity=limits.findings)
         self._policy = policy
         self._segments = Segments(policy, interface)
+        self._waivers = Waivers(policy)
+        self.book = Book(sinks, capacity=limits.findings, waived=self._waivers.of)
+        self._peers = Peers(self.book, self._segments, policy)
+        self.baseline: Baseline | None = None
         self._sinks = sinks
         self._interface = interface
         self._pseudonym = pseudonym
@@ -152,6 +159,11 @@ class Analysis:
         self._policy = policy
         self._health.reload(policy)
         self._segments = Segments(policy, self._interface)
+        self._waivers = Waivers(policy)
+        self.book.waive(self._now_ns, self._waivers.of)
+        self._peers.reload(self._segments, policy, self._now_ns)
+        if self.baseline is not None:
+            self.baseline.reload(self._segments, policy)
         self._paths.reload(self._segments, policy)
         self._certificates.forget()
         self._attempts.reload(self._segments, policy)
@@ -176,6 +188,21 @@ class Analysis:
         self._attempts.close(self._now_ns)
         self._paths.tell()
 
+    def compare(self, entries: dict[str, Known], learning_ns: int) -> None:
+        """Hold endpoints against a baseline from now on, in place of the one before."""
+        if self.baseline is None:
+            self.baseline = Baseline(self.book, self._segments, self._policy, entries, learning_ns)
+        else:
+            self.baseline.replace(entries, learning_ns, self._now_ns)
+
+    def required(self, a: str, b: str) -> Required:
+        """Return what the policy asks of traffic between two addresses."""
+        return self._segments.required(a, b)
+
+    def waivers(self) -> dict[str, int]:
+        """Return how many waivers hold, and how many are over."""
+        return self._waivers.counts(self._now_ns)
+
     def tables(self) -> dict[str, int]:
         """Return the fill of the tables and what they had to turn away, by name, for the metrics."""
         return {
@@ -193,6 +220,9 @@ class Analysis:
             "exposures": len(self._paths),
             "exposures_refused": self._paths.refused,
             "findings_refused": self.book.overflow,
+            "peers_refused": self._peers.refused,
+            "baseline": len(self.baseline or ()),
+            "baseline_learning": int(self.baseline is not None and self.baseline.is_learning(self._now_ns)),
         }
 
     def _set_back(self, now_ns: int) -> None:
@@ -217,24 +247,37 @@ class Analysis:
         self._attempts.agent(record)
 
     def _app_seen(self, record: AppSeen) -> None:
+        is_call = record.app in CALLS
         if record.app == "tls":
             if self._tls.tls_seen(record):
-                self._endpoints.signalling(record, "encrypted")
+                self._signalling(record, "encrypted")
+                is_call = True
         elif record.app == "sip":
-            self._endpoints.signalling(record, "clear")
+            self._signalling(record, "clear")
             self._tls.sip_seen(record)
         elif record.app in _LEGACY:
-            self._endpoints.signalling(record, "clear")
+            self._signalling(record, "clear")
         elif record.app == "ws":
             self._ws_flows[record.flow] = False
         else:
             if record.app == "rtp":
                 self._endpoints.media(record)
             self._legs.app_seen(record)
+        self._peers.seen(record.key, record.app, record.ts_ns, calls=is_call)
+
+    def _signalling(self, record: AppSeen, state: Protection) -> None:
+        self._endpoints.signalling(record, state)
+        if self.baseline is not None:
+            for address in (record.key.a, record.key.b):
+                self.baseline.seen(address, "signalling", state, record.key.vlans, record.ts_ns)
 
     def _verdict(self, record: Verdict) -> None:
         self._legs.verdict(record)
-        self._endpoints.verdict(record, protection(record.protection))
+        state = protection(record.protection)
+        self._endpoints.verdict(record, state)
+        if self.baseline is not None:
+            for address in (record.key.a, record.key.b):
+                self.baseline.seen(address, "media", state, record.key.vlans, record.ts_ns)
 
     def _hello(self, record: Hello) -> None:
         if record.kind == "dtls":
@@ -253,6 +296,7 @@ class Analysis:
         basis = "subprotocol" if self._ws_flows.pop(record.flow, False) else self._tls.flow_ended(record.flow)
         if basis is not None:
             context = FlowContext("unknown", "unknown", "sip", basis)
+        self._peers.seen(record.key, record.app, record.last_ns, calls=False)
         if self._policy.dscp:
             pair, claims = qos.unmarked(record, self._segments, self._policy)
             self.book.hold(pair, claims, record.last_ns)
@@ -280,6 +324,7 @@ class Analysis:
             self._pseudonym(state.call.name, "call") if self._pseudonym and state.call is not None else None,
             state.first_ns,
             state.last_ns,
+            self._segments.required(a, b).segments,
         )
         for sink in self._sinks:
             sink.leg_ended(leg)
@@ -323,7 +368,7 @@ class Analysis:
         required = self._required(facts)
         self.book.hold(leg, self._claims(leg, facts, required, now_ns), now_ns)
         if facts.clear is not None:
-            grace_end = rules.grace_end(facts, self._policy)
+            grace_end = rules.grace_end(facts, required.policy)
             if now_ns < grace_end and not leg.waits_until_ns:
                 leg.waits_until_ns = grace_end
                 self._waiting.append(leg)
@@ -331,11 +376,11 @@ class Analysis:
             self._judge_call(leg.call, now_ns)
 
     def _claims(self, leg: LegState, facts: MediaFacts, required: Required, now_ns: int) -> list[Claim]:
-        claims = rules.media(facts, required, self._policy, now_ns)
+        claims = rules.media(facts, required, required.policy, now_ns)
         if facts.keys is not None and facts.accepted and leg.call is not None and facts.observed != "not-observed":
             earlier = self._keys.earlier(leg)
             if earlier is not None:
-                claims += rules.key_reuse(facts, earlier, required, self._policy)
+                claims += rules.key_reuse(facts, earlier, required, required.policy)
         return claims
 
     def _calls_joined(self, call: Call, part: Call, now_ns: int) -> None:
@@ -348,8 +393,9 @@ class Analysis:
         sides = None if call.recording else call.unlike_legs()
         if sides is not None:
             clear, safe = sides[0].facts(), sides[1].facts()
-            if now_ns >= rules.grace_end(clear, self._policy):
-                claims = rules.half_protected(clear, safe, call.how(), self._required(clear), self._policy)
+            required = self._required(clear)
+            if now_ns >= rules.grace_end(clear, required.policy):
+                claims = rules.half_protected(clear, safe, call.how(), required, required.policy)
         self.book.hold(call, claims, now_ns)
 
     def _required(self, facts: MediaFacts) -> Required:
@@ -360,6 +406,11 @@ class Analysis:
         self._paths.sweep(self._now_ns)
         self._tls.sweep(self._now_ns)
         self._attempts.sweep(self._now_ns)
+        self._peers.sweep(self._now_ns)
+        if self.baseline is not None:
+            self.baseline.sweep(self._now_ns)
+        if self._policy.waivers:
+            self.book.waive(self._now_ns)
         self._judge_by_time()
 
     def _judge_by_time(self) -> None:

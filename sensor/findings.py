@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sensor.model import Finding, Severity, Sink, Subject
+from sensor.model import Finding, FindingState, Severity, Sink, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
 MAX_EVIDENCE = 4  # statements a finding keeps; each one is an update, so this also bounds what is said of it
+
+
+Waived = Callable[[str, Subject, tuple[str, ...], int], str | None]  # as sensor.policy.waivers.Waivers.of
+
+
+def identity(code: str, subject: Subject) -> str:
+    """Return the id of the finding of a code about a subject, 16 hexadecimal digits."""
+    text = f"{code}\0{subject.kind}\0{subject.a}\0{subject.b}\0{subject.name}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+def _nothing_is(_code: str, _subject: Subject, _segments: tuple[str, ...], _now_ns: int) -> None:
+    """Waive nothing."""
+
+
+def _state(waived_by: str | None) -> FindingState:
+    return "open" if waived_by is None else "waived"
 
 
 class Claim(NamedTuple):
@@ -21,6 +40,7 @@ class Claim(NamedTuple):
     segments: tuple[str, ...]
     evidence: str  # one statement with its figures
     controls: tuple[str, ...]
+    since_ns: int = 0  # when the first packet came that it is about; 0: not known
 
 
 class Book:
@@ -31,11 +51,11 @@ class Book:
     opened and resolved once each, and that it was updated when its severity or its evidence changed.
     """
 
-    def __init__(self, sinks: Sequence[Sink], *, capacity: int = 10_000) -> None:
-        self.opened: dict[tuple[str, Severity], int] = {}  # findings ever opened, by code and severity
+    def __init__(self, sinks: Sequence[Sink], *, capacity: int = 10_000, waived: Waived = _nothing_is) -> None:
         self.overflow = 0  # claims turned away because the book was full
         self._sinks = sinks
         self._capacity = capacity
+        self._waived = waived
         self._open: dict[tuple[str, Subject], Finding] = {}
         self._holders: dict[tuple[str, Subject], set[Hashable]] = {}
         self._held: dict[Hashable, list[tuple[str, Subject]]] = {}
@@ -71,29 +91,34 @@ class Book:
         """Return the findings that are open, oldest first."""
         return list(self._open.values())
 
-    def counts(self) -> dict[tuple[str, Severity], int]:
-        """Return the number of open findings by code and severity; those that are zero are left out."""
-        counts: dict[tuple[str, Severity], int] = {}
+    def waive(self, now_ns: int, waived: Waived | None = None) -> None:
+        """Ask again what is waived, by other waivers or because time went on: one that is over opens its finding."""
+        self._waived = waived or self._waived
         for finding in self._open.values():
-            key = (finding.code, finding.severity)
-            counts[key] = counts.get(key, 0) + 1
-        return counts
+            by = self._waived(finding.code, finding.subject, finding.segments, now_ns)
+            if by == finding.waived_by:
+                continue
+            reopened = by is None
+            finding.state, finding.waived_by = _state(by), by
+            self._say(finding, "opened" if reopened else "updated")
 
     def _begin(self, key: tuple[str, Subject], claim: Claim, holder: Hashable, now_ns: int) -> None:
+        by = self._waived(claim.code, claim.subject, claim.segments, now_ns)
         finding = self._open[key] = Finding(
             claim.code,
             claim.severity,
-            "open",
+            _state(by),
             claim.subject,
             claim.segments,
             [claim.evidence],
             claim.controls,
             now_ns,
             now_ns,
+            waived_by=by,
+            id=identity(claim.code, claim.subject),
+            since_ns=claim.since_ns,
         )
         self._holders[key] = {holder}
-        kind = (claim.code, claim.severity)
-        self.opened[kind] = self.opened.get(kind, 0) + 1
         self._say(finding, "opened")
 
     def _join(self, key: tuple[str, Subject], claim: Claim, holder: Hashable, now_ns: int) -> None:

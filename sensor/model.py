@@ -52,6 +52,8 @@ class Finding:
     last_ns: int
     count: int = 1
     waived_by: str | None = None
+    id: str = ""  # the same for the same code and subject, whenever it is opened
+    since_ns: int = 0  # when the first packet came that it is about; 0: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Leg:
     call: str | None = None  # pseudonym of the call
     first_ns: int = 0
     last_ns: int = 0
+    segments: tuple[str, ...] = ()  # of its two ends, without repetition; what is outside all of them is not named
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def test_every_command_and_option_is_documented() -> None:
 def configuration_keys() -> set[str]:
     """The keys of every part of the configuration."""
     sections = [part for part in vars(schema).values() if dataclasses.is_dataclass(part) and isinstance(part, type)]
-    return {field.name for part in sections if issubclass(part, schema._Section) for field in dataclasses.fields(part)}
+    return {field.name for part in sections if issubclass(part, fields.Section) for field in dataclasses.fields(part)}
 
 
 def test_every_configuration_key_is_documented() -> None:

@@ -17,7 +17,8 @@ from fastpath.records import FlowKey, Handshake
 from sensor.commands import OperatorError, configuration
 from sensor.commands.pipeline import Pipeline
 from sensor.commands.scan import output_of
-from sensor.config.schema import Config, Segment
+from sensor.config.network import Segment
+from sensor.config.schema import Config
 from sensor.output.summary import Summary, rank
 
 if TYPE_CHECKING:

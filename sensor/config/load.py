@@ -12,23 +12,30 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from yaml.constructor import ConstructorError, SafeConstructor
 
+from sensor.config.fields import FaultsError, Location, TrustFile, suggestion
+from sensor.config.network import (
+    Agreement,
+    Alerts,
+    Baseline,
+    Host,
+    ManagementPath,
+    Pair,
+    Segment,
+    Vendor,
+    Waiver,
+)
 from sensor.config.schema import (
     Address,
     Capture,
     ClearBeforeKey,
     Config,
-    FaultsError,
     Limits,
-    Location,
     Metrics,
-    Pair,
     Policy,
     Privacy,
     Registration,
-    Segment,
+    State,
     Tls,
-    TrustFile,
-    suggestion,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +110,14 @@ _SECTIONS: dict[str, type[Any]] = {
     "limits": Limits,
     "metrics": Metrics,
     "privacy": Privacy,
+    "hosts": Host,
+    "management": ManagementPath,
+    "vendors": Vendor,
+    "baa": Agreement,
+    "waivers": Waiver,
+    "baseline": Baseline,
+    "alerts": Alerts,
+    "state": State,
 }
 
 _MESSAGES = {
@@ -217,3 +232,12 @@ def _plain(value: object) -> object:
     if isinstance(value, Address | IPv4Network | IPv6Network | TrustFile):
         return str(value)
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema of a configuration, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of legwatch",
+        **TypeAdapter(Config).json_schema(),
+    }

@@ -6,86 +6,52 @@ These are plain dataclasses, so that a sensor without a configuration file never
 
 from __future__ import annotations
 
-import binascii
 import ipaddress
-import re
-import string
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from ipaddress import IPv6Address
+from typing import Annotated, Literal, NamedTuple
 
-from sensor.model import SEVERITIES, Severity
-from sensor.policy.catalogue import CATALOGUE
-from sensor.policy.suites import is_weak
-from sensor.policy.tls_suites import WEAK_CIPHERS
+from sensor.config.fields import (
+    MAX_PORT,
+    FaultsError,
+    Header,
+    IdleSeconds,
+    IpAddress,
+    Location,
+    Name,
+    Parsed,
+    Port,
+    Seconds,
+    Section,
+    ServerNames,
+    Severities,
+    TableSize,
+    Text,
+    Trusted,
+    WeakCipher,
+    WeakSuite,
+    power_of_two_in,
+    seconds_in,
+    suggestion,
+    whole_in,
+)
+from sensor.config.network import (
+    OUTSIDE,
+    PRIVATE,
+    Alerts,
+    Baseline,
+    Host,
+    KeyExchangeKind,
+    ManagementPath,
+    Pair,
+    Segment,
+    Vendor,
+    Waiver,
+)
 
-if TYPE_CHECKING:
-    from pydantic import ConfigDict, GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
-
-Kind = Literal["voice", "server", "sbc", "trunk", "remote", "management", "data"]
-Requirement = Literal["encrypted", "any"]
-Location = tuple[str | int, ...]
-
-MAX_NAME = 64
-MAX_PORT = 0xFFFF
-MAX_HEADERS, MAX_HEADER = 8, 32  # headers that the core looks for, and the octets of a name
+MAX_HEADERS = 8  # SIP headers that the core looks for
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
-_TOKEN = frozenset(string.ascii_letters + string.digits + "-.!%*_+`'~")  # RFC 3261 section 25.1
-MAX_SECONDS = 86_400
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
-MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
-OUTSIDE = "outside"  # the name of everything that no segment holds
-
-
-class FaultsError(ValueError):
-    """Faults between values that are each right by themselves, with their places below the value that raises."""
-
-    def __init__(self, faults: list[tuple[Location, str]]) -> None:
-        super().__init__("; ".join(message for _, message in faults))
-        self.faults = faults
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """Field metadata: the value in the file is what ``parse`` makes of it; ValueError says what is wrong with it."""
-
-    parse: Callable[[object], object]
-
-    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Tell pydantic to use ``parse`` and nothing else."""
-        from pydantic_core import core_schema  # noqa: PLC0415  (the validator is loaded with a file only)
-
-        return core_schema.no_info_plain_validator_function(self.parse)
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean "x"?' where a known word is close, else nothing."""
-    close = get_close_matches(word, known, n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
-
-
-def _network(value: object) -> IPv4Network | IPv6Network:
-    if not isinstance(value, str):
-        raise ValueError("must be an address range as text, such as 10.20.0.0/16")  # noqa: TRY004  (pydantic reports ValueError, not TypeError)
-    try:
-        return ipaddress.ip_network(value)
-    except ValueError:
-        pass
-    try:
-        msg = f'"{value}" has bits set beyond its prefix; write {ipaddress.ip_network(value, strict=False)}'
-    except ValueError:
-        msg = f'"{value}" is not an address range such as 10.20.0.0/16 or fd00:20::/32'
-    raise ValueError(msg)
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_NAME or not value.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"must be a name of 1 to {MAX_NAME} letters, digits, - and _")
-    return value
 
 
 class Address(NamedTuple):
@@ -122,230 +88,57 @@ def parse_address(value: object) -> Address:
     raise ValueError(msg)
 
 
-def _seconds(low: int, high: int = MAX_SECONDS) -> Parsed:
-    def parse(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low} to {high}")
-        return float(value)
-
-    return Parsed(parse)
-
-
-def _whole(low: int, high: int) -> Parsed:
-    def parse(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return Parsed(parse)
-
-
-def _power_of_two(low: int, high: int) -> Parsed:
-    def parse(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high or value & (value - 1):
-            raise ValueError(f"must be a power of two from {low} to {high}")
-        return value
-
-    return Parsed(parse)
-
-
 def _node(value: object) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_NODES):
         raise ValueError(f"must be the number of a NUMA node, 0 to {MAX_NODES - 1}")
     return value
 
 
-def _severities(value: object) -> dict[str, Severity]:
-    if not isinstance(value, dict):
-        raise ValueError("must be a mapping of finding codes to severities")  # noqa: TRY004
-    faults: list[tuple[Location, str]] = []
-    for code, severity in value.items():
-        if code not in CATALOGUE:
-            faults.append(((code,), f"unknown finding code{suggestion(str(code), CATALOGUE)}"))
-        elif severity not in SEVERITIES:
-            faults.append(((code,), f"must be one of {', '.join(SEVERITIES)}"))
-    if faults:
-        raise FaultsError(faults)
-    return value
-
-
-def _weak_suite(value: object) -> str:
-    if not isinstance(value, str) or not is_weak(value):
-        raise ValueError("must be a weak suite by its registered name, such as AES_CM_128_HMAC_SHA1_32")
-    return value
-
-
-def _weak_cipher(value: object) -> str:
-    if not isinstance(value, str) or value not in WEAK_CIPHERS:
-        raise ValueError("must be a weak cipher suite by its registered name, such as TLS_RSA_WITH_AES_128_CBC_SHA")
-    return value
-
-
-def _server_names(value: object) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, dict):
-        raise ValueError("must be a mapping of addresses to the names of which a certificate must have one")  # noqa: TRY004
-    faults: list[tuple[Location, str]] = []
-    names: dict[str, tuple[str, ...]] = {}
-    for address, wanted in value.items():
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            faults.append(((address,), f'"{address}" is not an address'))
-        if not isinstance(wanted, list) or not wanted or not all(isinstance(name, str) and name for name in wanted):
-            faults.append(((address,), "must be a list of names"))
-        else:
-            names[address] = tuple(wanted)
-    if faults:
-        raise FaultsError(faults)
-    return names
-
-
-class TrustFile(NamedTuple):
-    """A file of certificates of authorities that are trusted, read with the configuration."""
-
-    path: str
-    certificates: tuple[bytes, ...]  # DER
-
-    def __str__(self) -> str:
-        """Return the path."""
-        return self.path
-
-
-def parse_trust_file(value: object) -> TrustFile:
-    """Return the certificates in a PEM file; ValueError when there are none to read."""
-    if not isinstance(value, str):
-        raise ValueError("must be the path of a file with certificates in PEM")  # noqa: TRY004
-    try:
-        blocks = _PEM.findall(Path(value).read_bytes())
-        certificates = tuple(binascii.a2b_base64(block) for block in blocks)
-    except OSError as error:
-        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
-    except binascii.Error:
-        certificates = ()
-    if not certificates:
-        raise ValueError(f"{value} has no certificate in PEM")
-    return TrustFile(value, certificates)
-
-
-def _address(value: object) -> str:
-    try:
-        return str(ipaddress.ip_address(value))  # type: ignore[arg-type]
-    except ValueError:
-        raise ValueError(f'"{value}" is not an address') from None
-
-
-def _header(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_HEADER or not _TOKEN.issuperset(value):
-        raise ValueError(f"must be the name of a SIP header of at most {MAX_HEADER} characters, such as X-Call-ID")
-    return value.lower()
-
-
-Name = Annotated[str, Parsed(_name)]
-Network = Annotated[IPv4Network | IPv6Network, Parsed(_network)]
-Seconds = Annotated[float, _seconds(1)]
-IdleSeconds = Annotated[float, _seconds(1, MAX_IDLE_SECONDS)]
-TableSize = Annotated[int, _whole(16, 1 << 24)]
-
-
-class _Section:
-    """A mapping of the file; keys that it does not name are errors."""
-
-    __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
-
-
 @dataclass(frozen=True, slots=True)
-class Segment(_Section):
-    """A named part of the network, and what must hold for traffic with an end in it.
-
-    An address belongs to the segment with the longest matching range; failing that to the one that names its VLAN,
-    then to the one that names the interface it was seen on.
-    """
-
-    name: Name
-    kind: Kind = "voice"
-    cidrs: tuple[Network, ...] = ()
-    vlans: tuple[Annotated[int, _whole(1, 4094)], ...] = ()
-    interfaces: tuple[str, ...] = ()
-    media: Requirement = "encrypted"
-    signalling: Requirement = "encrypted"
-
-    def __post_init__(self) -> None:
-        """Refuse a segment that nothing can belong to, or that takes the name of the rest of the world."""
-        faults: list[tuple[Location, str]] = []
-        if self.name == OUTSIDE:
-            faults.append((("name",), f'"{OUTSIDE}" is the name of everything that no segment holds'))
-        if not (self.cidrs or self.vlans or self.interfaces):
-            faults.append(((), "needs at least one of cidrs, vlans and interfaces"))
-        if faults:
-            raise FaultsError(faults)
-
-
-@dataclass(frozen=True, slots=True)
-class Pair(_Section):
-    """What must hold between two segments, in place of what each asks for by itself."""
-
-    between: tuple[Name, Name]
-    media: Requirement | None = None  # None: as the segments say
-    signalling: Requirement | None = None
-
-
-# RFC 1918, RFC 6598 (carrier-grade NAT), RFC 1122 (loopback), RFC 3927 and RFC 4291 (link-local), RFC 4193 (ULA)
-PRIVATE = Segment(
-    "voice",
-    cidrs=tuple(
-        ipaddress.ip_network(text)
-        for text in (
-            "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-            "fc00::/7", "fe80::/10", "::1/128",
-        )
-    ),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ClearBeforeKey(_Section):
+class ClearBeforeKey(Section):
     """How much media may run in clear while its keys are on their way: more of either is a finding."""
 
-    packets: Annotated[int, _whole(0, 1 << 20)] = 50
-    seconds: Annotated[float, _seconds(0)] = 1.0
+    packets: Annotated[int, whole_in(0, 1 << 20)] = 50
+    seconds: Annotated[float, seconds_in(0)] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tls(_Section):
+class Tls(Section):
     """What TLS must be where it carries SIP, and DTLS where it keys media."""
 
     min_version: Literal["1.2", "1.3"] = "1.2"  # NIST SP 800-52r2
-    allowed_ciphers: tuple[Annotated[str, Parsed(_weak_cipher)], ...] = ()  # weak ones that are accepted
-    sip_ports: tuple[Annotated[int, _whole(1, MAX_PORT)], ...] = (5061,)  # RFC 3261 section 18.2.1
-    expiring_days: Annotated[int, _whole(0, 3650)] = 30
+    allowed_ciphers: tuple[WeakCipher, ...] = ()  # weak ones that are accepted
+    sip_ports: tuple[Port, ...] = (5061,)  # RFC 3261 section 18.2.1
+    expiring_days: Annotated[int, whole_in(0, 3650)] = 30
     trust_system: bool = True  # the authorities of the operating system are trusted …
-    trust_files: tuple[Annotated[TrustFile, Parsed(parse_trust_file)], ...] = ()  # … and those in these files
+    trust_files: tuple[Trusted, ...] = ()  # … and those in these files
     accept_self_signed: bool = False
-    server_names: Annotated[Mapping[str, tuple[str, ...]], Parsed(_server_names)] = field(default_factory=dict)
+    # Of an issuer that nobody trusts: a finding wherever it is, "high" with an end outside; always "high"; none
+    certificates: Literal["by-segment", "trusted", "any"] = "by-segment"
+    server_names: ServerNames = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Registration(_Section):
+class Registration(Section):
     """How often servers may refuse one host before it is an attack, or a device with a wrong password."""
 
     window: Seconds = 60.0
-    failures: Annotated[int, _whole(2, 500)] = 20  # refusals of a host within it
-    accounts: Annotated[int, _whole(2, 500)] = 20  # accounts that it asks for within it, in vain
+    failures: Annotated[int, whole_in(2, 500)] = 20  # refusals of a host within it
+    accounts: Annotated[int, whole_in(2, 500)] = 20  # accounts that it asks for within it, in vain
     device_window: Seconds = 600.0
-    device_failures: Annotated[int, _whole(2, 500)] = 10  # refusals of one account, of one host
+    device_failures: Annotated[int, whole_in(2, 500)] = 10  # refusals of one account, of one host
     shared_window: Seconds = 3600.0
-    shared_failures: Annotated[int, _whole(2, 500)] = 30  # refusals of one account …
-    shared_sources: Annotated[int, _whole(2, 500)] = 5  # … of so many hosts
+    shared_failures: Annotated[int, whole_in(2, 500)] = 30  # refusals of one account …
+    shared_sources: Annotated[int, whole_in(2, 500)] = 5  # … of so many hosts
 
 
 @dataclass(frozen=True, slots=True)
-class Policy(_Section):
+class Policy(Section):
     """What the network should be."""
 
     segments: tuple[Segment, ...] = (PRIVATE,)
     pairs: tuple[Pair, ...] = ()
-    grace: Annotated[float, _seconds(0)] = 2.0  # how long clear media may run while keys are on their way
+    grace: Annotated[float, seconds_in(0)] = 2.0  # how long clear media may run while keys are on their way
     media_idle: IdleSeconds = 30.0  # media silent for longer has ended
     undetermined_after: Seconds = 30.0  # media of which nothing can be said becomes a finding
     not_observed_after: Seconds = 30.0  # so does media that was agreed and is not seen
@@ -354,15 +147,43 @@ class Policy(_Section):
     resolve_after: Seconds = 300.0  # clear signalling, exposed keys and loss are over after this long without more
     clear_before_key: ClearBeforeKey = field(default_factory=ClearBeforeKey)
     rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always
-    allowed_suites: tuple[Annotated[str, Parsed(_weak_suite)], ...] = ()  # weak ones that are accepted
-    dscp: tuple[Annotated[int, _whole(0, 63)], ...] = ()  # marks that media may have; none: any
-    ntp_servers: tuple[Annotated[str, Parsed(_address)], ...] = ()  # from which voice hosts may take the time
+    allowed_suites: tuple[WeakSuite, ...] = ()  # weak ones that are accepted
+    key_exchange: tuple[KeyExchangeKind, ...] = ()  # how keys may be exchanged; none: any way
+    dscp: tuple[Annotated[int, whole_in(0, 63)], ...] = ()  # marks that media may have; none: any
+    ntp_servers: tuple[IpAddress, ...] = ()  # from which voice hosts may take the time
     tls: Tls = field(default_factory=Tls)
     registration: Registration = field(default_factory=Registration)
-    severities: Annotated[Mapping[str, Severity], Parsed(_severities)] = field(default_factory=dict)
+    severities: Severities = field(default_factory=dict)
+    hosts: tuple[Host, ...] = ()
+    management: tuple[ManagementPath, ...] = ()
+    vendors: tuple[Vendor, ...] = ()  # who outside may carry calls; none: nobody is asked for
+    waivers: tuple[Waiver, ...] = ()
+    baseline: Baseline = field(default_factory=Baseline)
 
     def __post_init__(self) -> None:
-        """Refuse what two segments claim, and pairs of segments that do not exist."""
+        """Refuse what two parts claim, and names of segments that do not exist."""
+        faults = [*self._claimed_twice(), *self._unknown_segments()]
+        if faults:
+            raise FaultsError(faults)
+
+    def _claimed_twice(self) -> list[tuple[Location, str]]:
+        faults = self._segments_claimed_twice()
+        paired: set[frozenset[str]] = set()
+        for i, pair in enumerate(self.pairs):
+            if frozenset(pair.between) in paired:
+                faults.append((("pairs", i, "between"), "these two segments have a pair already"))
+            paired.add(frozenset(pair.between))
+        described: dict[str, tuple[Host | Vendor, ...]] = {"hosts": self.hosts, "vendors": self.vendors}
+        for kind, parts in described.items():
+            owners: dict[Hashable, str] = {}
+            for i, part in enumerate(parts):
+                for j, address in enumerate(part.addresses):
+                    if address in owners:
+                        faults.append(((kind, i, "addresses", j), f'{address} is taken by "{owners[address]}" already'))
+                    owners[address] = part.name
+        return faults
+
+    def _segments_claimed_twice(self) -> list[tuple[Location, str]]:
         faults: list[tuple[Location, str]] = []
         claimed: dict[tuple[str, Hashable], str] = {}
         for i, segment in enumerate(self.segments):
@@ -374,35 +195,39 @@ class Policy(_Section):
                     faults.append((("segments", i, *at), f'{value} is taken by segment "{owner}" already'))
                 else:
                     claimed[key, value] = segment.name
+        return faults
+
+    def _unknown_segments(self) -> list[tuple[Location, str]]:
         names = [OUTSIDE, *(segment.name for segment in self.segments)]
-        paired: set[frozenset[str]] = set()
+        named: list[tuple[Location, object]] = []
         for i, pair in enumerate(self.pairs):
-            faults += [
-                (("pairs", i, "between", j), f'no segment is called "{name}"{suggestion(name, names)}')
-                for j, name in enumerate(pair.between)
-                if name not in names
-            ]
-            if frozenset(pair.between) in paired:
-                faults.append((("pairs", i, "between"), "these two segments have a pair already"))
-            paired.add(frozenset(pair.between))
-        if faults:
-            raise FaultsError(faults)
+            named += [(("pairs", i, "between", j), name) for j, name in enumerate(pair.between)]
+        for i, path in enumerate(self.management):
+            for key in ("clients", "servers"):
+                named += [(("management", i, key, j), name) for j, name in enumerate(getattr(path, key))]
+        for i, waiver in enumerate(self.waivers):
+            named += [(("waivers", i, "subjects", j), name) for j, name in enumerate(waiver.subjects)]
+        return [
+            (at, f'no segment is called "{name}"{suggestion(name, names)}')
+            for at, name in named
+            if isinstance(name, str) and name not in (names[1:] if at[0] == "waivers" else names)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
-class Capture(_Section):
+class Capture(Section):
     """How packets are taken from an interface; a change needs a restart."""
 
     filter: str = ""  # BPF, as tcpdump writes it
     promiscuous: bool = True
-    ring_mib: Annotated[int, _whole(1, 4096)] = 64
-    block_kib: Annotated[int, _power_of_two(64, 4096)] = 1024  # the ring's parts, which are handed over one by one …
-    block_timeout_ms: Annotated[int, _whole(1, 1000)] = 10  # … when they are full, or after so long
-    threads: Annotated[int, _whole(1, MAX_THREADS)] = 1  # each with an engine and its part of the ring
-    cpus: tuple[Annotated[int, _whole(0, MAX_CPUS - 1)], ...] = ()  # one a thread; none: where the scheduler puts them
+    ring_mib: Annotated[int, whole_in(1, 4096)] = 64
+    block_kib: Annotated[int, power_of_two_in(64, 4096)] = 1024  # the ring's parts, which are handed over one by one …
+    block_timeout_ms: Annotated[int, whole_in(1, 1000)] = 10  # … when they are full, or after so long
+    threads: Annotated[int, whole_in(1, MAX_THREADS)] = 1  # each with an engine and its part of the ring
+    cpus: tuple[Annotated[int, whole_in(0, MAX_CPUS - 1)], ...] = ()  # one a thread; none: as it is scheduled
     numa_node: Annotated[int | None, Parsed(_node)] = None  # the threads run on its CPUs, unless cpus names some
     flow_idle: IdleSeconds = 300.0  # any other flow silent for longer has ended
-    call_headers: tuple[Annotated[str, Parsed(_header)], ...] = ()  # SIP headers that join the legs of a call
+    call_headers: tuple[Header, ...] = ()  # SIP headers that join the legs of a call
 
     def __post_init__(self) -> None:
         """Refuse more headers than the core looks for, and threads without a CPU or a block of their own."""
@@ -421,7 +246,7 @@ class Capture(_Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits(_Section):
+class Limits(Section):
     """Capacities of the tables, fixed at start. A full table counts what it cannot hold."""
 
     flows: TableSize = 1 << 20
@@ -431,25 +256,38 @@ class Limits(_Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics(_Section):
+class Metrics(Section):
     """The metrics endpoint."""
 
     listen: Annotated[Address, Parsed(parse_address)] = LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
-class Privacy(_Section):
-    """What leaves the process of telephone numbers and user names."""
+class Privacy(Section):
+    """What leaves the process of telephone numbers, user names and addresses."""
 
-    identities: Literal["pseudonym", "reveal"] = "pseudonym"
+    identities: Literal["pseudonym", "mask", "reveal"] = "pseudonym"
+    addresses: Literal["show", "pseudonym"] = "show"
+    rotate_days: Annotated[int, whole_in(0, 3650)] = 0  # after which pseudonyms have another key; 0: never
 
 
 @dataclass(frozen=True, slots=True)
-class Config(_Section):
+class State(Section):
+    """Where the sensor keeps what outlives it: the baseline and the keys of pseudonyms."""
+
+    directory: Text | None = None  # None: $STATE_DIRECTORY, and without that nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Config(Section):
     """A configuration file."""
 
+    site: Name = "default"  # where the sensor is, as its alerts say it
+    sensor: Name | None = None  # None: the machine's name
     policy: Policy = field(default_factory=Policy)
     capture: Capture = field(default_factory=Capture)
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     privacy: Privacy = field(default_factory=Privacy)
+    alerts: Alerts = field(default_factory=Alerts)
+    state: State = field(default_factory=State)

@@ -12,6 +12,8 @@ ENCRYPTION = "164.312(e)(2)(ii)"  # encryption in transmission
 AUTHENTICATION = "164.312(d)"  # person or entity authentication
 ACCESS = "164.312(a)(1)"  # access control
 ACTIVITY_REVIEW = "164.308(a)(1)(ii)(D)"  # information system activity review
+RISK_ANALYSIS = "164.308(a)(1)(ii)(A)"  # risk analysis
+ASSOCIATES = "164.308(b)(1)"  # business associate contracts
 AUDIT = "164.312(b)"  # audit controls: what the sensor cannot see, it cannot vouch for
 
 
@@ -66,6 +68,11 @@ CATALOGUE: dict[str, Entry] = {
     "tunnel-undetermined": Entry("A tunnel whose protection does not show", "low", (TRANSMISSION,)),
     "name-time-clear": Entry("Names or time from outside the voice network", "low", (AUTHENTICATION,)),
     "qos-unmarked": Entry("Voice without the mark that the policy names", "info", (AUDIT,)),
+    "segment-violation": Entry("Hosts talk that may not", "high", (ACCESS,)),
+    "unknown-vendor": Entry("Calls with somebody whom no inventory knows", "high", (ASSOCIATES,)),
+    "vendor-without-baa": Entry("Calls by a vendor without an agreement", "critical", (ASSOCIATES,)),
+    "new-endpoint": Entry("An endpoint never seen before", "info", (RISK_ANALYSIS,)),
+    "posture-drift": Entry("Protected before, and not now", "high", (ACTIVITY_REVIEW,)),
     "sensor-no-traffic": Entry("No traffic reaches the sensor", "critical", (AUDIT,)),
     "sensor-no-voice": Entry("No voice reaches the sensor", "high", (AUDIT,)),
     "sensor-one-way-mirror": Entry("The mirror shows one direction only", "high", (AUDIT,)),

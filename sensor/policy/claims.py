@@ -23,11 +23,12 @@ def claim(
     required: Required | None,
     evidence: str,
     severity: Severity | None = None,
+    since_ns: int = 0,
 ) -> Claim:
     """Return a claim with the severity that the policy gives it, else the one named here, else the usual one."""
     entry = CATALOGUE[code]
     severity = policy.severities.get(code, severity or entry.severity)
-    return Claim(code, severity, subject, required.segments if required else (), evidence, entry.controls)
+    return Claim(code, severity, subject, required.segments if required else (), evidence, entry.controls, since_ns)
 
 
 def pair(kind: str, a: str, b: str) -> Subject:

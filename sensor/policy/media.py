@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PROMISES_SRTP: frozenset[Signalled] = frozenset(("srtp-sdes", "srtp-dtls", "zrtp"))
 
 _PROMISE = {"srtp-sdes": "SRTP with SDES keys", "srtp-dtls": "DTLS-SRTP", "zrtp": "ZRTP"}
+_WAYS: dict[Signalled, str] = {"srtp-sdes": "sdes", "srtp-dtls": "dtls", "zrtp": "zrtp"}
 _BASIS = {"payload-structure": "payload structure", "tag-present": "authentication tag without encryption"}
 
 # RFC 5764 section 4.1.2
@@ -147,8 +148,15 @@ def key_reuse(facts: MediaFacts, earlier: tuple[str, str], required: Required, p
 
 
 def _say(facts: MediaFacts, required: Required, policy: Policy, code: str, text: str) -> Claim:
-    subject = pair("leg", facts.a, facts.b)
-    return claim(code, policy, subject, required, text)
+    since_ns = _begin_ns(facts.clear) if facts.clear is not None else 0
+    return claim(code, policy, pair("leg", facts.a, facts.b), required, text, since_ns=since_ns)
+
+
+def _begin_ns(verdict: Verdict) -> int:
+    """Return when the first packet came that a verdict rests on, or a little before where packets came unevenly."""
+    behind = verdict.packet - verdict.since_packet
+    share = behind / (verdict.packet - 1) if verdict.packet > 1 else 0.0
+    return verdict.ts_ns - int(verdict.elapsed_ns * share)
 
 
 _Said = tuple[str, str]  # code and evidence
@@ -221,6 +229,13 @@ def _weak(facts: MediaFacts, policy: Policy, _now_ns: int) -> Iterator[_Said]:
             yield "media-weak-srtp", f"SRTP with a tag of {8 * SHORT_TAG} bits, {seen}"
 
 
+def _key_exchange(facts: MediaFacts, policy: Policy, _now_ns: int) -> Iterator[_Said]:
+    way = _WAYS.get(facts.signalled, "dtls" if facts.profile else None)
+    if policy.key_exchange and way is not None and facts.observed == "encrypted" and way not in policy.key_exchange:
+        wanted = " or ".join(each.upper() for each in policy.key_exchange)
+        yield "media-weak-srtp", f"the keys were exchanged by {way.upper()}; the policy wants {wanted}"
+
+
 def _control(facts: MediaFacts, policy: Policy, _now_ns: int) -> Iterator[_Said]:
     if facts.control is not None and (facts.observed == "encrypted" or policy.rtcp == "encrypted"):
         key = facts.control.key
@@ -273,6 +288,7 @@ _RULES: tuple[Callable[[MediaFacts, Policy, int], Iterator[_Said]], ...] = (
     _before_key,
     _null_cipher,
     _weak,
+    _key_exchange,
     _control,
     _tones,
     _fax,

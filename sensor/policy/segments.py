@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
-from sensor.config.schema import OUTSIDE, PRIVATE, Pair, Policy, Requirement, Segment
+from sensor.config.network import OUTSIDE, PRIVATE, VOICE_KINDS, Pair, Requirement, Role, Segment
+from sensor.model import SEVERITIES, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from sensor.config.schema import Policy
 
 CACHED = 1 << 16  # addresses, and pairs of them, whose answer is kept; the cache starts afresh when full
 
@@ -19,6 +23,8 @@ class Required(NamedTuple):
     media: bool  # must be encrypted
     signalling: bool  # must be encrypted
     segments: tuple[str, ...]  # without repetition; what is outside all segments is not named
+    policy: Policy  # as it is between these two: what their pair and their segments say in place of the general rule
+    access: bool = True  # they may talk at all
 
 
 class Segments:
@@ -28,7 +34,12 @@ class Segments:
     """
 
     def __init__(self, policy: Policy, interface: str = "") -> None:
+        self._policy = policy
         self._pairs = {frozenset(pair.between): pair for pair in policy.pairs}
+        self._by_names: dict[frozenset[str], Required] = {}
+        self.isolates = any(segment.isolated for segment in policy.segments) or any(
+            pair.access == "denied" for pair in policy.pairs
+        )
         # (IP version, mask, network, segment), longest prefix first
         self._networks = sorted(
             (
@@ -39,6 +50,7 @@ class Segments:
             key=lambda entry: entry[1],
             reverse=True,
         )
+        self._roles = {address: host.role for host in policy.hosts for address in host.addresses}
         self._vlans = {vlan: segment for segment in policy.segments for vlan in segment.vlans}
         on_link = (segment for segment in policy.segments if interface and interface in segment.interfaces)
         self._on_interface = next(on_link, None)
@@ -67,10 +79,16 @@ class Segments:
             segment = next((self._vlans[vlan] for vlan in vlans if vlan in self._vlans), None)
         return segment or self._on_interface
 
+    def role(self, address: str) -> Role | None:
+        """Return what the policy says that a host is there for, None when it says nothing."""
+        return self._roles.get(address)
+
     def is_voice(self, address: str, vlans: Iterable[int] = ()) -> bool:
-        """Say whether an address is in a segment that somebody called one of the telephone system."""
+        """Say whether the policy calls an address one of the telephone system, by itself or by its segment."""
+        if address in self._roles:
+            return True
         segment = self.of(address, vlans)
-        return segment is not None and segment is not PRIVATE and segment.kind not in ("data", "management")
+        return segment is not None and segment is not PRIVATE and segment.kind in VOICE_KINDS
 
     def _longest_match(self, address: str) -> Segment | None:
         try:
@@ -83,15 +101,70 @@ class Segments:
                 return segment
         return None
 
+    def pair(self, a: Segment | None, b: Segment | None) -> Pair | None:
+        """Return the pair that the policy names for two segments."""
+        return self._pairs.get(_names(a, b))
+
     def _judge(self, a: Segment | None, b: Segment | None) -> Required:
-        ends = [segment for segment in (a, b) if segment is not None]
-        pair = self._pairs.get(frozenset((a.name if a else OUTSIDE, b.name if b else OUTSIDE)))
-        return Required(
-            _encrypted(pair and pair.media, [segment.media for segment in ends]),
-            _encrypted(pair and pair.signalling, [segment.signalling for segment in ends]),
-            tuple(dict.fromkeys(segment.name for segment in ends)),
+        names = _names(a, b)
+        required = self._by_names.get(names)
+        if required is None:
+            ends = [segment for segment in (a, b) if segment is not None]
+            pair = self.pair(a, b)
+            required = self._by_names[names] = Required(
+                _encrypted(pair and pair.media, [segment.media for segment in ends]),
+                _encrypted(pair and pair.signalling, [segment.signalling for segment in ends]),
+                tuple(dict.fromkeys(segment.name for segment in ends)),
+                self._between(pair, ends),
+                _may_talk(pair, a, b),
+            )
+        return required._replace(segments=tuple(dict.fromkeys(each.name for each in (a, b) if each is not None)))
+
+    def _between(self, pair: Pair | None, ends: list[Segment]) -> Policy:
+        """Return the policy with what holds between two segments in place of what holds in general."""
+        policy = self._policy
+        severities = {**policy.severities, **_worst([segment.severities for segment in ends])}
+        if pair is None:
+            return policy if severities == policy.severities else replace(policy, severities=severities)
+        tls = replace(
+            policy.tls,
+            min_version=pair.min_tls or policy.tls.min_version,
+            allowed_ciphers=policy.tls.allowed_ciphers if pair.allowed_ciphers is None else pair.allowed_ciphers,
+            certificates=pair.certificates or policy.tls.certificates,
         )
+        return replace(
+            policy,
+            tls=tls,
+            rtcp=pair.rtcp or policy.rtcp,
+            allowed_suites=policy.allowed_suites if pair.allowed_suites is None else pair.allowed_suites,
+            key_exchange=policy.key_exchange if pair.key_exchange is None else pair.key_exchange,
+            grace=policy.grace if pair.grace is None else pair.grace,
+            undetermined_after=pair.undetermined_after or policy.undetermined_after,
+            severities={**severities, **pair.severities},
+        )
+
+
+def _names(a: Segment | None, b: Segment | None) -> frozenset[str]:
+    return frozenset((a.name if a else OUTSIDE, b.name if b else OUTSIDE))
 
 
 def _encrypted(by_pair: Pair | Requirement | None, by_segment: list[Requirement]) -> bool:
     return by_pair == "encrypted" if by_pair else "encrypted" in by_segment
+
+
+def _may_talk(pair: Pair | None, a: Segment | None, b: Segment | None) -> bool:
+    if pair is not None and pair.access is not None:
+        return pair.access == "allowed"
+    return not any(
+        one is not None and one.isolated and one is not other and (other is None or other.kind not in VOICE_KINDS)
+        for one, other in ((a, b), (b, a))
+    )
+
+
+def _worst(said: list[Mapping[str, Severity]]) -> dict[str, Severity]:
+    worst: dict[str, Severity] = {}
+    for severities in said:
+        for code, severity in severities.items():
+            if code not in worst or SEVERITIES.index(severity) > SEVERITIES.index(worst[code]):
+                worst[code] = severity
+    return worst

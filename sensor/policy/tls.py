@@ -124,7 +124,7 @@ def certificate(
     ``names`` are those of which one must be in it, none when nobody said a name.
     """
     subject = Subject("tls-server", name=server)
-    outside: Severity = "high" if external else "medium"
+    outside: Severity = "high" if external or policy.tls.certificates == "trusted" else "medium"
     found = []
 
     def add(code: str, evidence: str, severity: Severity | None = None) -> None:
@@ -140,12 +140,15 @@ def certificate(
         add("cert-name-mismatch", "is for none of the names that it should be for")
     if chain.weak:
         add("cert-weak", f"has {', '.join(chain.weak)}")
-    if chain.self_signed:
-        if not policy.tls.accept_self_signed and chain.trust != "trusted":
-            add("cert-self-signed", "is signed by itself", outside)
-    elif chain.trust == "untrusted":
+    if chain.self_signed and chain.trust != "trusted" and _matters("cert-self-signed", policy):
+        add("cert-self-signed", "is signed by itself", outside)
+    if not chain.self_signed and chain.trust == "untrusted" and _matters("cert-untrusted", policy):
         add("cert-untrusted", f"is not trusted: {chain.reason}", outside)
     return found
+
+
+def _matters(code: str, policy: Policy) -> bool:
+    return policy.tls.certificates != "any" and not (code == "cert-self-signed" and policy.tls.accept_self_signed)
 
 
 def not_observable(why: str, server: str, required: Required, policy: Policy) -> list[Claim]:

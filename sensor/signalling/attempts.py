@@ -134,7 +134,7 @@ class Attempts:
             self.evicted += 1
             return
         self._scanners[source, target] = record.ts_ns
-        claims = of_scanner(source, target, tool, required, self._policy) if required.signalling else []
+        claims = of_scanner(source, target, tool, required, required.policy) if required.signalling else []
         self._book.hold(("scanner", source, target), claims, record.ts_ns)
 
     def sweep(self, now_ns: int) -> None:
@@ -179,7 +179,7 @@ class Attempts:
         required = self._segments.required(source, target, account.vlans)
         if required.signalling:
             self._book.hold(
-                account, of_account(target, len(recent), len(set(recent)), required, self._policy), record.ts_ns
+                account, of_account(target, len(recent), len(set(recent)), required, required.policy), record.ts_ns
             )
 
     def _pair(self, source: str, target: str, vlans: tuple[int, ...], ts_ns: int) -> _Pair:
@@ -196,7 +196,7 @@ class Attempts:
         limits = self._policy.registration
         required = self._segments.required(asks.source, asks.target, asks.vlans)
         tally = asks.tally(now_ns, int(limits.window * NS), int(limits.device_window * NS))
-        claims = of_source(asks.source, asks.target, tally, required, self._policy) if required.signalling else []
+        claims = of_source(asks.source, asks.target, tally, required, required.policy) if required.signalling else []
         severity = claims[0].severity if claims else None
         if severity != asks.claimed and (claims or now_ns - asks.last_ns > quiet_ns):
             asks.claimed = severity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sensor.policy.access import is_managed
 from sensor.policy.signalling import exposed
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ Shown = tuple[str, str, str, str]  # the two hosts in text order, what is shown,
 
 # What any network shows: it matters where a host of the telephone system is an end, or its content says so.
 _ANYWHERE = frozenset(("credentials", "provisioning", "management", "voicemail", "directory", "recording", "name-time"))
+
+_MANAGED = frozenset(("management", "provisioning"))  # what a path of the policy may allow
 
 
 class Exposed:
@@ -139,4 +142,7 @@ class Paths:
         """Claim what the policy says of it."""
         key = known.first.key
         required = self._segments.required(key.a, key.b, key.vlans)
-        self._book.hold(known, exposed(known.first, known.transport, required, self._policy), known.last_ns)
+        if known.first.kind in _MANAGED and is_managed(key, known.first.protocol, self._segments, self._policy):
+            self._book.hold(known, (), known.last_ns)
+            return
+        self._book.hold(known, exposed(known.first, known.transport, required, required.policy), known.last_ns)

@@ -43,11 +43,13 @@ class _Pair(NamedTuple):
 class _Server:
     """A server, as the holder of what is true of its certificate."""
 
-    __slots__ = ("chain", "external", "names", "next_ns", "record", "required")
+    __slots__ = ("chain", "client", "external", "names", "next_ns", "record", "required", "vlans")
 
-    def __init__(self, record: TlsServer, required: Required) -> None:
+    def __init__(self, record: TlsServer, required: Required, client: str, vlans: tuple[int, ...]) -> None:
         self.record = record
         self.required = required
+        self.client = client  # the last one
+        self.vlans = vlans
         self.external = False
         self.names: tuple[str, ...] = ()  # of which the certificate must have one
         self.chain: Chain | None = None
@@ -126,7 +128,7 @@ class TlsServers:
         self._carries(record, basis)
         if basis == "alpn":
             _keep(self._sip_ends, server, MAX_HOSTS)
-        known = self._server(server, record, basis, required)
+        known = self._server(server, record, basis, required, client[0])
         self._count(known.record, record)
         if record.outcome in ("completed", "unknown"):
             known.external = self._is_external(client[0], server[0], record)
@@ -139,7 +141,7 @@ class TlsServers:
         elif record.outcome != "unknown" and self._is_expected(client[0], server, record):
             reason = (record.outcome, record.alert, record.alert_by_client)
             self._passes(
-                record, _Pair("failed", client[0], server, reason), rules.unfinished(record, required, self._policy)
+                record, _Pair("failed", client[0], server, reason), rules.unfinished(record, required, required.policy)
             )
 
     def sweep(self, now_ns: int) -> None:
@@ -159,6 +161,7 @@ class TlsServers:
         """Judge by another policy: certificates now, the rest with the next handshake."""
         self._segments, self._policy = segments, policy
         for end_, server in self._servers.items():
+            server.required = segments.required(server.client, end_[0], server.vlans)
             server.names = self._wanted(server.record.names, end_)
             self._judge(server, max(now_ns, server.record.last_ns))
 
@@ -180,15 +183,16 @@ class TlsServers:
         for host in (record.key.a, record.key.b):
             _keep(self._hosts, host, MAX_HOSTS)
 
-    def _server(self, end_: End, record: Handshake, basis: Basis, required: Required) -> _Server:
+    def _server(self, end_: End, record: Handshake, basis: Basis, required: Required, client: str) -> _Server:
         known = self._servers.pop(end_, None)
         if known is None:
             if len(self._servers) >= MAX_SERVERS:
                 self._forget(next(iter(self._servers)), record.ts_ns)
                 self.evicted += 1
-            known = _Server(TlsServer(*end_, basis, first_ns=record.ts_ns), required)
+            server = TlsServer(*end_, basis, first_ns=record.ts_ns)
+            known = _Server(server, required, client, record.key.vlans)
         self._servers[end_] = known
-        known.required = required
+        known.required, known.client, known.vlans = required, client, record.key.vlans
         return known
 
     def _forget(self, end_: End, now_ns: int) -> None:
@@ -229,7 +233,7 @@ class TlsServers:
 
     def _judge(self, server: _Server, now_ns: int) -> None:
         text = end(server.record.address, server.record.port)
-        required, policy, chain = server.required, self._policy, server.chain
+        required, policy, chain = server.required, server.required.policy, server.chain
         server.next_ns = 0
         if not required.signalling:
             claims = []
@@ -249,7 +253,7 @@ class TlsServers:
         self._book.hold(server, claims, now_ns)
 
     def _agreed(self, record: Handshake, holder: _Pair, required: Required) -> None:
-        claims = rules.agreed(record, required, self._policy)
+        claims = rules.agreed(record, required, required.policy)
         self._pairs.pop(holder, None)
         if claims:
             self._pairs[holder] = None
@@ -260,10 +264,10 @@ class TlsServers:
         self._book.hold(holder, claims, record.ts_ns)
 
     def _media(self, record: Handshake, holder: _Pair, required: Required) -> None:
-        claims = rules.agreed(record, required, self._policy)
+        claims = rules.agreed(record, required, required.policy)
         if record.certificates:
             chain = self._certificates.read(record.certificates, record.ts_ns)
-            claims += rules.weak_certificate(record, chain, required, self._policy)
+            claims += rules.weak_certificate(record, chain, required, required.policy)
         if claims:
             self._passes(record, holder, claims)
 

@@ -151,7 +151,7 @@ ONE_FAULT = {
     ),
     "identities-unknown": (
         "privacy: {identities: plain}\n",
-        "1:23: privacy.identities: must be pseudonym or reveal",
+        "1:23: privacy.identities: must be pseudonym, mask or reveal",
     ),
     "alias": ("capture: &c {}\nlimits: *c\n", "1:10: limits: an alias cannot be used here; write the value out"),
     "tag": (

@@ -17,8 +17,8 @@ from tests.unit.sensor.samples import VERDICT
 from tests.unit.sensor.traffic import ALICE, BOB, T0, S, control, media_key, tones, verdict
 
 POLICY = Policy()
-VOICE = Required(media=True, signalling=True, segments=("voice",))
-NOTHING = Required(media=False, signalling=False, segments=())
+VOICE = Required(media=True, signalling=True, segments=("voice",), policy=POLICY)
+NOTHING = Required(media=False, signalling=False, segments=(), policy=POLICY)
 LEG = Subject("leg", ALICE, BOB)
 EVIDENCE = (
     "PCMU payload structure in 3 packets (0.04 s): probability under encryption below 10^-12.0; "
@@ -45,13 +45,14 @@ def codes(media: MediaFacts, required: Required = VOICE, after_ns: int = 0) -> l
 
 def test_clear_media_is_claimed_with_its_figures() -> None:
     (claim,) = rules.media(clear(), VOICE, POLICY, T0)
-    assert claim == (
+    assert tuple(claim) == (
         "media-clear",
         "critical",
         LEG,
         ("voice",),
         EVIDENCE,
         ("164.312(e)(1)", "164.312(e)(2)(ii)"),
+        verdict("clear").ts_ns - verdict("clear").elapsed_ns,
     )
 
 

@@ -12,8 +12,8 @@ from sensor.policy.signalling import exposed
 from tests.unit.sensor.traffic import ALICE, BOB, T0
 
 POLICY = Policy()
-VOICE = Required(media=True, signalling=True, segments=("voice",))
-NOTHING = Required(media=False, signalling=False, segments=())
+VOICE = Required(media=True, signalling=True, segments=("voice",), policy=POLICY)
+NOTHING = Required(media=False, signalling=False, segments=(), policy=POLICY)
 KEY = FlowKey("tcp", BOB, 5060, ALICE, 40000, ())
 WHERE = "over TCP between 10.0.0.2:5060 and 10.0.0.1:40000"
 

@@ -9,7 +9,8 @@ import pytest
 
 from fastpath.records import AppSeen, FlowKey, Handshake
 from sensor.analysis import Analysis
-from sensor.config.schema import Policy, Segment, Tls
+from sensor.config.network import Segment
+from sensor.config.schema import Policy, Tls
 from tests.unit.sensor.test_tls_certificates import HOST, ISSUER, NOW_NS, ROOT, Issued, server
 from tests.unit.sensor.traffic import Heard
 

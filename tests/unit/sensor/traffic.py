@@ -6,6 +6,7 @@ are made up: which packets bring them about is the core's own business.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,7 +25,8 @@ from fastpath.records import (
 )
 from fastpath.sip import scan
 from fastpath.source import BufferSource
-from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, TlsServer
+from sensor.findings import Book
+from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, TlsServer
 from tests import packets
 
 MS = 1_000_000
@@ -307,3 +309,8 @@ class Heard:
         self.said.append((change, finding.code))
         if change == "opened":
             self.findings.append(finding)
+
+
+def counts(findings: Book) -> Counter[tuple[str, Severity]]:
+    """Return the open findings by code and severity."""
+    return Counter((finding.code, finding.severity) for finding in findings.open_findings())

@@ -1,0 +1,134 @@
+"""The endpoints that have been here before, and how they were protected: against it new ones and drift are held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from sensor.model import WORSE
+from sensor.network.passing import Passing
+from sensor.policy import posture
+from sensor.policy.claims import NS
+
+if TYPE_CHECKING:
+    from sensor.config.schema import Policy
+    from sensor.findings import Book
+    from sensor.model import Protection
+    from sensor.policy.posture import Plane
+    from sensor.policy.segments import Required, Segments
+
+MAX_ENDPOINTS = 1 << 16
+
+
+@dataclass(slots=True)
+class Known:
+    """An endpoint of the baseline: the worst that it showed while it was learned; None: nothing of that kind."""
+
+    first_ns: int
+    last_ns: int
+    media: Protection | None = None
+    signalling: Protection | None = None
+
+
+class _Drift(NamedTuple):
+    """An endpoint whose media or signalling is not as it was, as the holder of the finding."""
+
+    address: str
+    plane: Plane
+
+
+class Baseline:
+    """Learns until ``learning_ns`` of packet time (0: from the first packet on, for the policy's time), then compares.
+
+    ``changed`` has the addresses whose entries are to be kept; ``entries`` is the baseline itself.
+    """
+
+    def __init__(
+        self, book: Book, segments: Segments, policy: Policy, entries: dict[str, Known], learning_ns: int = 0
+    ) -> None:
+        self.entries = entries
+        self.learning_ns = learning_ns
+        self.changed: set[str] = set()
+        self.refused = 0
+        self._segments = segments
+        self._policy = policy
+        self._book = book
+        self._new = Passing(book, int(policy.resolve_after * NS))
+        self._drifts: dict[_Drift, None] = {}
+
+    def __len__(self) -> int:
+        """Return the number of endpoints."""
+        return len(self.entries)
+
+    def is_learning(self, now_ns: int) -> bool:
+        """Say whether what is seen now still becomes the baseline."""
+        return now_ns < self.learning_ns
+
+    def seen(self, address: str, plane: Plane, protection: Protection, vlans: tuple[int, ...], now_ns: int) -> None:
+        """Take how an endpoint of the telephone system's segments is protected."""
+        if protection not in ("clear", "encrypted"):
+            return
+        segment = self._segments.of(address, vlans)
+        if segment is None or segment.kind in ("data", "management"):
+            return
+        if not self.learning_ns:
+            self.learning_ns = now_ns + int(self._policy.baseline.learn * NS)
+        known = self.entries.get(address)
+        if known is None:
+            known = self._first(address, self._segments.required(address, address, vlans), now_ns)
+            if known is None:
+                return
+        if now_ns - known.last_ns > 3600 * NS:
+            self.changed.add(address)
+        known.last_ns = max(known.last_ns, now_ns)
+        before: Protection | None = getattr(known, plane)
+        if before is None or (self.is_learning(now_ns) and WORSE[protection] > WORSE[before]):
+            setattr(known, plane, protection)
+            self.changed.add(address)
+        else:
+            self._compare(_Drift(address, plane), before, protection, vlans, now_ns)
+
+    def reload(self, segments: Segments, policy: Policy) -> None:
+        """Judge by another policy from now on."""
+        self._segments, self._policy = segments, policy
+        self._new.after_ns = int(policy.resolve_after * NS)
+
+    def replace(self, entries: dict[str, Known], learning_ns: int, now_ns: int) -> None:
+        """Take another baseline: what has drifted from the old one may be right by the new one."""
+        self.entries, self.learning_ns = entries, learning_ns
+        self.changed.clear()
+        for drift in list(self._drifts):
+            self._let_go(drift, now_ns)
+
+    def sweep(self, now_ns: int) -> None:
+        """Resolve what is new no longer."""
+        self._new.sweep(now_ns)
+
+    def _first(self, address: str, required: Required, now_ns: int) -> Known | None:
+        if len(self.entries) >= MAX_ENDPOINTS:
+            self.refused += 1
+            return None
+        known = self.entries[address] = Known(now_ns, now_ns)
+        self.changed.add(address)
+        if not self.is_learning(now_ns):
+            self._new.hold(address, [posture.new(address, required)], now_ns)
+        return known
+
+    def _compare(
+        self, drift: _Drift, before: Protection, protection: Protection, vlans: tuple[int, ...], now_ns: int
+    ) -> None:
+        if protection == "encrypted" or before == "clear":
+            self._let_go(drift, now_ns)
+        elif drift not in self._drifts:
+            self._drifts[drift] = None
+            required = self._segments.required(drift.address, drift.address, vlans)
+            since = datetime.fromtimestamp(self.entries[drift.address].first_ns // NS, UTC).date().isoformat()
+            self._book.hold(drift, [posture.drifted(drift.address, drift.plane, since, required)], now_ns)
+        else:
+            self._book.touch(drift, now_ns, 1)
+
+    def _let_go(self, drift: _Drift, now_ns: int) -> None:
+        if drift in self._drifts:
+            del self._drifts[drift]
+            self._book.hold(drift, (), now_ns)

@@ -1,0 +1,63 @@
+"""What the policy accepts for a while: a finding that a waiver names is recorded all the same, and does not alert."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from sensor.policy.claims import NS
+
+if TYPE_CHECKING:
+    from datetime import date
+    from ipaddress import IPv4Address, IPv6Address
+
+    from sensor.config.network import Waiver
+    from sensor.config.schema import Policy
+    from sensor.model import Subject
+
+
+class Waivers:
+    """The waivers of a policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._waivers = policy.waivers
+        self._codes = {code for waiver in policy.waivers for code in waiver.codes}
+
+    def of(self, code: str, subject: Subject, segments: tuple[str, ...], now_ns: int) -> str | None:
+        """Return what waives a finding now, in words; None when nothing does."""
+        if code not in self._codes:
+            return None
+        today, ends = day(now_ns), _ends(subject)
+        for waiver in self._waivers:
+            if code in waiver.codes and today <= waiver.until and _names(waiver, ends, segments):
+                return f"{waiver.owner}: {waiver.reason} (until {waiver.until})"
+        return None
+
+    def counts(self, now_ns: int) -> dict[str, int]:
+        """Return how many waivers hold and how many are over: "active" and "expired"."""
+        active = sum(day(now_ns) <= waiver.until for waiver in self._waivers)
+        return {"active": active, "expired": len(self._waivers) - active}
+
+
+def day(now_ns: int) -> date:
+    """Return the day of a packet's time, UTC."""
+    return datetime.fromtimestamp(now_ns // NS, UTC).date()
+
+
+def _names(waiver: Waiver, ends: list[IPv4Address | IPv6Address], segments: tuple[str, ...]) -> bool:
+    return any(
+        subject in segments if isinstance(subject, str) else any(end in subject for end in ends)
+        for subject in waiver.subjects
+    )
+
+
+def _ends(subject: Subject) -> list[IPv4Address | IPv6Address]:
+    """Return the addresses that a subject is about; that of a server is in its name, before the port."""
+    ends = []
+    for text in (subject.a, subject.b, subject.name.rpartition(":")[0].strip("[]")):
+        try:
+            ends.append(ip_address(text))
+        except ValueError:
+            continue
+    return ends
