@@ -27,6 +27,7 @@ from sensor.calls.endpoints import Endpoints
 from sensor.calls.keys import KeyUses
 from sensor.calls.leg import LegState, protection
 from sensor.calls.legs import Legs
+from sensor.calls.unprotected import InClear, Unprotected
 from sensor.config.schema import Limits, Policy
 from sensor.findings import Book
 from sensor.health import Health
@@ -82,6 +83,7 @@ class Analysis:
         self._segments = Segments(policy, interface)
         self._waivers = Waivers(policy)
         self.book = Book(sinks, capacity=limits.findings, waived=self._waivers.of)
+        self._unprotected = Unprotected()
         self._peers = Peers(self.book, self._segments, policy)
         self.baseline: Baseline | None = None
         self._sinks = sinks
@@ -199,6 +201,18 @@ class Analysis:
         """Return what the policy asks of traffic between two addresses."""
         return self._segments.required(a, b)
 
+    def in_clear(self) -> dict[tuple[str, str], InClear]:
+        """Return how many legs are in clear now, and for how long legs were, by the segments of their ends."""
+        return self._unprotected.totals(self._now_ns)
+
+    def expiries(self) -> dict[str, int]:
+        """Return when the first certificate ends of servers with a role, by role; of all others by "other"."""
+        first: dict[str, int] = {}
+        for address, not_after_ns in self._tls.expiries():
+            role = self._segments.role(address) or "other"
+            first[role] = min(first.get(role, not_after_ns), not_after_ns)
+        return first
+
     def waivers(self) -> dict[str, int]:
         """Return how many waivers hold, and how many are over."""
         return self._waivers.counts(self._now_ns)
@@ -307,6 +321,8 @@ class Analysis:
         if not state.flow_ids:
             self._judge(state, self._now_ns)
         a, b = state.hosts()
+        ends = self._segments.names(a, b, state.vlans())
+        self._unprotected.judge(state, ends, None, state.last_ns)
         by_tls = self._tls.carries_sip(a) or self._tls.carries_sip(b)
         leg = Leg(
             a,
@@ -324,7 +340,7 @@ class Analysis:
             self._pseudonym(state.call.name, "call") if self._pseudonym and state.call is not None else None,
             state.first_ns,
             state.last_ns,
-            self._segments.required(a, b).segments,
+            ends,
         )
         for sink in self._sinks:
             sink.leg_ended(leg)
@@ -367,6 +383,9 @@ class Analysis:
             return
         required = self._required(facts)
         self.book.hold(leg, self._claims(leg, facts, required, now_ns), now_ns)
+        ends = self._segments.names(facts.a, facts.b, facts.vlans)
+        clear_ns = rules.begin_ns(facts.clear) if facts.clear is not None else None
+        self._unprotected.judge(leg, ends, clear_ns, now_ns)
         if facts.clear is not None:
             grace_end = rules.grace_end(facts, required.policy)
             if now_ns < grace_end and not leg.waits_until_ns:

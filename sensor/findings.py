@@ -141,7 +141,7 @@ class Book:
         if not holders:
             del self._holders[key]
             finding = self._open.pop(key)
-            finding.state = "resolved"
+            finding.state = "resolved" if finding.waived_by is None else "waived"
             finding.last_ns = max(finding.last_ns, now_ns)
             self._say(finding, "resolved")
 

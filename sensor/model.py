@@ -87,7 +87,7 @@ class Leg:
     call: str | None = None  # pseudonym of the call
     first_ns: int = 0
     last_ns: int = 0
-    segments: tuple[str, ...] = ()  # of its two ends, without repetition; what is outside all of them is not named
+    segments: tuple[str, str] = ("outside", "outside")  # of a and of b
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +217,25 @@ class Sink(Protocol):
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """A finding was opened, updated or resolved."""
+
+
+class QuietSink:
+    """A sink that takes everything and does nothing; others override what they care for."""
+
+    def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
+        """Do nothing."""
+
+    def leg_ended(self, leg: Leg) -> None:
+        """Do nothing."""
+
+    def call_ended(self, call: Call) -> None:
+        """Do nothing."""
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:
+        """Do nothing."""
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """Do nothing."""
+
+    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+        """Do nothing."""

@@ -310,6 +310,10 @@ class LegState:
             or (line is not None and (line.keys is not None or line.fingerprints != ()))
         )
 
+    def vlans(self) -> tuple[int, ...]:
+        """Return the VLANs in which its media was seen last."""
+        return self.key.vlans if self.key else ()
+
     def facts(self) -> MediaFacts:
         """Return the leg as the rules take it."""
         seen, line, live = self.seen, self.line, self.live()
@@ -321,7 +325,7 @@ class LegState:
         return MediaFacts(
             a,
             b,
-            self.key.vlans if self.key else (),
+            self.vlans(),
             self.signalled,
             live,
             accepted=self.accepted,

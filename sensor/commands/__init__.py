@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastpath import __version__
-from sensor.config.schema import Config, Privacy
+from sensor.config.schema import Config
 
 __all__ = ["OperatorError", "__version__", "configuration"]
 
@@ -17,7 +17,7 @@ class OperatorError(Exception):
 def configuration(path: str | None, *, reveal: bool = False) -> Config:
     """Return the configuration of a file, all defaults without one; OperatorError with all that is wrong with it."""
     config = Config() if path is None else _load(path)
-    return replace(config, privacy=Privacy("reveal")) if reveal else config
+    return replace(config, privacy=replace(config.privacy, identities="reveal")) if reveal else config
 
 
 def _load(path: str) -> Config:

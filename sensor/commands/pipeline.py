@@ -11,6 +11,7 @@ from sensor.commands.trust import system_roots
 from sensor.config.schema import Config
 from sensor.identities import Pseudonyms
 from sensor.model import Sink
+from sensor.output.veil import Veil
 
 # Records come by the thousand and hold no cycles: with Python's own 700 a scan spends a twelfth of its time looking.
 GC_THRESHOLD = 50_000
@@ -26,7 +27,7 @@ class Pipeline:
     def __init__(self, config: Config) -> None:
         gc.set_threshold(GC_THRESHOLD)
         self._config = config
-        self._names = Pseudonyms(reveal=config.privacy.identities == "reveal")
+        self.names = Pseudonyms(config.privacy.identities)
 
     def engine(
         self, *, trace_flow: int = 0, share: Engine | None = None, parts: int = 1, event_bytes: int = LIVE_EVENTS
@@ -50,11 +51,13 @@ class Pipeline:
 
     def analysis(self, sinks: Sequence[Sink], interface: str = "") -> Analysis:
         """Return a new analysis that tells these sinks; ``interface`` is "" for a capture file."""
+        if self._config.privacy.addresses == "pseudonym":
+            sinks = (Veil(sinks, self.names.host),)
         return Analysis(
             self._config.policy,
             sinks,
             limits=self._config.limits,
             interface=interface,
-            pseudonym=self._names.of,
+            pseudonym=self.names.of,
             roots=system_roots,
         )

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
 from argparse import Namespace
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import FrameType
+from typing import Literal
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from fastpath.engine import Engine
+from sensor.alerts.event import Event, finding_event
+from sensor.alerts.notifier import Notifier
+from sensor.calls.unprotected import InClear
 from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Address, Config, parse_address
+from sensor.identities import Pseudonyms
+from sensor.model import Finding
 from sensor.output import systemd
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
-from sensor.output.metrics import CaptureState, Metrics
-from sensor.policy.catalogue import CATALOGUE
+from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.state.directory import StateError, state_directory
+from sensor.state.memory import Memory
+
+Change = Literal["opened", "updated", "resolved"]
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
+_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state")  # what only a restart takes over
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
 EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for only the operator can help there
@@ -47,10 +59,15 @@ class _Daemon:
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
-        self._metrics = Metrics(self._counters, self._tables, self._capture_state, tuple(CATALOGUE))
+        self._name = config.sensor or socket.gethostname()
+        self._memory = _memory(config, pipeline.names)
+        self._notifier = Notifier((self._events,), config.alerts, self._event)
+        labels = {"site": config.site, "sensor": self._name, "interface": args.interface}
+        self._metrics = Metrics(self, config.policy, labels)
         self._metrics.reload_time_s = time.time()
         registry = CollectorRegistry()
         registry.register(self._metrics)
+        ProcessCollector(registry=registry)
         # The server is bound before the ring is opened: a second sensor by mistake takes no packet from the first.
         self._server = _server(config.metrics.listen, registry, self)
 
@@ -64,7 +81,8 @@ class _Daemon:
             raise OperatorError(str(error)) from None
         self._link = self._capture.link
         self._clock = Clock()
-        self._analysis = pipeline.analysis((self._metrics, self._events), args.interface)
+        self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface)
+        self._compare()
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
@@ -114,7 +132,7 @@ class _Daemon:
         for record in records:
             self._analysis.feed(record)
         self._analysis.advance(self._capture.engines.now_ns)
-        self._metrics.events_failed = self._events.failed
+        self._notifier.advance(self._capture.engines.now_ns)
         self._beat = time.monotonic()
         if self._beat >= self._next_health:
             self._next_health = self._beat + HEALTH_S
@@ -124,13 +142,15 @@ class _Daemon:
         self._capture.wake()
         self._clock.look()
         self._analysis.counters(
-            self._counters()
+            self.counters()
             | {
                 "kernel_drops": self._capture.kernel_drops,
                 "clock_steps": self._clock.steps,
                 "clock_synchronised": self._clock.synchronised(),
             }
         )
+        if self._memory is not None and self._analysis.baseline is not None:
+            self._memory.keep(self._analysis.baseline)
         if (link := self._capture.link) != self._link:
             self._link = link
             self._events.say("link_changed", level="info" if link == "up" else "warning", link=link)
@@ -146,8 +166,11 @@ class _Daemon:
         self._step()
         self._check_health()
         self._analysis.close()
+        self._notifier.close()
+        if self._memory is not None and self._analysis.baseline is not None:
+            self._memory.keep(self._analysis.baseline, now=True)
         self._server.stop()
-        self._events.say("stopped", packets=self._counters()["received"])
+        self._events.say("stopped", packets=self.counters()["received"])
 
     def _reload(self) -> None:
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -157,11 +180,12 @@ class _Daemon:
             self._metrics.reload_succeeded = False
             self._events.say("reload_failed", level="error", faults=str(error).splitlines())
         else:
+            self._metrics.reload(config.policy)
             self._analysis.reload(config.policy)
-            fixed = [
-                name for name in ("capture", "limits", "metrics", "privacy") if _differ(name, config, self._config)
-            ]
-            self._config = replace(self._config, policy=config.policy)
+            self._notifier.reload(config.alerts)
+            self._compare()
+            fixed = [name for name in _FIXED if getattr(config, name) != getattr(self._config, name)]
+            self._config = replace(self._config, policy=config.policy, alerts=config.alerts)
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)
@@ -180,13 +204,54 @@ class _Daemon:
                 raise OperatorError(f"--listen {args.listen}: {error}") from None
         return config
 
-    def _counters(self) -> dict[str, int]:
+    def _compare(self) -> None:
+        """Take the baseline as it is on disk now; without a state directory it begins anew at every start."""
+        if self._memory is None:
+            if self._analysis.baseline is None:
+                self._analysis.compare({}, 0)
+            return
+        if self._analysis.baseline is not None:
+            self._memory.keep(self._analysis.baseline, now=True)
+        try:
+            self._analysis.compare(*self._memory.baseline())
+        except StateError as error:
+            self._memory.errors += 1
+            self._events.say("state_failed", level="error", error=str(error))
+
+    def _event(self, finding: Finding, change: Change) -> Event:
+        """Return a step of a finding as it is said to the outside."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        config = self._config
+        return finding_event(
+            finding, change, time=now, site=config.site, sensor=self._name, runbooks=config.alerts.runbooks
+        )
+
+    def counters(self) -> dict[str, int]:
         return self._capture.engines.counters()
 
-    def _tables(self) -> dict[str, int]:
+    def tables(self) -> dict[str, int]:
         return self._analysis.tables()
 
-    def _capture_state(self) -> CaptureState:
+    def in_clear(self) -> dict[tuple[str, str], InClear]:
+        return self._analysis.in_clear()
+
+    def expiries(self) -> dict[str, int]:
+        return self._analysis.expiries()
+
+    def waivers(self) -> dict[str, int]:
+        return self._analysis.waivers()
+
+    def sinks(self) -> dict[str, SinkState]:
+        return {"stdout": self._events.state()}
+
+    def requests(self) -> dict[str, int]:
+        return {}
+
+    def extra(self) -> dict[str, int]:
+        errors = 0 if self._memory is None else self._memory.errors
+        return {"suppressed": self._notifier.suppressed, "state_errors": errors}
+
+    def capture_state(self) -> CaptureState:
         return CaptureState(
             up=self.ready() and self._capture.link == "up",
             kernel_drops=self._capture.kernel_drops,
@@ -202,8 +267,14 @@ class _Daemon:
         self._wake.set()
 
 
-def _differ(section: str, one: Config, other: Config) -> bool:
-    return bool(getattr(one, section) != getattr(other, section))
+def _memory(config: Config, names: Pseudonyms) -> Memory | None:
+    try:
+        directory = state_directory(config.state.directory)
+        if directory is None:
+            return None
+        return Memory(directory, names, config.privacy.rotate_days, config.policy.baseline.forget_after)
+    except StateError as error:
+        raise OperatorError(str(error)) from None
 
 
 def _server(listen: Address, registry: CollectorRegistry, daemon: _Daemon) -> Server:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import select
-from typing import TYPE_CHECKING, Literal, TextIO
+import time
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
-from sensor.output.jsonl import subject_object, timestamp
+from sensor.output.metrics import SinkState
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-    from fastpath.records import FlowEnded
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, TlsServer
+    from sensor.alerts.event import Event
+    from sensor.model import Severity
 
 _METHODS: dict[Severity, str] = {
     "info": "info",
@@ -72,11 +73,14 @@ def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 class Events:
-    """A sink that says each step in a finding's life once."""
+    """An outlet of events: the log of the service."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self.failed = 0  # events that could not be written
+        self._written = 0
+        self._last_s = 0.0
+        self._up = True
 
     def say(self, event: str, *, level: str = "info", **keys: object) -> None:
         """Write one event; one that cannot be written is counted."""
@@ -84,37 +88,20 @@ class Events:
             getattr(self._log, level)(event, **keys)
         except OSError:
             self.failed += 1
+            self._up = False
+        else:
+            self._written += 1
+            self._up, self._last_s = True, time.time()
 
-    def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
-        """Flows are too many for a log."""
+    def state(self) -> SinkState:
+        """Return how it is doing."""
+        return SinkState(self._written, self.failed, up=self._up, last_s=self._last_s)
 
-    def leg_ended(self, leg: Leg) -> None:
-        """Legs are too many for a log."""
+    def put(self, event: Event) -> None:
+        """Say ``finding_opened``, ``finding_updated``, ``finding_resolved`` or ``finding_summary``.
 
-    def call_ended(self, call: Call) -> None:
-        """Calls are too many for a log."""
-
-    def endpoint_ended(self, endpoint: Endpoint) -> None:
-        """Endpoints are too many for a log."""
-
-    def tls_server_ended(self, server: TlsServer) -> None:
-        """TLS servers are too many for a log."""
-
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """Say ``finding_opened``, ``finding_updated`` or ``finding_resolved``; a waived finding does not alert."""
-        quiet = change == "resolved" or finding.state == "waived"
-        self.say(
-            f"finding_{change}",
-            level="info" if quiet else _METHODS[finding.severity],
-            code=finding.code,
-            severity=finding.severity,
-            state=finding.state,
-            subject=subject_object(finding.subject),
-            segments=finding.segments,
-            evidence=finding.evidence,
-            controls=finding.controls,
-            first=timestamp(finding.first_ns),
-            last=timestamp(finding.last_ns),
-            count=finding.count,
-            waived_by=finding.waived_by,
-        )
+        What is over or waived does not alert.
+        """
+        quiet = event["state"] != "open"
+        keys = {name: value for name, value in event.items() if name not in ("event", "time")}
+        self.say(event["event"], level="info" if quiet else _METHODS[event["severity"]], **keys)

@@ -152,6 +152,7 @@ def leg_object(leg: Leg) -> dict[str, object]:
         "quality": leg.quality and quality_object(leg.quality),
         "recording": leg.recording,
         "call": leg.call,
+        "segments": list(leg.segments),
         "first": timestamp(leg.first_ns),
         "last": timestamp(leg.last_ns),
     }
@@ -248,6 +249,7 @@ def finding_object(finding: Finding) -> dict[str, object]:
     """Return the ``finding`` object."""
     return {
         "type": "finding",
+        "id": finding.id,
         "code": finding.code,
         "severity": finding.severity,
         "state": finding.state,
@@ -257,6 +259,7 @@ def finding_object(finding: Finding) -> dict[str, object]:
         "controls": finding.controls,
         "first": timestamp(finding.first_ns),
         "last": timestamp(finding.last_ns),
+        "since": timestamp(finding.since_ns) if finding.since_ns else None,
         "count": finding.count,
         "waived_by": finding.waived_by,
     }

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_left
-from itertools import accumulate, product
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
+from collections.abc import Hashable, Mapping
+from itertools import accumulate, combinations, product
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -18,18 +19,34 @@ from prometheus_client.core import (
     InfoMetricFamily,
 )
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from fastpath import __version__
 from fastpath.records import Verdict
-from sensor.model import SEVERITIES, UNNAMED_APPS, Comparison, Protection, Signalled
+from sensor.config.network import OUTSIDE, Role
+from sensor.model import UNNAMED_APPS, Comparison, Protection, QuietSink, Signalled
+from sensor.output.metric_names import (
+    ANALYSIS_COUNTERS,
+    ANALYSIS_GAUGES,
+    ENGINE_COUNTERS,
+    ENGINE_GAUGES,
+    EXTRA_COUNTERS,
+    PACKET_FAMILIES,
+    QUALITY,
+    SINK_COUNTERS,
+    SINK_GAUGES,
+)
+from sensor.policy.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
     from fastpath.records import FlowEnded, Record
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, TlsServer
+    from sensor.calls.unprotected import InClear
+    from sensor.config.schema import Policy
+    from sensor.model import Call, Finding, FlowContext, Leg
 
 # Seconds. A verdict takes 1 to 64 packets of 10 to 60 ms; a quiet stream with comfort noise takes longer.
 VERDICT_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -38,136 +55,21 @@ APPS = (
     *("msrp", "ws", "3cx-tunnel", "http", "ftp", "tftp", "telnet", "smtp", "imap", "pop3", "ldap", "snmp", "dns"),
     *("ntp", "other"),
 )
-_Label = TypeVar("_Label", str, tuple[str, str])
-_Values = float | dict[str, int] | dict[tuple[str, str], int]
+
+FINDING_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+MAX_PAIRS = 15  # of segments, each with 26 series
+OTHER_PAIRS = "other"
+FINDING_STATES = ("open", "waived")
+CERTIFICATE_ROLES = (*get_args(Role), "other")
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Values = float | Mapping[str, float] | Mapping[tuple[str, str], float] | Mapping[tuple[str, str, str], float]
 
 STREAM_STATES = ("clear", "encrypted", "undetermined")
 FLOW_STATES = (*STREAM_STATES, "not-applicable")
-LEG_STATES: tuple[Protection, ...] = get_args(Protection)
-COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
-SIGNALLED: tuple[Signalled, ...] = get_args(Signalled)
-
-
-# Names of Engine.counters() and what they are called here.
-_PACKET_FAMILIES = {
-    "ignored": "Sound packets of kinds that the sensor does not follow, by reason.",
-    "malformed": "Packets whose bytes contradict themselves or end too early, by reason.",
-    "shed": "Sound packets that found no room, by reason.",
-}
-_ENGINE_COUNTERS = {
-    "received": (
-        "legwatch_received_packets",
-        "Packets that the engine took: classified, ignored, malformed and shed together.",
-    ),
-    "classified": ("legwatch_classified_packets", "Packets that were given to a flow."),
-    "duplicates": ("legwatch_duplicate_packets", "Packets that the mirror gave twice."),
-    "truncated": ("legwatch_truncated_packets", "Packets of which less was captured than there was."),
-    "media_one_way": (
-        "legwatch_media_flows_one_way",
-        "Media flows of which one direction was seen when it had 100 packets.",
-    ),
-    "media_both_ways": ("legwatch_media_flows_both_ways", "Media flows of which both directions were seen by then."),
-    "gaps_common": ("legwatch_common_gaps", "Media packets that many streams lacked at once: lost in the mirror."),
-    "gaps_unreported": (
-        "legwatch_unreported_gaps",
-        "Media packets that are missing here and that their receivers have, by RTCP: lost in the mirror.",
-    ),
-    "streams_unreported": ("legwatch_streams_with_unreported_gaps", "Media streams with at least five of these."),
-    "overload_statistics": (
-        "legwatch_overload_unmeasured_packets",
-        "Media packets whose jitter was not followed under overload.",
-    ),
-    "overload_looks": (
-        "legwatch_overload_omitted_looks",
-        "Looks at media with a verdict that were left out under overload.",
-    ),
-    "octets": ("legwatch_received_octets", "Octets of the received packets, on the wire."),
-    "flows_begun": ("legwatch_flows_begun", "Flows that were put into the table."),
-    "streams_begun": ("legwatch_streams_begun", "Media streams that were put into the table."),
-    "streams_refused": ("legwatch_streams_refused", "Media streams that found no room in the table."),
-    "sip_messages": ("legwatch_sip_messages", "SIP messages that were read."),
-    "sip_unreadable": ("legwatch_sip_unreadable_messages", "SIP messages that could not be read."),
-    "hints_replaced": (
-        "legwatch_hints_replaced",
-        "Addresses whose payload types were known from SDP, and that had to make room for others.",
-    ),
-    "reassembly_lost_bytes": (
-        "legwatch_reassembly_lost_octets",
-        "Octets of TCP signalling that were never seen or found no room.",
-    ),
-    "reassembly_passed_bytes": (
-        "legwatch_reassembly_passed_octets",
-        "Octets of other TCP conversations that were never seen or found no room.",
-    ),
-    "conversations_refused": ("legwatch_refused_conversations", "TCP and DTLS conversations that found no room."),
-    "conversations_evicted": ("legwatch_evicted_conversations", "Conversations that gave nothing and made room."),
-    "events_lost": ("legwatch_lost_records", "Records that found no room on their way to the analysis."),
-    "dialogs_evicted": ("legwatch_sip_dialogues_evicted", "SIP dialogues that had to make room for others."),
-    "offers_refused": ("legwatch_sip_offers_refused", "Offers of SIP dialogues that found no room."),
-    "datagrams_reassembled": ("legwatch_reassembled_datagrams", "Datagrams put together from IP fragments."),
-    "datagrams_refused": (
-        "legwatch_refused_datagrams",
-        "Fragmented datagrams that overlapped, were cut or could not be.",
-    ),
-    "datagrams_expired": ("legwatch_expired_datagrams", "Fragmented datagrams of which a part never came."),
-    "datagrams_evicted": ("legwatch_evicted_datagrams", "Fragmented datagrams that had to make room for others."),
-    "certificates_unreadable": ("legwatch_unreadable_certificates", "DTLS certificates whose lengths do not fit."),
-    "certificates_lost": ("legwatch_lost_certificates", "Fragments of DTLS certificates that found no room."),
-    "attempts_left_out": ("legwatch_sip_attempts_left_out", "Refused SIP requests beyond what is told in a second."),
-    "tones_refused": ("legwatch_tones_refused", "Short packets of streams whose telephone events found no room."),
-    "asides_refused": (
-        "legwatch_asides_refused",
-        "What flows would have kept beside their record and had no room for.",
-    ),
-    "changes_lost": ("legwatch_lost_changes", "Changes of protection beyond what a flow's record holds."),
-}
-_ENGINE_GAUGES = {
-    "overload_stage": (
-        "legwatch_overload_stage",
-        "What is left out under overload: 0 nothing, 1 jitter, 2 looks at media with a verdict, 3 media of new flows.",
-    ),
-    "flows": ("legwatch_flows_active", "Flows in the table."),
-    "streams": ("legwatch_streams_active", "Media streams in the table."),
-    "dialogs": ("legwatch_sip_dialogues_active", "SIP dialogues in the table, ended ones with stragglers included."),
-    "tones": ("legwatch_tones_active", "Media streams with packets that may be telephone events."),
-    "hints": ("legwatch_hints_active", "Addresses and ports whose payload types are known from SDP."),
-    "reassembly_bytes": ("legwatch_reassembly_octets", "Octets of TCP signalling that wait for what is missing."),
-}
-
-# Names of Analysis.tables() and what they are called here.
-_ANALYSIS_GAUGES = {
-    "legs": ("legwatch_legs_active", "Legs that are not over."),
-    "calls": ("legwatch_calls_active", "Calls that are not over."),
-    "endpoints": ("legwatch_endpoints_active", "Addresses that speak SIP or exchange media."),
-    "exposures": ("legwatch_exposures_active", "What pairs of hosts show in clear, by kind and protocol."),
-    "tls_servers": ("legwatch_tls_servers_active", "Servers of TLS that carries SIP."),
-    "attempts": ("legwatch_sip_attempts_active", "Pairs of hosts and accounts with refused SIP requests."),
-}
-_ANALYSIS_COUNTERS = {
-    "joins_refused": ("legwatch_call_joins_refused", "Calls that evidence would have joined to too large ones."),
-    "endpoints_evicted": ("legwatch_endpoints_evicted", "Endpoints that had to make room for others."),
-    "tls_servers_evicted": ("legwatch_tls_servers_evicted", "TLS servers that had to make room for others."),
-    "certificates_unparsed": (
-        "legwatch_unparsed_certificates",
-        "Certificates of TLS servers that could not be parsed.",
-    ),
-    "certificates_left_out": ("legwatch_left_out_certificates", "Certificates beyond what is read in a second."),
-    "attempts_evicted": ("legwatch_sip_attempts_evicted", "Such pairs and accounts that had to make room for others."),
-    "exposures_refused": ("legwatch_exposures_refused", "What pairs of hosts showed and found no room."),
-    "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),
-}
-
-
-# Of a leg's worst stream: bounds, and what it is
-_QUALITY = {
-    "legwatch_leg_loss_ratio": (
-        (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-        "Share of a leg's packets that did not come.",
-    ),
-    "legwatch_leg_jitter_seconds": ((0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1), "Interarrival jitter of a leg."),
-    "legwatch_leg_delay_seconds": ((0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4), "Delay of a leg one way, by RTCP."),
-    "legwatch_leg_mos": ((2.0, 2.6, 3.1, 3.6, 4.0, 4.3), "Opinion score of a leg at best, by ITU-T G.107."),
-}
+LEG_STATES: tuple[str, ...] = get_args(Protection)
+COMPARISONS: tuple[str, ...] = get_args(Comparison)
+SIGNALLED: tuple[str, ...] = get_args(Signalled)
 
 
 class _Histogram:
@@ -183,6 +85,12 @@ class _Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
+    def family(self, name: str, help_text: str) -> HistogramMetricFamily:
+        """Return it as a metric."""
+        family = HistogramMetricFamily(name, help_text)
+        family.add_metric([], self.buckets(), self.total)
+        return family
+
     def buckets(self) -> list[tuple[str, float]]:
         """Return how many values were at most each bound, as Prometheus has it."""
         return list(zip((*map(str, self._bounds), "+Inf"), accumulate(tuple(self._counts)), strict=True))
@@ -197,39 +105,89 @@ class CaptureState(NamedTuple):
     clock_synchronised: bool = True
 
 
-class Metrics(Collector):
+class SinkState(NamedTuple):
+    """How a way out is doing: events, since the start but for those that are waiting."""
+
+    delivered: int = 0
+    dropped: int = 0
+    retries: int = 0
+    waiting: int = 0  # in memory and on disk
+    up: bool = True  # the last attempt succeeded
+    last_s: float = 0.0  # Unix time of the last delivery
+
+
+class Sources(Protocol):
+    """What is asked at each scrape, on the scraping thread."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Return the counters of the core (``Engine.counters``)."""
+
+    def tables(self) -> Mapping[str, int]:
+        """Return the fill of the analysis' tables (``Analysis.tables``)."""
+
+    def capture_state(self) -> CaptureState:
+        """Return how the capture is doing."""
+
+    def in_clear(self) -> Mapping[tuple[str, str], InClear]:
+        """Return the legs in clear, by segments (``Analysis.in_clear``)."""
+
+    def expiries(self) -> Mapping[str, int]:
+        """Return when certificates end, ns, by role (``Analysis.expiries``)."""
+
+    def waivers(self) -> Mapping[str, int]:
+        """Return how many waivers are "active" and "expired"."""
+
+    def sinks(self) -> Mapping[str, SinkState]:
+        """Return the ways out, by name."""
+
+    def requests(self) -> Mapping[str, int]:
+        """Return the requests to the endpoint, by outcome."""
+
+    def extra(self) -> Mapping[str, int]:
+        """Return single counters by their names in ``EXTRA_COUNTERS``."""
+
+
+class Metrics(Collector, QuietSink):
     """Collects for one ``CollectorRegistry``; told of results as a sink, of records by ``observe``.
 
-    ``counters`` (``Engine.counters``), ``tables`` (``Analysis.tables``) and ``capture`` are called at each scrape, on
-    the scraping thread. All else is written by one thread
-    and read by another without a lock: a scrape may be one event behind, and that is all.
+    ``sources`` are asked at each scrape. All else is written by one thread and read by another without a lock: a
+    scrape may be one event behind, and that is all.
     """
 
-    def __init__(
-        self,
-        counters: Callable[[], Mapping[str, int]],
-        tables: Callable[[], Mapping[str, int]],
-        capture: Callable[[], CaptureState],
-        finding_codes: Sequence[str],
-    ) -> None:
-        self._counters = counters
-        self._tables = tables
-        self._capture = capture
+    def __init__(self, sources: Sources, policy: Policy, sensor: Mapping[str, str]) -> None:
+        self._sources = sources
+        self._sensor = dict(sensor)
         self._verdicts = _zeros(STREAM_STATES)
         self._changes = _zeros(tuple((a, b) for a, b in product(STREAM_STATES, repeat=2) if a != b))
         self._flows = _zeros(tuple(product(APPS, FLOW_STATES)))
         self._signalling = _zeros(STREAM_STATES)
-        self._legs = _zeros(tuple(product(SIGNALLED, LEG_STATES)))
+        self._legs: dict[tuple[str, str, str], int] = {}
         self._comparisons = _zeros(COMPARISONS)
         self._calls = _zeros(LEG_STATES)
-        self._opened = _zeros(tuple(product(finding_codes, SEVERITIES)))
-        self._open_now: dict[int, tuple[str, str]] = {}  # a finding's severity may change while it is open
-        self._open = _zeros(tuple(self._opened))
+        self._opened: dict[tuple[str, str], int] = {}
+        self._resolved: dict[tuple[str, str], int] = {}
+        self._findings: dict[tuple[str, str, str], int] = {}
+        self._now: dict[int, tuple[str, str, str]] = {}  # a finding's severity may change while it is open
+        self._exemplars: dict[tuple[str, str], Exemplar] = {}
         self._elapsed = {state: _Histogram(VERDICT_BUCKETS) for state in ("clear", "encrypted")}
-        self._quality = {name: _Histogram(bounds) for name, (bounds, _) in _QUALITY.items()}
+        self._to_finding = _Histogram(FINDING_BUCKETS)
+        self._quality = {name: _Histogram(bounds) for name, (bounds, _) in QUALITY.items()}
+        self._pairs: dict[tuple[str, str], str] = {}
+        self.reload(policy)
         self.reload_succeeded = True
         self.reload_time_s = 0.0  # Unix time of the last configuration that was taken
-        self.events_failed = 0  # events that could not be written
+
+    def reload(self, policy: Policy) -> None:
+        """Take the segments and severities of a policy; what was counted stays."""
+        self._pairs = pair_labels(policy)
+        labels = dict.fromkeys((*self._pairs.values(), OTHER_PAIRS))
+        for leg in product(SIGNALLED, LEG_STATES, labels):
+            self._legs.setdefault(leg, 0)
+        for code, severity in severities_of(policy):
+            self._opened.setdefault((code, severity), 0)
+            self._resolved.setdefault((code, severity), 0)
+            for state in FINDING_STATES:
+                self._findings.setdefault((code, severity, state), 0)
 
     def observe(self, records: Iterable[Record]) -> None:
         """Count what records say before any leg or flow is over: verdicts, their changes and how long they took."""
@@ -248,8 +206,8 @@ class Metrics(Collector):
             self._signalling[flow.protection] += 1
 
     def leg_ended(self, leg: Leg) -> None:
-        """Count the leg by what was promised, what was seen and how they compare."""
-        self._legs[leg.signalled, leg.observed] += 1
+        """Count the leg by what was promised, what was seen, where, and how they compare."""
+        self._legs[leg.signalled, leg.observed, self._pair(leg.segments)] += 1
         self._comparisons[leg.comparison] += 1
         if leg.quality is not None:
             seen = leg.quality
@@ -265,32 +223,35 @@ class Metrics(Collector):
         """Count the call by what its legs were seen to be, the worst of them."""
         self._calls[call.observed] += 1
 
-    def endpoint_ended(self, endpoint: Endpoint) -> None:
-        """Endpoints are a gauge of the tables."""
-
-    def tls_server_ended(self, server: TlsServer) -> None:
-        """TLS servers are a gauge of the tables."""
-
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """Move the gauge of open findings; count the opened ones."""
-        before = self._open_now.pop(id(finding), None)
+        """Move the gauge of findings; count those that opened and resolved."""
+        before = self._now.pop(id(finding), None)
         if before is not None:
-            self._open[before] -= 1
-        if change != "resolved":
-            labels = finding.code, finding.severity
-            self._open_now[id(finding)] = labels
-            self._open[labels] += 1
-            if change == "opened":
-                self._opened[labels] += 1
+            self._findings[before] -= 1
+        key = finding.code, finding.severity
+        if change == "resolved":
+            self._resolved[key] = self._resolved.get(key, 0) + 1
+            return
+        self._now[id(finding)] = state = (*key, finding.state)
+        self._findings[state] = self._findings.get(state, 0) + 1
+        if change == "opened":
+            self._opened[key] = self._opened.get(key, 0) + 1
+            self._exemplars[key] = Exemplar({"finding_id": finding.id}, 1.0, finding.first_ns / 1e9)
+            if finding.since_ns:
+                self._to_finding.observe(max(finding.first_ns - finding.since_ns, 0) / 1e9)
 
     def collect(self) -> Iterator[Metric]:
         """Give every series there is, those at 0 included."""
         yield InfoMetricFamily(
             "legwatch_build", "Version of the sensor.", {"version": __version__, "python": platform.python_version()}
         )
+        yield InfoMetricFamily("legwatch_sensor", "Which sensor this is.", self._sensor)
         yield from self._packets()
         yield from self._traffic()
         yield from self._results()
+        yield from self._self()
+
+    def _self(self) -> Iterator[Metric]:
         yield _gauge(
             "legwatch_config_last_reload_successful", "1 when the last configuration was taken.", self.reload_succeeded
         )
@@ -299,10 +260,21 @@ class Metrics(Collector):
             "When the configuration in use was taken, Unix time.",
             self.reload_time_s,
         )
-        yield _counter("legwatch_event_write_failures", "Events that could not be written.", self.events_failed)
+        yield _gauge("legwatch_waivers", "Waivers of the policy.", dict(self._sources.waivers()), "state")
+        sinks = self._sources.sinks()
+        for field, (name, help_text) in SINK_COUNTERS.items():
+            yield _counter(name, help_text, {sink: getattr(state, field) for sink, state in sinks.items()}, "sink")
+        for field, (name, help_text) in SINK_GAUGES.items():
+            yield _gauge(name, help_text, {sink: getattr(state, field) for sink, state in sinks.items()}, "sink")
+        yield _counter(
+            "legwatch_http_requests", "Requests to this endpoint.", dict(self._sources.requests()), "outcome"
+        )
+        extra = self._sources.extra()
+        for key, (name, help_text) in EXTRA_COUNTERS.items():
+            yield _counter(name, help_text, extra.get(key, 0))
 
     def _packets(self) -> Iterator[Metric]:
-        counters, capture = self._counters(), self._capture()
+        counters, capture = self._sources.counters(), self._sources.capture_state()
         yield _gauge("legwatch_capture_up", "1 while the interface is up and packets are taken from it.", capture.up)
         yield _counter(
             "legwatch_kernel_dropped_packets",
@@ -313,17 +285,17 @@ class Metrics(Collector):
         yield _gauge(
             "legwatch_clock_synchronised", "1 while a time daemon keeps the clock.", capture.clock_synchronised
         )
-        for family, help_text in _PACKET_FAMILIES.items():
+        for family, help_text in PACKET_FAMILIES.items():
             reasons = {name.partition(".")[2]: n for name, n in counters.items() if name.startswith(f"{family}.")}
             yield _counter(f"legwatch_{family}_packets", help_text, reasons, "reason")
-        for counter, (name, help_text) in _ENGINE_COUNTERS.items():
+        for counter, (name, help_text) in ENGINE_COUNTERS.items():
             yield _counter(name, help_text, counters[counter])
-        for counter, (name, help_text) in _ENGINE_GAUGES.items():
+        for counter, (name, help_text) in ENGINE_GAUGES.items():
             yield _gauge(name, help_text, counters[counter])
-        tables = self._tables()
-        for table, (name, help_text) in _ANALYSIS_GAUGES.items():
+        tables = self._sources.tables()
+        for table, (name, help_text) in ANALYSIS_GAUGES.items():
             yield _gauge(name, help_text, tables[table])
-        for table, (name, help_text) in _ANALYSIS_COUNTERS.items():
+        for table, (name, help_text) in ANALYSIS_COUNTERS.items():
             yield _counter(name, help_text, tables[table])
 
     def _traffic(self) -> Iterator[Metric]:
@@ -358,18 +330,75 @@ class Metrics(Collector):
 
     def _results(self) -> Iterator[Metric]:
         yield _counter(
-            "legwatch_legs_ended", "Legs by what was promised and what was seen.", self._legs, "signalled", "observed"
+            "legwatch_legs_ended",
+            "Legs by what was promised, what was seen, and the segments of their ends.",
+            self._legs,
+            "signalled",
+            "observed",
+            "segments",
         )
         yield _counter(
             "legwatch_legs_compared", "Legs by how promise and packets compare.", self._comparisons, "comparison"
         )
-        for name, (_, help_text) in _QUALITY.items():
-            quality = HistogramMetricFamily(name, help_text)
-            quality.add_metric([], self._quality[name].buckets(), self._quality[name].total)
-            yield quality
+        legs = dict.fromkeys((*self._pairs.values(), OTHER_PAIRS), 0)
+        seconds = dict.fromkeys(legs, 0.0)
+        for ends, clear in self._sources.in_clear().items():
+            legs[self._pair(ends)] += clear.legs
+            seconds[self._pair(ends)] += clear.ns / 1e9
+        yield _gauge("legwatch_unprotected_legs", "Legs with media in clear now.", legs, "segments")
+        yield _counter("legwatch_unprotected_seconds", "Time that legs were in clear.", seconds, "segments")
+        for name, (_, help_text) in QUALITY.items():
+            yield self._quality[name].family(name, help_text)
         yield _counter("legwatch_calls_ended", "Calls by the worst state of their legs.", self._calls, "observed")
-        yield _counter("legwatch_findings_opened", "Findings opened.", self._opened, "code", "severity")
-        yield _gauge("legwatch_findings_open", "Findings that are open now.", self._open, "code", "severity")
+        yield self._findings_opened()
+        yield _counter("legwatch_findings_resolved", "Findings that are over.", self._resolved, "code", "severity")
+        yield _gauge("legwatch_findings", "Findings that are true now.", self._findings, "code", "severity", "state")
+        yield self._to_finding.family(
+            "legwatch_time_to_finding_seconds", "From the first packet that a finding is about until it was opened."
+        )
+        expiries = self._sources.expiries()
+        yield _gauge(
+            "legwatch_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a server of SIP ends, Unix time; 0: none was seen.",
+            {role: expiries.get(role, 0) / 1e9 for role in CERTIFICATE_ROLES},
+            "role",
+        )
+
+    def _findings_opened(self) -> Metric:
+        family = CounterMetricFamily("legwatch_findings_opened", "Findings opened.", labels=("code", "severity"))
+        for key, value in self._opened.items():
+            family.add_metric(key, value, exemplar=self._exemplars.get(key))
+        return family
+
+    def _pair(self, ends: tuple[str, str]) -> str:
+        return self._pairs.get(ends, OTHER_PAIRS)
+
+
+def pair_labels(policy: Policy) -> dict[tuple[str, str], str]:
+    """Return the label of each ordered pair of segments: those that the policy names first, then each with itself.
+
+    There are ``MAX_PAIRS`` labels at most; what is beyond is "other" together, so that the series stay few.
+    """
+    names = [*(segment.name for segment in policy.segments), OUTSIDE]
+    pairs = [pair.between for pair in policy.pairs]
+    pairs += [(name, name) for name in names[:-1]]
+    pairs += [(name, OUTSIDE) for name in names[:-1]]
+    pairs += list(combinations(names, 2))
+    labels: dict[tuple[str, str], str] = {}
+    for a, b in pairs:
+        if (a, b) not in labels and len(set(labels.values())) < MAX_PAIRS:
+            labels[a, b] = labels[b, a] = f"{a}/{b}"
+    return labels
+
+
+def severities_of(policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield each code with each severity that a finding of it may have by a policy."""
+    said = [policy.severities, *(segment.severities for segment in policy.segments)]
+    said += [pair.severities for pair in policy.pairs]
+    for code, entry in CATALOGUE.items():
+        by_policy = (severities[code] for severities in said if code in severities)
+        for severity in dict.fromkeys((entry.severity, *entry.also, *by_policy)):
+            yield code, severity
 
 
 def reference(metrics: Collector) -> str:
@@ -387,7 +416,7 @@ def reference(metrics: Collector) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _zeros(labels: Iterable[_Label]) -> dict[_Label, int]:
+def _zeros(labels: Iterable[_Key]) -> dict[_Key, int]:
     # Not a Counter: a label outside its closed set has to be an error where it is counted.
     return dict.fromkeys(labels, 0)
 
@@ -401,9 +430,9 @@ def _gauge(name: str, help_text: str, values: _Values, *labels: str) -> Metric:
 
 
 def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: _Values) -> Metric:
-    if not isinstance(values, dict):
+    if not isinstance(values, Mapping):
         family.add_metric([], values)
         return family
-    for label, value in values.items():
-        family.add_metric(label if isinstance(label, tuple) else [label], value)
+    for label, value in tuple(values.items()):
+        family.add_metric(label if isinstance(label, tuple) else [str(label)], value)
     return family

@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     title: str
     severity: Severity
     controls: tuple[str, ...]
+    also: tuple[Severity, ...] = ()  # where the rule finds it more or less severe
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -57,10 +58,10 @@ CATALOGUE: dict[str, Entry] = {
     "cert-not-yet-valid": Entry("Certificate not valid yet", "high", (AUTHENTICATION,)),
     "cert-name-mismatch": Entry("Certificate for another name", "high", (AUTHENTICATION,)),
     "cert-weak": Entry("Weak certificate", "medium", (AUTHENTICATION,)),
-    "cert-self-signed": Entry("Self-signed certificate", "medium", (AUTHENTICATION,)),
-    "cert-untrusted": Entry("Certificate of no trusted issuer", "medium", (AUTHENTICATION,)),
+    "cert-self-signed": Entry("Self-signed certificate", "medium", (AUTHENTICATION,), ("high",)),
+    "cert-untrusted": Entry("Certificate of no trusted issuer", "medium", (AUTHENTICATION,), ("high",)),
     "not-observable": Entry("A certificate that cannot be seen", "info", (AUDIT,)),
-    "registration-attack": Entry("Registrations under attack", "high", (ACTIVITY_REVIEW,)),
+    "registration-attack": Entry("Registrations under attack", "high", (ACTIVITY_REVIEW,), ("medium",)),
     "provisioning-clear": Entry("Phone configuration in clear", "high", (ENCRYPTION, AUTHENTICATION)),
     "management-clear": Entry("Voice host managed in clear", "high", (ACCESS, AUTHENTICATION)),
     "voicemail-clear": Entry("Voicemail in clear", "critical", (ENCRYPTION,)),

@@ -148,11 +148,11 @@ def key_reuse(facts: MediaFacts, earlier: tuple[str, str], required: Required, p
 
 
 def _say(facts: MediaFacts, required: Required, policy: Policy, code: str, text: str) -> Claim:
-    since_ns = _begin_ns(facts.clear) if facts.clear is not None else 0
+    since_ns = begin_ns(facts.clear) if facts.clear is not None else 0
     return claim(code, policy, pair("leg", facts.a, facts.b), required, text, since_ns=since_ns)
 
 
-def _begin_ns(verdict: Verdict) -> int:
+def begin_ns(verdict: Verdict) -> int:
     """Return when the first packet came that a verdict rests on, or a little before where packets came unevenly."""
     behind = verdict.packet - verdict.since_packet
     share = behind / (verdict.packet - 1) if verdict.packet > 1 else 0.0

@@ -83,6 +83,11 @@ class Segments:
         """Return what the policy says that a host is there for, None when it says nothing."""
         return self._roles.get(address)
 
+    def names(self, a: str, b: str, vlans: tuple[int, ...] = ()) -> tuple[str, str]:
+        """Return the names of the segments of two addresses, "outside" for what none holds."""
+        one, other = self.of(a, vlans), self.of(b, vlans)
+        return one.name if one else OUTSIDE, other.name if other else OUTSIDE
+
     def is_voice(self, address: str, vlans: Iterable[int] = ()) -> bool:
         """Say whether the policy calls an address one of the telephone system, by itself or by its segment."""
         if address in self._roles:

@@ -89,6 +89,11 @@ class TlsServers:
         """Say whether a host has exchanged SIP under TLS."""
         return host in self._hosts
 
+    def expiries(self) -> list[tuple[str, int]]:
+        """Return the addresses of the servers whose certificates were read, and when these end."""
+        known = [(server.record.address, server.chain) for server in list(self._servers.values())]
+        return [(address, chain.not_after_ns) for address, chain in known if chain is not None and chain.readable]
+
     def sip_seen(self, record: AppSeen) -> None:
         """Take that SIP is read in clear: TLS to the same address and port will carry it, too."""
         for known in ((record.key.a, record.key.a_port), (record.key.b, record.key.b_port)):

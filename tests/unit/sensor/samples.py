@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from fastpath.records import Change, FlowEnded, FlowKey, Hello, StreamStats, Verdict
+from sensor.alerts.event import Event, finding_event
 from sensor.model import Call, CallLeg, Endpoint, Finding, FlowContext, Leg, Quality, Subject
 
 T0 = 1_767_607_200_000_000_000  # 2026-01-05T10:00:00Z
@@ -123,3 +124,10 @@ def finding(**changes: Any) -> Finding:
         "last_ns": T0 + 30_000_000_000,
     }
     return Finding(**(fields | changes))
+
+
+def event(found: Finding, change: Literal["opened", "updated", "resolved"] = "opened") -> Event:
+    """Return what is said of a finding."""
+    return finding_event(
+        found, change, time="2026-01-05T10:00:01.000000Z", site="clinic", sensor="span", runbooks="docs/runbooks"
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sensor.output.events import Events, configure
-from tests.unit.sensor.samples import CONTEXT, FLOW, finding, leg
+from tests.unit.sensor.samples import event, finding
 
 
 class Terminal(io.StringIO):
@@ -35,10 +35,10 @@ def test_finding_says_each_step_once_with_its_evidence() -> None:
     out = io.StringIO()
     events = Events(configure(out))
     found = finding()
-    events.finding_changed(found, "opened")
-    events.finding_changed(found, "updated")
+    events.put(event(found, "opened"))
+    events.put(event(found, "updated"))
     found.state = "resolved"
-    events.finding_changed(found, "resolved")
+    events.put(event(found, "resolved"))
     assert [(line["event"], line["level"], line["state"]) for line in said(out)] == [
         ("finding_opened", "critical", "open"),
         ("finding_updated", "critical", "open"),
@@ -59,22 +59,14 @@ def test_finding_says_each_step_once_with_its_evidence() -> None:
 )
 def test_finding_opened_has_the_level_of_its_severity(severity: str, level: str) -> None:
     out = io.StringIO()
-    Events(configure(out)).finding_changed(finding(severity=severity), "opened")
+    Events(configure(out)).put(event(finding(severity=severity)))
     assert said(out)[0]["level"] == level
 
 
 def test_finding_waived_is_recorded_but_does_not_alert() -> None:
     out = io.StringIO()
-    Events(configure(out)).finding_changed(finding(state="waived", waived_by="J. Doe"), "opened")
+    Events(configure(out)).put(event(finding(state="waived", waived_by="J. Doe")))
     assert (said(out)[0]["level"], said(out)[0]["waived_by"]) == ("info", "J. Doe")
-
-
-def test_flows_and_legs_are_not_logged() -> None:
-    out = io.StringIO()
-    events = Events(configure(out))
-    events.flow_ended(FLOW, CONTEXT)
-    events.leg_ended(leg())
-    assert out.getvalue() == ""
 
 
 def test_terminal_gets_text_for_people() -> None:
@@ -89,7 +81,7 @@ def test_terminal_gets_text_for_people() -> None:
 def test_event_that_cannot_be_written_is_counted_and_not_raised() -> None:
     events = Events(configure(Full()))
     events.say("capture_started")
-    events.finding_changed(finding(), "opened")
+    events.put(event(finding()))
     assert events.failed == 2
 
 
@@ -98,7 +90,7 @@ def test_reader_that_does_not_read_holds_nobody_up() -> None:
     with os.fdopen(reader), os.fdopen(writer, "w") as out:
         events = Events(configure(out))
         for _ in range(1000):
-            events.finding_changed(finding(), "opened")
+            events.put(event(finding()))
     assert 0 < events.failed < 1000
 
 

@@ -6,29 +6,70 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest, openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from fastpath.engine import Engine
 from fastpath.records import APP_NAMES
 from sensor.analysis import Analysis
+from sensor.calls.unprotected import InClear
+from sensor.config.network import Pair, Segment
 from sensor.config.schema import Policy
 from sensor.model import FlowContext, Quality, Subject
-from sensor.output.metrics import APPS, CaptureState, Metrics, reference
-from sensor.policy.catalogue import CATALOGUE
+from sensor.output.metrics import APPS, CaptureState, Metrics, SinkState, reference
 from tests.unit.sensor.samples import CONTEXT, FLOW, STREAM, TLS_FLOW, VERDICT, finding, leg
 
 DOCS = Path(__file__).parents[3] / "docs"
 MAX_SERIES = 1500
+OUTCOMES = ("answered", "unauthorized", "busy", "timeout", "refused")
 COUNTERS = Engine(max_flows=16, max_streams=16, event_bytes=1 << 17).counters()
 
 
-def build(counters: Mapping[str, int] = COUNTERS, capture: CaptureState = CaptureState(True, 0)) -> Metrics:  # noqa: B008
-    return Metrics(lambda: counters, Analysis(Policy(), ()).tables, lambda: capture, tuple(CATALOGUE))
+@dataclass
+class Sources:
+    """What a scrape asks for, all of it at rest."""
+
+    given: Mapping[str, int] = field(default_factory=lambda: COUNTERS)
+    capture: CaptureState = CaptureState(up=True, kernel_drops=0)
+    clear: dict[tuple[str, str], InClear] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    ways: dict[str, SinkState] = field(default_factory=lambda: {"stdout": SinkState()})
+
+    def counters(self) -> Mapping[str, int]:
+        return self.given
+
+    def tables(self) -> dict[str, int]:
+        return Analysis(Policy(), ()).tables()
+
+    def capture_state(self) -> CaptureState:
+        return self.capture
+
+    def in_clear(self) -> dict[tuple[str, str], InClear]:
+        return self.clear
+
+    def expiries(self) -> dict[str, int]:
+        return self.ends
+
+    def waivers(self) -> dict[str, int]:
+        return {"active": 0, "expired": 0}
+
+    def sinks(self) -> dict[str, SinkState]:
+        return self.ways
+
+    def requests(self) -> dict[str, int]:
+        return dict.fromkeys(OUTCOMES, 0)
+
+    def extra(self) -> dict[str, int]:
+        return {}
+
+
+def build(sources: Sources | None = None, policy: Policy | None = None) -> Metrics:
+    labels = {"site": "default", "sensor": "span", "interface": "span0"}
+    return Metrics(sources or Sources(), policy or Policy(), labels)
 
 
 def scrape(metrics: Metrics) -> str:
@@ -59,7 +100,7 @@ def filled() -> Metrics:
 
 def test_start_every_series_is_there_at_zero() -> None:
     constant = {"legwatch_build_info", "legwatch_capture_up", "legwatch_config_last_reload_successful"}
-    constant |= {"legwatch_clock_synchronised"}
+    constant |= {"legwatch_clock_synchronised", "legwatch_sensor_info", "legwatch_sink_up"}
     started = samples(build())
     assert {name: value for name, value in started.items() if value and name.partition("{")[0] not in constant} == {}
     assert started.keys() == samples(filled()).keys()
@@ -84,7 +125,7 @@ def test_canaries_and_addresses_appear_nowhere() -> None:
 
 def test_packets_are_read_from_the_engine_at_each_scrape() -> None:
     counters = dict(COUNTERS)
-    metrics = build(counters)
+    metrics = build(Sources(counters))
     counters |= {"received": 12, "ignored.arp": 5}
     now = samples(metrics)
     assert now["legwatch_received_packets_total"] == 12
@@ -92,7 +133,7 @@ def test_packets_are_read_from_the_engine_at_each_scrape() -> None:
 
 
 def test_capture_state_is_read_at_each_scrape() -> None:
-    now = samples(build(capture=CaptureState(up=False, kernel_drops=9)))
+    now = samples(build(Sources(capture=CaptureState(up=False, kernel_drops=9))))
     assert now["legwatch_capture_up"] == 0
     assert now["legwatch_kernel_dropped_packets_total"] == 9
 
@@ -143,16 +184,16 @@ def test_signalling_counts_inside_tls_and_out() -> None:
 
 def test_leg_counts_by_promise_sight_and_comparison() -> None:
     metrics = build()
-    metrics.leg_ended(leg())
+    metrics.leg_ended(leg(segments=("outside", "voice")))
     now = samples(metrics)
-    assert now['legwatch_legs_ended_total{observed="clear",signalled="srtp-sdes"}'] == 1
+    assert now['legwatch_legs_ended_total{observed="clear",segments="voice/outside",signalled="srtp-sdes"}'] == 1
     assert now['legwatch_legs_compared_total{comparison="clear-despite-srtp"}'] == 1
 
 
 def test_finding_opens_grows_and_resolves_and_the_gauge_follows() -> None:
-    metrics = build()
+    metrics = build(policy=Policy(severities={"media-clear": "high"}))
     found = finding(code="media-clear", severity="high")
-    high = 'legwatch_findings_open{code="media-clear",severity="high"}'
+    high = 'legwatch_findings{code="media-clear",severity="high",state="open"}'
     critical = high.replace("high", "critical")
     opened = 'legwatch_findings_opened_total{code="media-clear",severity="high"}'
 
@@ -161,8 +202,63 @@ def test_finding_opens_grows_and_resolves_and_the_gauge_follows() -> None:
     found.severity = "critical"
     metrics.finding_changed(found, "updated")
     assert (samples(metrics)[high], samples(metrics)[critical]) == (0, 1)
+    found.state = "waived"
+    metrics.finding_changed(found, "updated")
+    assert (samples(metrics)[critical], samples(metrics)[critical.replace("open", "waived")]) == (0, 1)
     metrics.finding_changed(found, "resolved")
-    assert (samples(metrics)[critical], samples(metrics)[opened]) == (0, 1)
+    assert (samples(metrics)[critical.replace("open", "waived")], samples(metrics)[opened]) == (0, 1)
+    assert samples(metrics)['legwatch_findings_resolved_total{code="media-clear",severity="critical"}'] == 1
+
+
+def test_opened_finding_is_the_exemplar_of_its_code_and_its_delay_is_counted() -> None:
+    metrics = build()
+    found = finding(code="media-clear", severity="critical", id="0123456789abcdef")
+    found.since_ns = found.first_ns - 1_500_000_000
+    metrics.finding_changed(found, "opened")
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    text = openmetrics.exposition.generate_latest(registry).decode()
+    opened = (
+        'legwatch_findings_opened_total{code="media-clear",severity="critical"} 1.0 # {finding_id="0123456789abcdef"}'
+    )
+    assert opened in text
+    assert samples(metrics)['legwatch_time_to_finding_seconds_bucket{le="1.0"}'] == 0
+    assert samples(metrics)['legwatch_time_to_finding_seconds_bucket{le="2.0"}'] == 1
+
+
+def test_legs_in_clear_are_given_by_the_segments_of_their_ends() -> None:
+    policy = Policy(segments=(Segment("phones", vlans=(5,)), Segment("trunk", kind="trunk", vlans=(6,))))
+    metrics = build(
+        Sources(clear={("trunk", "phones"): InClear(2, 90 * 10**9), ("attic", "cellar"): InClear(1, 10**9)}), policy
+    )
+    now = samples(metrics)
+    assert now['legwatch_unprotected_legs{segments="phones/trunk"}'] == 2
+    assert now['legwatch_unprotected_seconds_total{segments="phones/trunk"}'] == 90
+    assert now['legwatch_unprotected_legs{segments="other"}'] == 1
+
+
+def test_certificates_end_by_role() -> None:
+    now = samples(build(Sources(ends={"pbx": 1_800_000_000 * 10**9})))
+    assert now['legwatch_certificate_expiry_timestamp_seconds{role="pbx"}'] == 1_800_000_000
+    assert now['legwatch_certificate_expiry_timestamp_seconds{role="other"}'] == 0
+
+
+def test_policy_of_many_segments_keeps_the_series_few() -> None:
+    segments = tuple(Segment(f"ward-{i}", vlans=(i + 1,)) for i in range(40))
+    pairs = (Pair(("ward-7", "ward-9"), media="any"),)
+    crowded = build(policy=Policy(segments=segments, pairs=pairs))
+    assert len(samples(crowded)) <= MAX_SERIES
+    assert 'legwatch_unprotected_legs{segments="ward-7/ward-9"}' in samples(crowded)
+
+
+def test_policy_reloaded_brings_its_series_and_keeps_the_counts() -> None:
+    metrics = build()
+    metrics.leg_ended(leg(segments=("voice", "voice")))
+    metrics.reload(Policy(segments=(Segment("phones", vlans=(5,)),), severities={"media-clear": "low"}))
+    now = samples(metrics)
+    assert now['legwatch_legs_ended_total{observed="clear",segments="voice/voice",signalled="srtp-sdes"}'] == 1
+    assert now['legwatch_legs_ended_total{observed="clear",segments="phones/phones",signalled="srtp-sdes"}'] == 0
+    assert now['legwatch_findings{code="media-clear",severity="low",state="open"}'] == 0
 
 
 def test_apps_are_those_of_the_contract() -> None:

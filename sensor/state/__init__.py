@@ -1,0 +1,1 @@
+"""What outlives the sensor, in its state directory: the baseline, and the keys of pseudonyms."""
