@@ -55,6 +55,9 @@ MAY_IMPORT = {
         "sensor.tls",
     },
     "sensor.capture": {"fastpath", "sensor.capture"},
+    "sensor.evidence": {*SEAM, "sensor.capture", "sensor.config.schema", "sensor.evidence"},
+    "sensor.evidence.headers": {"sensor.capture.linktypes"},
+    "sensor.evidence.pairs": set[str](),
     "sensor.output": {"fastpath.__version__", *SEAM, "sensor.identities", "sensor.output"},
     "sensor.commands": {"fastpath", "sensor"},
     "sensor.cli": {"fastpath.__version__", "sensor.commands", "sensor.model"},
@@ -72,6 +75,8 @@ PURE = (
     "sensor.findings",
     "sensor.health",
     "sensor.analysis",
+    "sensor.evidence.headers",
+    "sensor.evidence.pairs",
 )
 IMPURE_MODULES = {
     "asyncio", "http", "logging", "os", "prometheus_client", "random", "rich", "secrets", "select", "selectors",

@@ -18,6 +18,8 @@ from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Address, Config, parse_address
+from sensor.evidence import EvidenceCapture
+from sensor.model import Sink
 from sensor.output import systemd
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
@@ -64,7 +66,11 @@ class _Daemon:
             raise OperatorError(str(error)) from None
         self._link = self._capture.link
         self._clock = Clock()
-        self._analysis = pipeline.analysis((self._metrics, self._events), args.interface)
+        self._evidence = _evidence(args.interface, config)
+        sinks: list[Sink] = [self._metrics, self._events]
+        if self._evidence is not None:
+            sinks.append(self._evidence)
+        self._analysis = pipeline.analysis(sinks, args.interface)
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
@@ -82,6 +88,8 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         self._capture.start()
+        if self._evidence is not None:
+            self._evidence.start()
         self._server.start()
         self._events.say("ready", link=self._link)
         systemd.notify("READY=1")
@@ -146,6 +154,8 @@ class _Daemon:
         self._step()
         self._check_health()
         self._analysis.close()
+        if self._evidence is not None:
+            self._evidence.stop()
         self._server.stop()
         self._events.say("stopped", packets=self._counters()["received"])
 
@@ -159,7 +169,9 @@ class _Daemon:
         else:
             self._analysis.reload(config.policy)
             fixed = [
-                name for name in ("capture", "limits", "metrics", "privacy") if _differ(name, config, self._config)
+                name
+                for name in ("capture", "limits", "metrics", "privacy", "evidence")
+                if _differ(name, config, self._config)
             ]
             self._config = replace(self._config, policy=config.policy)
             self._metrics.reload_succeeded = True
@@ -204,6 +216,13 @@ class _Daemon:
 
 def _differ(section: str, one: Config, other: Config) -> bool:
     return bool(getattr(one, section) != getattr(other, section))
+
+
+def _evidence(interface: str, config: Config) -> EvidenceCapture | None:
+    directory = config.evidence.directory
+    if directory is None:
+        return None
+    return EvidenceCapture(interface, config.evidence, directory, base_filter=config.capture.filter)
 
 
 def _server(listen: Address, registry: CollectorRegistry, daemon: _Daemon) -> Server:

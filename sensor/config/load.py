@@ -17,6 +17,7 @@ from sensor.config.schema import (
     Capture,
     ClearBeforeKey,
     Config,
+    Evidence,
     FaultsError,
     Limits,
     Location,
@@ -103,6 +104,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "limits": Limits,
     "metrics": Metrics,
     "privacy": Privacy,
+    "evidence": Evidence,
 }
 
 _MESSAGES = {

@@ -37,6 +37,7 @@ MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
 _TOKEN = frozenset(string.ascii_letters + string.digits + "-.!%*_+`'~")  # RFC 3261 section 25.1
 MAX_SECONDS = 86_400
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
+MAX_EVIDENCE_SECONDS = 600
 MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
 OUTSIDE = "outside"  # the name of everything that no segment holds
 
@@ -152,6 +153,12 @@ def _power_of_two(low: int, high: int) -> Parsed:
 def _node(value: object) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_NODES):
         raise ValueError(f"must be the number of a NUMA node, 0 to {MAX_NODES - 1}")
+    return value
+
+
+def _directory(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value.startswith("/") or "\0" in value):
+        raise ValueError("must be the path of a directory from the root on, such as /var/lib/legwatch-evidence")
     return value
 
 
@@ -445,6 +452,18 @@ class Privacy(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence(_Section):
+    """Headers of the packets that findings are about, in rotated capture files; a change needs a restart."""
+
+    directory: Annotated[str | None, Parsed(_directory)] = None  # None: no packet is kept
+    min_severity: Severity = "high"  # of a finding whose packets are kept …
+    seconds: Annotated[float, _seconds(1, MAX_EVIDENCE_SECONDS)] = 10.0  # … so long from its beginning …
+    packets: Annotated[int, _whole(1, 1 << 20)] = 200  # … and so many of its two hosts
+    file_mib: Annotated[int, _whole(1, 1024)] = 16
+    files: Annotated[int, _whole(1, 1000)] = 8  # the oldest makes room
+
+
+@dataclass(frozen=True, slots=True)
 class Config(_Section):
     """A configuration file."""
 
@@ -453,3 +472,4 @@ class Config(_Section):
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     privacy: Privacy = field(default_factory=Privacy)
+    evidence: Evidence = field(default_factory=Evidence)
