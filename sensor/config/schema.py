@@ -158,7 +158,7 @@ def _node(value: object) -> int | None:
 
 def _directory(value: object) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.startswith("/") or "\0" in value):
-        raise ValueError("must be the path of a directory from the root on, such as /var/lib/legwatch-evidence")
+        raise ValueError("must be the path of a directory from / on, such as /var/lib/legwatch-evidence")
     return value
 
 

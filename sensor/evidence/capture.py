@@ -146,9 +146,12 @@ class EvidenceCapture:
     def _step(self) -> None:
         self._hear()
         self._pairs.expire(time.monotonic())
+        if self._pairs:
+            self._fetch()
         if not self._pairs:
             self._close_reader()
-            return
+
+    def _fetch(self) -> None:
         if self._reader is None:
             self._open_reader()
         self._set_filter()
