@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "sensor.evidence": {*SEAM, "sensor.capture", "sensor.config.schema", "sensor.evidence"},
     "sensor.evidence.headers": {"sensor.capture.linktypes"},
     "sensor.evidence.pairs": set[str](),
+    "sensor.evidence.streams": {"sensor.evidence.headers"},
     "sensor.output": {"fastpath.__version__", *SEAM, "sensor.identities", "sensor.output"},
     "sensor.commands": {"fastpath", "sensor"},
     "sensor.cli": {"fastpath.__version__", "sensor.commands", "sensor.model"},
@@ -77,6 +78,7 @@ PURE = (
     "sensor.analysis",
     "sensor.evidence.headers",
     "sensor.evidence.pairs",
+    "sensor.evidence.streams",
 )
 IMPURE_MODULES = {
     "asyncio", "http", "logging", "os", "prometheus_client", "random", "rich", "secrets", "select", "selectors",

@@ -20,6 +20,7 @@ from sensor.capture.linktypes import LINKTYPE_ETHERNET, linktype_of_dlt
 from sensor.evidence.files import EvidenceFiles
 from sensor.evidence.headers import find_headers
 from sensor.evidence.pairs import Pair, Pairs, pair_of
+from sensor.evidence.streams import Streams
 from sensor.model import SEVERITIES
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, TlsServer
 
 CODES = ("media-", "signalling-", "sdes-", "rtcp-", "dtmf-", "fax-", "recording-", "legacy-")
-# UDPTL counts its packets where RTP has its version, IAX2 has keys where RTP has a source: beside these nothing that
-# looks like RTP is believed to be it.
+# UDPTL counts its packets where RTP has its version, IAX2 has keys where RTP has a source, and what they carry repeats
+# itself: beside these nothing that looks like RTP is believed to be it.
 WITHOUT_RTP = ("fax-", "legacy-")
 SNAPLEN = 256  # room for the headers of a frame with extension headers or options
 BUFFER_OCTETS = 1 << 21
@@ -61,6 +62,7 @@ class EvidenceCapture:
         self._settings = settings
         self._base_filter = base_filter
         self._pairs = Pairs(settings.seconds, settings.packets)
+        self._streams = Streams()
         self._files = EvidenceFiles(
             directory, max_octets=settings.file_mib << 20, max_files=settings.files, snaplen=SNAPLEN
         )
@@ -179,7 +181,8 @@ class EvidenceCapture:
         # A packet from before the filter, or behind the last one of its pair, is nobody's.
         if (pair := self._pairs.wanted(found.source, found.target)) is None:
             return
-        octets = found.octets + (found.rtp_octets if self._pairs.rtp(pair) else 0)
+        rtp = self._streams.continues(frame, found) and self._pairs.rtp(pair)
+        octets = found.octets + found.rtp_octets * rtp
         seconds, microseconds = header.getts()
         ts_ns = seconds * 1_000_000_000 + microseconds * 1_000
         self._files.write(ts_ns, frame[:octets], header.getlen(), self._linktype)

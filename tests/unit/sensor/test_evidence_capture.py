@@ -18,7 +18,7 @@ from sensor.evidence.capture import MAX_WAITING, EvidenceCapture
 from sensor.model import Finding, FindingState, Severity, Subject
 from tests.packets import A6, B6, A, B, ethernet, frame, rtp, udp
 
-VOICE = ethernet(udp(rtp(1, b"voice" * 32)))
+FIRST, VOICE = (ethernet(udp(rtp(number, b"voice" * 32))) for number in (1, 2))
 HEADERS = 14 + 20 + 8 + 12
 
 
@@ -138,14 +138,14 @@ def test_no_finding_opens_nothing(make: Make, interface: Interface, tmp_path: Pa
 def test_finding_opened_has_the_headers_of_its_hosts_written(make: Make, interface: Interface, tmp_path: Path) -> None:
     capture = make()
     other = ethernet(udp(rtp(1, b"voice"), A, A._replace(ip="192.0.2.99")))
-    interface.packets += [other, VOICE, ethernet(udp(rtp(2, b"voice" * 32), B, A))]
+    interface.packets += [other, FIRST, VOICE, ethernet(udp(rtp(2, b"voice" * 32), B, A))]
     capture.finding_changed(finding(), "opened")
-    wait_for(lambda: capture.counters()["packets"] == 2)
+    wait_for(lambda: capture.counters()["packets"] == 3)
     capture.stop()
-    first, second = written(tmp_path)
-    assert first == VOICE[:HEADERS]
-    assert len(second) == HEADERS
-    assert capture.counters() == {"packets": 2, "refused": 0, "files": 1, "errors": 0, "overflow": 0}
+    first, second, other_way = written(tmp_path)
+    assert (first, second) == (FIRST[: HEADERS - 12], VOICE[:HEADERS])
+    assert len(other_way) == HEADERS - 12  # the first of its stream
+    assert capture.counters() == {"packets": 3, "refused": 0, "files": 1, "errors": 0, "overflow": 0}
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_beside_fax_and_old_signalling_nothing_is_believed_to_be_rtp(
     make: Make, interface: Interface, tmp_path: Path, code: str
 ) -> None:
     capture = make()
-    interface.packets.append(VOICE)
+    interface.packets += [FIRST, VOICE]
     capture.finding_changed(finding(code), "opened")
-    wait_for(lambda: capture.counters()["packets"])
+    wait_for(lambda: capture.counters()["packets"] == 2)
     capture.stop()
-    assert written(tmp_path) == [VOICE[: HEADERS - 12]]
+    assert written(tmp_path) == [FIRST[: HEADERS - 12], VOICE[: HEADERS - 12]]
 
 
 def test_pair_that_had_its_packets_closes_the_interface(make: Make, interface: Interface) -> None:
