@@ -212,3 +212,41 @@ def test_directory_that_is_not_there_disturbs_nothing(
         assert sensor.get("/-/healthy")[0] == 200
         assert sensor.stop() == 0
     assert not missing.exists()
+
+
+def test_interface_that_goes_down_is_taken_up_again(
+    namespace: Namespace, mirror: Mirror, call: Frames, tmp_path: Path
+) -> None:
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    with running_sensor(namespace, tmp_path, "--config", configured(tmp_path, folder)) as sensor:
+        mirror.replay(call[:200], SPEED)
+        wait_for(lambda: list(folder.iterdir()), "evidence")
+        mirror.set_state("span0", "down")
+        wait_for(lambda: sensor.metric("legwatch_capture_up") == 0, "it sees the interface go down")
+        mirror.set_state("span0", "up")
+        wait_for(lambda: sensor.metric("legwatch_capture_up") == 1, "it sees the interface come up")
+        before = len(kept(folder))
+        # The pause after an error is two seconds, and packets from meanwhile are nobody's.
+        mirror.replay(call[200:], 1)
+        wait_for(lambda: len(kept(folder)) > before + 50, "evidence again")
+        assert sensor.stop() == 0
+
+
+def test_one_capability_is_enough(namespace: Namespace, mirror: Mirror, call: Frames, tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    only = "-all,+net_raw"
+    confined_by = (
+        "setpriv",
+        "--securebits=+noroot,+noroot_locked",
+        f"--bounding-set={only}",
+        f"--inh-caps={only}",
+        f"--ambient-caps={only}",
+        "--no-new-privs",
+    )
+    path = configured(tmp_path, folder)
+    with running_sensor(namespace, tmp_path, "--config", path, confined_by=confined_by) as sensor:
+        mirror.replay(call, SPEED)
+        wait_for(lambda: folder.is_dir() and len(list(folder.iterdir())) == 1, "evidence")
+        assert sensor.stop() == 0
