@@ -111,6 +111,8 @@ def patched(octets: bytes, at: int, *values: int) -> bytes:
         patched(ethernet(udp(RTP)), 14, 0x44),
         patched(ethernet(udp(RTP)), 16, 0, 19),
         patched(ethernet(udp(RTP)), 16, 0, 27),
+        patched(ethernet(tcp(SIP)), 16, 0, 39),
+        patched(ethernet(udp(RTP)), 16, 0, 27, 0, 0, 0x20),
         patched(ethernet(udp(RTP)), 20, 0, 1),
         patched(ethernet(udp(RTP)), 23, 47),
         patched(ethernet(udp(RTP)), 23, 4),
@@ -126,7 +128,8 @@ def patched(octets: bytes, at: int, *values: int) -> bytes:
     ],
     ids=[
         "empty", "arp", "llc", "mpls", "pppoe", "nothing", "vlans", "not-ipv6", "header-short", "total-in-header",
-        "total-in-udp", "fragment", "gre", "ipip", "udp-short", "udp-long", "tcp-short", "tcp-long", "fragment6",
+        "total-in-udp", "total-in-tcp", "first-fragment-in-udp",
+        "fragment", "gre", "ipip", "udp-short", "udp-long", "tcp-short", "tcp-long", "fragment6",
         "esp", "extension-long", "extensions", "icmp6",
     ],
 )  # fmt: skip
