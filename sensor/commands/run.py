@@ -24,8 +24,9 @@ from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Address, Config, parse_address
+from sensor.evidence import EvidenceCapture
 from sensor.identities import Pseudonyms
-from sensor.model import Finding
+from sensor.model import Finding, Sink
 from sensor.output import systemd
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
@@ -37,7 +38,16 @@ Change = Literal["opened", "updated", "resolved"]
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
-_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state")  # what only a restart takes over
+_FIXED = (
+    "site",
+    "sensor",
+    "capture",
+    "limits",
+    "metrics",
+    "privacy",
+    "state",
+    "evidence",
+)  # what only a restart takes over
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
 EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for only the operator can help there
@@ -81,7 +91,11 @@ class _Daemon:
             raise OperatorError(str(error)) from None
         self._link = self._capture.link
         self._clock = Clock()
-        self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface)
+        self._evidence = _evidence(args.interface, config)
+        sinks: list[Sink] = [self._metrics, self._notifier]
+        if self._evidence is not None:
+            sinks.append(self._evidence)
+        self._analysis = pipeline.analysis(sinks, args.interface)
         self._compare()
 
     def healthy(self) -> bool:
@@ -100,6 +114,8 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         self._capture.start()
+        if self._evidence is not None:
+            self._evidence.start()
         self._server.start()
         self._events.say("ready", link=self._link)
         systemd.notify("READY=1")
@@ -169,6 +185,8 @@ class _Daemon:
         self._notifier.close()
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.keep(self._analysis.baseline, now=True)
+        if self._evidence is not None:
+            self._evidence.stop()
         self._server.stop()
         self._events.say("stopped", packets=self.counters()["received"])
 
@@ -275,6 +293,13 @@ def _memory(config: Config, names: Pseudonyms) -> Memory | None:
         return Memory(directory, names, config.privacy.rotate_days, config.policy.baseline.forget_after)
     except StateError as error:
         raise OperatorError(str(error)) from None
+
+
+def _evidence(interface: str, config: Config) -> EvidenceCapture | None:
+    directory = config.evidence.directory
+    if directory is None:
+        return None
+    return EvidenceCapture(interface, config.evidence, directory, base_filter=config.capture.filter)
 
 
 def _server(listen: Address, registry: CollectorRegistry, daemon: _Daemon) -> Server:

@@ -29,6 +29,7 @@ from sensor.config.schema import (
     Capture,
     ClearBeforeKey,
     Config,
+    Evidence,
     Limits,
     Metrics,
     Policy,
@@ -118,6 +119,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "baseline": Baseline,
     "alerts": Alerts,
     "state": State,
+    "evidence": Evidence,
 }
 
 _MESSAGES = {

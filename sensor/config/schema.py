@@ -27,7 +27,6 @@ from sensor.config.fields import (
     ServerNames,
     Severities,
     TableSize,
-    Text,
     Trusted,
     WeakCipher,
     WeakSuite,
@@ -49,7 +48,9 @@ from sensor.config.network import (
     Vendor,
     Waiver,
 )
+from sensor.model import Severity
 
+MAX_EVIDENCE_SECONDS = 600
 MAX_HEADERS = 8  # SIP headers that the core looks for
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
 
@@ -92,6 +93,15 @@ def _node(value: object) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_NODES):
         raise ValueError(f"must be the number of a NUMA node, 0 to {MAX_NODES - 1}")
     return value
+
+
+def _directory(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value.startswith("/") or "\0" in value):
+        raise ValueError("must be the path of a directory from / on, such as /var/lib/legwatch-evidence")
+    return value
+
+
+Directory = Annotated[str | None, Parsed(_directory, {"type": ["string", "null"]})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +285,19 @@ class Privacy(Section):
 class State(Section):
     """Where the sensor keeps what outlives it: the baseline and the keys of pseudonyms."""
 
-    directory: Text | None = None  # None: $STATE_DIRECTORY, and without that nowhere
+    directory: Directory = None  # None: $STATE_DIRECTORY, and without that nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence(Section):
+    """Headers of the packets that findings are about, in rotated capture files; a change needs a restart."""
+
+    directory: Directory = None  # None: no packet is kept
+    min_severity: Severity = "high"  # of a finding whose packets are kept …
+    seconds: Annotated[float, seconds_in(1, MAX_EVIDENCE_SECONDS)] = 10.0  # … so long from its beginning …
+    packets: Annotated[int, whole_in(1, 1 << 20)] = 200  # … and so many of its two hosts
+    file_mib: Annotated[int, whole_in(1, 1024)] = 16
+    files: Annotated[int, whole_in(1, 1000)] = 8  # the oldest makes room
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,3 +313,4 @@ class Config(Section):
     privacy: Privacy = field(default_factory=Privacy)
     alerts: Alerts = field(default_factory=Alerts)
     state: State = field(default_factory=State)
+    evidence: Evidence = field(default_factory=Evidence)
