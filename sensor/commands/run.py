@@ -26,7 +26,7 @@ from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Address, Config, parse_address
 from sensor.evidence import EvidenceCapture
 from sensor.identities import Pseudonyms
-from sensor.model import Finding, Sink
+from sensor.model import Finding
 from sensor.output import systemd
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
@@ -38,16 +38,8 @@ Change = Literal["opened", "updated", "resolved"]
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
-_FIXED = (
-    "site",
-    "sensor",
-    "capture",
-    "limits",
-    "metrics",
-    "privacy",
-    "state",
-    "evidence",
-)  # what only a restart takes over
+# What only a restart takes over
+_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "evidence")
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
 EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for only the operator can help there
@@ -92,10 +84,8 @@ class _Daemon:
         self._link = self._capture.link
         self._clock = Clock()
         self._evidence = _evidence(args.interface, config)
-        sinks: list[Sink] = [self._metrics, self._notifier]
-        if self._evidence is not None:
-            sinks.append(self._evidence)
-        self._analysis = pipeline.analysis(sinks, args.interface)
+        unveiled = () if self._evidence is None else (self._evidence,)
+        self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
         self._compare()
 
     def healthy(self) -> bool:
@@ -228,9 +218,9 @@ class _Daemon:
             if self._analysis.baseline is None:
                 self._analysis.compare({}, 0)
             return
-        if self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline, now=True)
         try:
+            if self._analysis.baseline is not None:
+                self._memory.add(self._analysis.baseline)
             self._analysis.compare(*self._memory.baseline())
         except StateError as error:
             self._memory.errors += 1
@@ -266,8 +256,11 @@ class _Daemon:
         return {}
 
     def extra(self) -> dict[str, int]:
-        errors = 0 if self._memory is None else self._memory.errors
-        return {"suppressed": self._notifier.suppressed, "state_errors": errors}
+        evidence = {} if self._evidence is None else self._evidence.counters()
+        return {f"evidence_{name}": count for name, count in evidence.items()} | {
+            "suppressed": self._notifier.suppressed,
+            "state_errors": 0 if self._memory is None else self._memory.errors,
+        }
 
     def capture_state(self) -> CaptureState:
         return CaptureState(
