@@ -26,6 +26,7 @@ from sensor.config.schema import (
     Segment,
     Tls,
     TrustFile,
+    WebConfigFile,
 )
 
 __all__ = ["MAX_BYTES", "ConfigError", "load_config", "parse_config", "to_yaml"]
@@ -82,6 +83,6 @@ def _plain(value: object) -> object:
         return {name: _plain(entry) for name, entry in named if entry is not None}
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, Address | IPv4Network | IPv6Network | TrustFile):
+    if isinstance(value, Address | IPv4Network | IPv6Network | TrustFile | WebConfigFile):
         return str(value)
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
