@@ -17,7 +17,7 @@ from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
-from sensor.config.schema import Address, Config, parse_address
+from sensor.config.schema import Config, parse_address
 from sensor.output import systemd
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
@@ -52,7 +52,7 @@ class _Daemon:
         registry = CollectorRegistry()
         registry.register(self._metrics)
         # The server is bound before the ring is opened: a second sensor by mistake takes no packet from the first.
-        self._server = _server(config.metrics.listen, registry, self)
+        self._server = _server(config, registry, self)
 
         def engine(first: Engine | None) -> Engine:
             return pipeline.engine(share=first, parts=config.capture.threads)
@@ -206,9 +206,11 @@ def _differ(section: str, one: Config, other: Config) -> bool:
     return bool(getattr(one, section) != getattr(other, section))
 
 
-def _server(listen: Address, registry: CollectorRegistry, daemon: _Daemon) -> Server:
+def _server(config: Config, registry: CollectorRegistry, daemon: _Daemon) -> Server:
+    listen, file = config.metrics.listen, config.metrics.web_config_file
+    web = file.config if file else None
     try:
-        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready)
+        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready, web=web)
     except OSError as error:
         raise OperatorError(
             f"{listen}: {error.strerror}; is legwatch running already? --listen names another address"
