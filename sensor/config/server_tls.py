@@ -117,9 +117,9 @@ class TlsServer(Section):
     cipher_suites: tuple[Annotated[str, Parsed(_cipher)], ...] = ()
     prefer_server_cipher_suites: bool = True
     curve_preferences: tuple[Annotated[str, Parsed(_curve)], ...] = ()
-    cert: Annotated[None, Parsed(unsupported("must be in a file; name it in cert_file"))] = None
-    key: Annotated[None, Parsed(unsupported("must be in a file; name it in key_file"))] = None
-    client_ca: Annotated[None, Parsed(unsupported("must be in a file; name it in client_ca_file"))] = None
+    cert: Annotated[None, unsupported("must be in a file; name it in cert_file")] = None
+    key: Annotated[None, unsupported("must be in a file; name it in key_file")] = None
+    client_ca: Annotated[None, unsupported("must be in a file; name it in client_ca_file")] = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself, what ssl cannot do, and certificates that cannot be used."""
@@ -134,9 +134,7 @@ class TlsServer(Section):
         if _VERSIONS[self.max_version] < _VERSIONS[self.min_version]:
             faults.append((("max_version",), "must not be below min_version"))
         if len(self.curve_preferences) > 1:
-            faults.append(
-                (("curve_preferences",), "must be one curve, for an order cannot be set here; or leave it out")
-            )
+            faults.append((("curve_preferences",), "must be one curve, for no order can be set here; or leave it out"))
         if faults:
             raise FaultsError(faults)
         self.context()

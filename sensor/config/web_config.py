@@ -90,7 +90,7 @@ class WebConfig(Section):
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = field(default_factory=HttpServer)
     basic_auth_users: Annotated[Mapping[str, str], Parsed(_users)] = field(default_factory=dict, repr=False)
-    rate_limit: Annotated[None, Parsed(unsupported("is not done here; a few requests at a time are the limit"))] = None
+    rate_limit: Annotated[None, unsupported("is not done here; a few requests at a time are the limit")] = None
 
     @property
     def protects(self) -> bool:
