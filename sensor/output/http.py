@@ -45,7 +45,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    request_queue_size = 128  # those who are turned away must not keep a scraper from the queue
+    request_queue_size = 1024  # those who will be turned away must not keep a scraper out of the queue
 
     def __init__(
         self,
