@@ -64,6 +64,8 @@ MAY_IMPORT = {
         "sensor.calls.unprotected",
         "sensor.config.network",
         "sensor.config.schema",
+        "sensor.config.server_tls",
+        "sensor.config.web_config",
         "sensor.findings",
         "sensor.identities",
         "sensor.output",

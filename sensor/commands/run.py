@@ -23,7 +23,7 @@ from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
-from sensor.config.schema import Address, Config, parse_address
+from sensor.config.schema import Config, parse_address
 from sensor.evidence import EvidenceCapture
 from sensor.identities import Pseudonyms
 from sensor.model import Finding
@@ -71,7 +71,7 @@ class _Daemon:
         registry.register(self._metrics)
         ProcessCollector(registry=registry)
         # The server is bound before the ring is opened: a second sensor by mistake takes no packet from the first.
-        self._server = _server(config.metrics.listen, registry, self)
+        self._server = _server(config, registry, self)
 
         def engine(first: Engine | None) -> Engine:
             return pipeline.engine(share=first, parts=config.capture.threads)
@@ -253,12 +253,13 @@ class _Daemon:
         return {"stdout": self._events.state()}
 
     def requests(self) -> dict[str, int]:
-        return {}
+        return self._server.outcomes()
 
     def extra(self) -> dict[str, int]:
         evidence = {} if self._evidence is None else self._evidence.counters()
         return {f"evidence_{name}": count for name, count in evidence.items()} | {
             "suppressed": self._notifier.suppressed,
+            "certificate_failures": self._server.certificate_failures(),
             "state_errors": 0 if self._memory is None else self._memory.errors,
         }
 
@@ -295,9 +296,11 @@ def _evidence(interface: str, config: Config) -> EvidenceCapture | None:
     return EvidenceCapture(interface, config.evidence, directory, base_filter=config.capture.filter)
 
 
-def _server(listen: Address, registry: CollectorRegistry, daemon: _Daemon) -> Server:
+def _server(config: Config, registry: CollectorRegistry, daemon: _Daemon) -> Server:
+    listen, file = config.metrics.listen, config.metrics.web_config_file
+    web = file.config if file else None
     try:
-        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready)
+        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready, web=web)
     except OSError as error:
         raise OperatorError(
             f"{listen}: {error.strerror}; is legwatch running already? --listen names another address"

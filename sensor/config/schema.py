@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from sensor.config.fields import (
     MAX_PORT,
@@ -50,6 +50,9 @@ from sensor.config.network import (
 )
 from sensor.model import Severity
 
+if TYPE_CHECKING:
+    from sensor.config.web_config import WebConfig
+
 MAX_EVIDENCE_SECONDS = 600
 MAX_HEADERS = 8  # SIP headers that the core looks for
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
@@ -70,8 +73,7 @@ LOOPBACK = Address("127.0.0.1", 9767)
 
 
 def parse_address(value: object) -> Address:
-    """Return the address that "127.0.0.1:9767" or "[::1]:9767" means; ValueError when it means none, or no loopback."""
-    msg = "must be an address and a port, such as 127.0.0.1:9767 or [::1]:9767"
+    """Return the address that "127.0.0.1:9767" or "[::1]:9767" means; ValueError when it means none."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     try:
         ip = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
@@ -81,12 +83,33 @@ def parse_address(value: object) -> Address:
             and int(port) <= MAX_PORT
             and isinstance(ip, IPv6Address) == host.startswith("[")
         ):
-            if ip.is_loopback:
-                return Address(str(ip), int(port))
-            msg = "must be a loopback address: metrics have no authentication; let a proxy carry them"
+            return Address(str(ip), int(port))
     except ValueError:
         pass
-    raise ValueError(msg)
+    raise ValueError("must be an address and a port, such as 127.0.0.1:9767 or [::1]:9767")
+
+
+class WebConfigFile(NamedTuple):
+    """A web configuration file, read with the configuration."""
+
+    path: str
+    config: WebConfig
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return self.path
+
+
+def _web_config_file(value: object) -> WebConfigFile:
+    if not isinstance(value, str):
+        raise ValueError("must be the path of a web configuration file")  # noqa: TRY004
+    from sensor.config.reader import ConfigError  # noqa: PLC0415  (here a file was read, and the validator is loaded)
+    from sensor.config.web_config import load_web_config  # noqa: PLC0415
+
+    try:
+        return WebConfigFile(value, load_web_config(value))
+    except ConfigError as error:
+        raise FaultsError([((), line) for line in error.lines]) from None
 
 
 def _node(value: object) -> int | None:
@@ -269,7 +292,19 @@ class Limits(Section):
 class Metrics(Section):
     """The metrics endpoint."""
 
-    listen: Annotated[Address, Parsed(parse_address)] = LOOPBACK
+    listen: Annotated[Address, Parsed(parse_address, {"type": "string"})] = LOOPBACK
+    web_config_file: Annotated[WebConfigFile | None, Parsed(_web_config_file, {"type": "string"})] = None
+    allow_unprotected: bool = False  # whoever reaches the address may read the metrics
+
+    def __post_init__(self) -> None:
+        """Refuse to let others in unknown, or read along, unless the operator says so."""
+        protected = self.web_config_file is not None and self.web_config_file.config.protects
+        if not (ipaddress.ip_address(self.listen.host).is_loopback or protected or self.allow_unprotected):
+            msg = (
+                f"{self.listen} is no loopback address: name a web_config_file with TLS and with users or verified "
+                "client certificates, or set allow_unprotected: true"
+            )
+            raise FaultsError([(("listen",), msg)])
 
 
 @dataclass(frozen=True, slots=True)

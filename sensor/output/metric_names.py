@@ -141,6 +141,10 @@ SINK_GAUGES = {
 }
 EXTRA_COUNTERS = {
     "suppressed": ("legwatch_alerts_suppressed", "Findings that were told in a summary only."),
+    "certificate_failures": (
+        "legwatch_http_certificate_failures",
+        "Times that changed certificate files of this endpoint could not be used.",
+    ),
     "evidence_packets": ("legwatch_evidence_packets", "Packets whose headers were kept as evidence."),
     "evidence_refused": ("legwatch_evidence_refused_packets", "Packets whose headers could not be told for certain."),
     "evidence_files": ("legwatch_evidence_files", "Files of evidence that were begun."),

@@ -143,7 +143,10 @@ ONE_FAULT = {
     ),
     "listen-everywhere": (
         "metrics: {listen: '0.0.0.0:9767'}\n",
-        "1:19: metrics.listen: must be a loopback address: metrics have no authentication; let a proxy carry them",
+        (
+            "1:19: metrics.listen: 0.0.0.0:9767 is no loopback address: name a web_config_file with TLS and with users "
+            "or verified client certificates, or set allow_unprotected: true"
+        ),
     ),
     "listen-name": (
         "metrics: {listen: 'localhost:9767'}\n",

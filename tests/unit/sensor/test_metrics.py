@@ -22,11 +22,11 @@ from sensor.config.network import Pair, Segment
 from sensor.config.schema import Policy
 from sensor.model import FlowContext, Quality, Subject
 from sensor.output.metrics import APPS, CaptureState, Metrics, SinkState, reference
+from sensor.output.outcomes import OUTCOMES
 from tests.unit.sensor.samples import CONTEXT, FLOW, STREAM, TLS_FLOW, VERDICT, finding, leg
 
 DOCS = Path(__file__).parents[3] / "docs"
 MAX_SERIES = 1500
-OUTCOMES = ("answered", "unauthorized", "busy", "timeout", "refused")
 COUNTERS = Engine(max_flows=16, max_streams=16, event_bytes=1 << 17).counters()
 
 
