@@ -52,6 +52,8 @@ class Finding:
     last_ns: int
     count: int = 1
     waived_by: str | None = None
+    id: str = ""  # of this opening: 16 hexadecimal digits
+    since_ns: int = 0  # when the first packet that it is about was seen; 0: it is about none
 
 
 @dataclass(frozen=True, slots=True)

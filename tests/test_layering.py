@@ -56,6 +56,16 @@ MAY_IMPORT = {
     },
     "sensor.capture": {"fastpath", "sensor.capture"},
     "sensor.output": {"fastpath.__version__", *SEAM, "sensor.identities", "sensor.output"},
+    "sensor.alerts": {
+        "fastpath.__version__",
+        "sensor.alerts",
+        "sensor.config.schema",
+        "sensor.config.sinks",
+        "sensor.model",
+        "sensor.output.jsonl",
+        "sensor.policy.catalogue",
+    },
+    "sensor.alerts.mappings": {"fastpath.__version__", "sensor.alerts.event", "sensor.alerts.mappings", "sensor.model"},
     "sensor.commands": {"fastpath", "sensor"},
     "sensor.cli": {"fastpath.__version__", "sensor.commands", "sensor.model"},
     "sensor.__main__": {"sensor.cli"},
@@ -72,6 +82,8 @@ PURE = (
     "sensor.findings",
     "sensor.health",
     "sensor.analysis",
+    "sensor.alerts.event",
+    "sensor.alerts.mappings",
 )
 IMPURE_MODULES = {
     "asyncio", "http", "logging", "os", "prometheus_client", "random", "rich", "secrets", "select", "selectors",
