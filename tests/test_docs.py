@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from sensor.cli import _parser, main
-from sensor.config import schema
+from sensor.config import schema, sinks
+from sensor.config.fields import Section
 from sensor.policy.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
@@ -110,8 +111,9 @@ def test_every_command_and_option_is_documented() -> None:
 
 def configuration_keys() -> set[str]:
     """The keys of every part of the configuration."""
-    sections = [part for part in vars(schema).values() if dataclasses.is_dataclass(part) and isinstance(part, type)]
-    return {field.name for part in sections if issubclass(part, schema._Section) for field in dataclasses.fields(part)}
+    parts = [*vars(schema).values(), *vars(sinks).values()]
+    sections = [part for part in parts if dataclasses.is_dataclass(part) and isinstance(part, type)]
+    return {field.name for part in sections if issubclass(part, Section) for field in dataclasses.fields(part)}
 
 
 def test_every_configuration_key_is_documented() -> None:

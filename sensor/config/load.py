@@ -12,14 +12,14 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from yaml.constructor import ConstructorError, SafeConstructor
 
+from sensor.config.fields import FaultsError, Location, suggestion
+from sensor.config.files import Secret, TrustFile
 from sensor.config.schema import (
     Address,
     Capture,
     ClearBeforeKey,
     Config,
-    FaultsError,
     Limits,
-    Location,
     Metrics,
     Pair,
     Policy,
@@ -27,9 +27,8 @@ from sensor.config.schema import (
     Registration,
     Segment,
     Tls,
-    TrustFile,
-    suggestion,
 )
+from sensor.config.sinks import KINDS, Endpoint
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -73,7 +72,7 @@ def parse_config(text: str | bytes, name: str) -> Config:
     value = reader.value(root, ()) if root else None
     if isinstance(value, dict):
         # a section whose keys are all commented out is a null to YAML
-        value = {key: {} if entry is None and key in _SECTIONS else entry for key, entry in value.items()}
+        value = {key: _EMPTY.get(key) if entry is None else entry for key, entry in value.items()}
     config = Config()
     try:
         config = TypeAdapter(Config).validate_python({} if value is None else value)
@@ -103,11 +102,15 @@ _SECTIONS: dict[str, type[Any]] = {
     "limits": Limits,
     "metrics": Metrics,
     "privacy": Privacy,
+    **KINDS,  # the validator puts the kind of a sink into the way to its values
 }
+_EMPTY: dict[str, Any] = {name: {} for name in _SECTIONS} | {"sinks": []}
 
 _MESSAGES = {
     "dataclass_type": "must be a mapping",
     "tuple_type": "must be a list",
+    "union_tag_not_found": f"needs a type: {', '.join(KINDS)}",
+    "model_attributes_type": "must be a mapping",
     "string_type": "must be text",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
@@ -165,7 +168,8 @@ class _Reader:
 
     def refused(self, details: ErrorDetails) -> None:
         """Take one error of the validator."""
-        at, kind, context = details["loc"], details["type"], details.get("ctx", {})
+        way, kind, context = details["loc"], details["type"], details.get("ctx", {})
+        at = (*way[:2], *way[3:]) if way[:1] == ("sinks",) else way
         if at in self._unread and kind != "unexpected_keyword_argument":
             return
         match kind:
@@ -176,11 +180,14 @@ class _Reader:
             case "value_error":
                 message = str(context["error"])
             case "unexpected_keyword_argument":
-                section = _SECTIONS[next((part for part in reversed(at[:-1]) if isinstance(part, str)), "")]
+                section = _SECTIONS[next((part for part in reversed(way[:-1]) if isinstance(part, str)), "")]
                 known = [field.name for field in dataclasses.fields(section)]
                 message = f"unknown key{suggestion(str(at[-1]), known)}"
                 self._fault(self._keys[at], at, message)
                 return
+            case "union_tag_invalid":
+                at = (*at, "type")
+                message = f"must be one of {', '.join(KINDS)}{suggestion(str(context['tag']), KINDS)}"
             case "missing" if isinstance(at[-1], str):
                 message = "is required and missing"
             case "missing" | "too_long":
@@ -209,11 +216,11 @@ class _Reader:
 
 def _plain(value: object) -> object:
     """Return a configuration value as YAML writes it."""
+    if isinstance(value, Address | Endpoint | IPv4Network | IPv6Network | Secret | TrustFile):
+        return str(value)
     if dataclasses.is_dataclass(value):
         named = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
         return {name: _plain(entry) for name, entry in named if entry is not None}
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, Address | IPv4Network | IPv6Network | TrustFile):
-        return str(value)
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value

@@ -6,66 +6,33 @@ These are plain dataclasses, so that a sensor without a configuration file never
 
 from __future__ import annotations
 
-import binascii
 import ipaddress
-import re
 import string
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+from sensor.config.fields import FaultsError, Location, Name, Parsed, Tagged, suggestion
+from sensor.config.fields import Section as _Section
+from sensor.config.fields import seconds as _seconds
+from sensor.config.fields import whole as _whole
+from sensor.config.files import TrustFile, parse_trust_file
+from sensor.config.sinks import AnySink
 from sensor.model import SEVERITIES, Severity
 from sensor.policy.catalogue import CATALOGUE
 from sensor.policy.suites import is_weak
 from sensor.policy.tls_suites import WEAK_CIPHERS
 
-if TYPE_CHECKING:
-    from pydantic import ConfigDict, GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
-
 Kind = Literal["voice", "server", "sbc", "trunk", "remote", "management", "data"]
 Requirement = Literal["encrypted", "any"]
-Location = tuple[str | int, ...]
 
-MAX_NAME = 64
 MAX_PORT = 0xFFFF
 MAX_HEADERS, MAX_HEADER = 8, 32  # headers that the core looks for, and the octets of a name
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
 _TOKEN = frozenset(string.ascii_letters + string.digits + "-.!%*_+`'~")  # RFC 3261 section 25.1
-MAX_SECONDS = 86_400
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
 MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
 OUTSIDE = "outside"  # the name of everything that no segment holds
-
-
-class FaultsError(ValueError):
-    """Faults between values that are each right by themselves, with their places below the value that raises."""
-
-    def __init__(self, faults: list[tuple[Location, str]]) -> None:
-        super().__init__("; ".join(message for _, message in faults))
-        self.faults = faults
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """Field metadata: the value in the file is what ``parse`` makes of it; ValueError says what is wrong with it."""
-
-    parse: Callable[[object], object]
-
-    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Tell pydantic to use ``parse`` and nothing else."""
-        from pydantic_core import core_schema  # noqa: PLC0415  (the validator is loaded with a file only)
-
-        return core_schema.no_info_plain_validator_function(self.parse)
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean "x"?' where a known word is close, else nothing."""
-    close = get_close_matches(word, known, n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def _network(value: object) -> IPv4Network | IPv6Network:
@@ -80,12 +47,6 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     except ValueError:
         msg = f'"{value}" is not an address range such as 10.20.0.0/16 or fd00:20::/32'
     raise ValueError(msg)
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_NAME or not value.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"must be a name of 1 to {MAX_NAME} letters, digits, - and _")
-    return value
 
 
 class Address(NamedTuple):
@@ -120,24 +81,6 @@ def parse_address(value: object) -> Address:
     except ValueError:
         pass
     raise ValueError(msg)
-
-
-def _seconds(low: int, high: int = MAX_SECONDS) -> Parsed:
-    def parse(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low} to {high}")
-        return float(value)
-
-    return Parsed(parse)
-
-
-def _whole(low: int, high: int) -> Parsed:
-    def parse(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return Parsed(parse)
 
 
 def _power_of_two(low: int, high: int) -> Parsed:
@@ -200,33 +143,6 @@ def _server_names(value: object) -> dict[str, tuple[str, ...]]:
     return names
 
 
-class TrustFile(NamedTuple):
-    """A file of certificates of authorities that are trusted, read with the configuration."""
-
-    path: str
-    certificates: tuple[bytes, ...]  # DER
-
-    def __str__(self) -> str:
-        """Return the path."""
-        return self.path
-
-
-def parse_trust_file(value: object) -> TrustFile:
-    """Return the certificates in a PEM file; ValueError when there are none to read."""
-    if not isinstance(value, str):
-        raise ValueError("must be the path of a file with certificates in PEM")  # noqa: TRY004
-    try:
-        blocks = _PEM.findall(Path(value).read_bytes())
-        certificates = tuple(binascii.a2b_base64(block) for block in blocks)
-    except OSError as error:
-        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
-    except binascii.Error:
-        certificates = ()
-    if not certificates:
-        raise ValueError(f"{value} has no certificate in PEM")
-    return TrustFile(value, certificates)
-
-
 def _address(value: object) -> str:
     try:
         return str(ipaddress.ip_address(value))  # type: ignore[arg-type]
@@ -240,18 +156,10 @@ def _header(value: object) -> str:
     return value.lower()
 
 
-Name = Annotated[str, Parsed(_name)]
 Network = Annotated[IPv4Network | IPv6Network, Parsed(_network)]
 Seconds = Annotated[float, _seconds(1)]
 IdleSeconds = Annotated[float, _seconds(1, MAX_IDLE_SECONDS)]
 TableSize = Annotated[int, _whole(16, 1 << 24)]
-
-
-class _Section:
-    """A mapping of the file; keys that it does not name are errors."""
-
-    __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,3 +361,15 @@ class Config(_Section):
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     privacy: Privacy = field(default_factory=Privacy)
+    sinks: tuple[Annotated[AnySink, Tagged("type")], ...] = ()  # where events go
+
+    def __post_init__(self) -> None:
+        """Refuse two sinks of one name: their counts and their spools would be one."""
+        names: set[str] = set()
+        faults: list[tuple[Location, str]] = []
+        for i, sink in enumerate(self.sinks):
+            if sink.label in names:
+                faults.append((("sinks", i), f'another sink is called "{sink.label}"; give one of them a name'))
+            names.add(sink.label)
+        if faults:
+            raise FaultsError(faults)
