@@ -157,7 +157,7 @@ class SyslogSink(_Sink):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Web(_Sink):
+class WebSink(_Sink):
     """What is sent by HTTP; redirects are not followed, and no proxy is used."""
 
     url: Annotated[str, Parsed(_url)]
@@ -184,7 +184,7 @@ class _Web(_Sink):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlertmanagerSink(_Web):
+class AlertmanagerSink(WebSink):
     """Alertmanager's API, version 2."""
 
     type: Literal["alertmanager"]
@@ -193,7 +193,7 @@ class AlertmanagerSink(_Web):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookSink(_Web):
+class WebhookSink(WebSink):
     """An array of events in the body of a POST."""
 
     type: Literal["webhook"]
