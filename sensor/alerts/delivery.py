@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from sensor.alerts.event import Event
@@ -65,7 +66,7 @@ class Delivery:
         self._capacity = queue
         self._least = _RANKS[min_severity]
         self._spool = spool
-        self._say = say
+        self._listener = say
         self._pauses_s = first_pause_s, greatest_pause_s
         self._lock = threading.Lock()  # held for a few instructions only: never over a file or a socket
         self._wake = threading.Event()
@@ -156,7 +157,7 @@ class Delivery:
 
     def _run(self) -> None:
         if self._resets:
-            self._say("spool_moved_aside", level="error", sink=self.name)
+            self._say("spool_moved_aside", level="error")
         repeat_s = self._sender.repeat_s
         repeat_at = None if repeat_s is None else time.monotonic() + repeat_s
         try:
@@ -165,10 +166,13 @@ class Delivery:
                 if repeat_s is not None and repeat_at is not None and time.monotonic() >= repeat_at:
                     repeat_at = time.monotonic() + repeat_s
                     self._repeat()
-                if not self._fill():
-                    self._wake.wait(None if repeat_at is None else max(repeat_at - time.monotonic(), 0.0))
-                elif not self._attempt():
+                if self._fill():
+                    if not self._attempt():
+                        self._pause()
+                elif self._spooled:  # on a disk that does not give it
                     self._pause()
+                else:
+                    self._wake.wait(None if repeat_at is None else max(repeat_at - time.monotonic(), 0.0))
             while time.monotonic() < self._stop_at and self._fill() and self._attempt():
                 pass
         finally:
@@ -184,7 +188,6 @@ class Delivery:
                 hand = self._spool.head(self._sender.batch)
             except OSError as error:
                 self._failed(f"the spool cannot be read: {error}")
-                self._pause()
                 return False
             self._note_spool(0)
         with self._lock:
@@ -215,6 +218,8 @@ class Delivery:
             self._sender.repeat()
         except SendError as error:
             self._failed(str(error))
+        except Exception as error:  # noqa: BLE001  (as in an attempt)
+            self._fell(f"{type(error).__name__} in the sender")
         else:
             self._worked()
 
@@ -244,11 +249,15 @@ class Delivery:
         if not dropped:
             self._worked()
 
+    def _say(self, event: str, **keys: str) -> None:
+        with suppress(Exception):  # who listens must not end the thread
+            self._listener(event, sink=self.name, **keys)
+
     def _worked(self) -> None:
         self._failures = 0
         if not self._up:
             self._up = True
-            self._say("sink_up", sink=self.name)
+            self._say("sink_up")
 
     def _failed(self, reason: str) -> None:
         self._failures += 1
@@ -259,7 +268,7 @@ class Delivery:
     def _fell(self, reason: str) -> None:
         if self._up:
             self._up = False
-            self._say("sink_down", level="warning", sink=self.name, reason=reason)
+            self._say("sink_down", level="warning", reason=reason)
 
     def _pause(self) -> None:
         """Wait before the next attempt; meanwhile what comes goes to the spool."""
@@ -303,4 +312,4 @@ class Delivery:
                 self._spooled = len(self._spool)
                 self._resets = self._spool.resets
         if reset:
-            self._say("spool_moved_aside", level="error", sink=self.name)
+            self._say("spool_moved_aside", level="error")

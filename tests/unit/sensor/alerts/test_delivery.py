@@ -336,6 +336,41 @@ def test_spool_found_corrupt_at_start_is_said_once(tmp_path: Path) -> None:
     assert said == ["spool_moved_aside"]
 
 
+def test_spool_on_a_disk_that_does_not_give_it_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "s.db", MIB)
+    spool.append([numbered(n) for n in range(5)])
+    failures = iter([True, True])
+    head = spool.head
+
+    def failing(count: int) -> list[Event]:
+        if next(failures, False):
+            raise OSError(5, "Input/output error")
+        return head(count)
+
+    monkeypatch.setattr(spool, "head", failing)
+    receiver = Receiver()
+    with delivering(receiver, spool=spool) as delivery:
+        eventually(lambda: delivery.counts().delivered == 5)
+    assert (receiver.got, delivery.counts().retries) == (list(range(5)), 2)
+
+
+def test_listener_and_repeat_that_fail_do_not_end_the_delivery() -> None:
+    class Broken(Receiver):
+        repeat_s = 0.005
+
+        def repeat(self) -> None:
+            raise BROKEN
+
+    def listen(*_: object, **__: object) -> None:
+        raise BROKEN
+
+    receiver = Broken()
+    with delivering(receiver, say=listen) as delivery:
+        eventually(lambda: not delivery.counts().up)
+        delivery.put(numbered(1))
+        eventually(lambda: delivery.counts().delivered == 1)
+
+
 @given(
     answers=st.lists(st.sampled_from([None, DOWN, REFUSED, BROKEN]), max_size=20),
     puts=st.integers(0, 30),
