@@ -72,8 +72,11 @@ MAY_IMPORT = {
         "sensor.policy.catalogue",
     },
     "sensor.alerts": {
+        "fastpath.__version__",
         "sensor.alerts",
+        "sensor.config.files",
         "sensor.config.network",
+        "sensor.config.sinks",
         "sensor.config.schema",
         "sensor.findings",
         "sensor.model",
@@ -81,6 +84,7 @@ MAY_IMPORT = {
         "sensor.policy.catalogue",
         "sensor.policy.claims",
     },
+    "sensor.alerts.mappings": {"fastpath.__version__", "sensor.alerts.event", "sensor.alerts.mappings", "sensor.model"},
     "sensor.state": {"sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
     "sensor.evidence": {*SEAM, "sensor.capture", "sensor.config.schema", "sensor.evidence"},
     "sensor.evidence.headers": {"sensor.capture.linktypes"},
@@ -106,6 +110,8 @@ PURE = (
     "sensor.evidence.headers",
     "sensor.evidence.pairs",
     "sensor.evidence.streams",
+    "sensor.alerts.event",
+    "sensor.alerts.mappings",
 )
 IMPURE_MODULES = {
     "asyncio", "http", "logging", "os", "prometheus_client", "random", "rich", "secrets", "select", "selectors",

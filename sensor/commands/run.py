@@ -16,6 +16,8 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from fastpath.engine import Engine
+from sensor.alerts.build import deliveries
+from sensor.alerts.delivery import Counts, Delivery
 from sensor.alerts.event import Event, finding_event
 from sensor.alerts.notifier import Notifier
 from sensor.calls.unprotected import InClear
@@ -23,7 +25,7 @@ from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
-from sensor.config.schema import Config, parse_address
+from sensor.config.schema import STDOUT, Config, parse_address
 from sensor.evidence import EvidenceCapture
 from sensor.identities import Pseudonyms
 from sensor.model import Finding
@@ -39,7 +41,8 @@ Change = Literal["opened", "updated", "resolved"]
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
 # What only a restart takes over
-_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "evidence")
+_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "evidence", "sinks")
+FLUSH_S = 3.0  # what all sinks together have at the end
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
 EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for only the operator can help there
@@ -63,7 +66,8 @@ class _Daemon:
         pipeline = Pipeline(config)
         self._name = config.sensor or socket.gethostname()
         self._memory = _memory(config, pipeline.names)
-        self._notifier = Notifier((self._events,), config.alerts, self._event)
+        self._deliveries = _deliveries(config, self._name, self._events)
+        self._notifier = Notifier((self._events, *self._deliveries), config.alerts, self._event)
         labels = {"site": config.site, "sensor": self._name, "interface": args.interface}
         self._metrics = Metrics(self, config.policy, labels)
         self._metrics.reload_time_s = time.time()
@@ -103,6 +107,8 @@ class _Daemon:
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        for delivery in self._deliveries:
+            delivery.start()
         self._capture.start()
         if self._evidence is not None:
             self._evidence.start()
@@ -173,6 +179,9 @@ class _Daemon:
         self._check_health()
         self._analysis.close()
         self._notifier.close()
+        stop_at = time.monotonic() + FLUSH_S
+        for delivery in self._deliveries:
+            delivery.stop(max(stop_at - time.monotonic(), 0.1))
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.keep(self._analysis.baseline, now=True)
         if self._evidence is not None:
@@ -250,7 +259,7 @@ class _Daemon:
         return self._analysis.waivers()
 
     def sinks(self) -> dict[str, SinkState]:
-        return {"stdout": self._events.state()}
+        return {STDOUT: self._events.state()} | {each.name: _state(each.counts()) for each in self._deliveries}
 
     def requests(self) -> dict[str, int]:
         return self._server.outcomes()
@@ -287,6 +296,21 @@ def _memory(config: Config, names: Pseudonyms) -> Memory | None:
         return Memory(directory, names, config.privacy.rotate_days, config.policy.baseline.forget_after)
     except StateError as error:
         raise OperatorError(str(error)) from None
+
+
+def _deliveries(config: Config, name: str, events: Events) -> list[Delivery]:
+    try:
+        directory = state_directory(config.state.directory)
+        return deliveries(config.sinks, directory, name, say=events.say)
+    except StateError as error:
+        raise OperatorError(str(error)) from None
+    except OSError as error:
+        raise OperatorError(f"sinks: {error}") from None
+
+
+def _state(counts: Counts) -> SinkState:
+    waiting, dropped = counts.queued + counts.spooled, sum(counts.dropped.values())
+    return SinkState(counts.delivered, dropped, counts.retries, waiting, counts.up, counts.last_delivery)
 
 
 def _evidence(interface: str, config: Config) -> EvidenceCapture | None:

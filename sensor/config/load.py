@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from sensor.config.fields import TrustFile
+from sensor.config.files import Secret, TrustFile
 from sensor.config.network import (
     Agreement,
     Alerts,
@@ -39,6 +39,7 @@ from sensor.config.schema import (
     Tls,
     WebConfigFile,
 )
+from sensor.config.sinks import KINDS, Endpoint
 
 __all__ = ["MAX_BYTES", "ConfigError", "load_config", "parse_config", "to_yaml"]
 
@@ -50,11 +51,11 @@ def load_config(path: str | Path) -> Config:
 
 def parse_config(text: str | bytes, name: str) -> Config:
     """Return the configuration that YAML text holds; ``name`` stands for the file in the faults."""
-    reader = Reader(name, _SECTIONS)
+    reader = Reader(name, _SECTIONS, tagged={"sinks": KINDS})
     value = reader.read(text)
     if isinstance(value, dict):
         # a section whose keys are all commented out is a null to YAML
-        value = {key: {} if entry is None and key in _SECTIONS else entry for key, entry in value.items()}
+        value = {key: _EMPTY.get(key) if entry is None else entry for key, entry in value.items()}
     config = Config()
     try:
         config = TypeAdapter(Config).validate_python({} if value is None else value)
@@ -93,18 +94,20 @@ _SECTIONS: dict[str, type[Any]] = {
     "alerts": Alerts,
     "state": State,
     "evidence": Evidence,
+    **KINDS,  # the validator puts the kind of a sink into the way to its values
 }
+_EMPTY: dict[str, Any] = {name: {} for name in _SECTIONS} | {"sinks": []}
 
 
 def _plain(value: object) -> object:
     """Return a configuration value as YAML writes it."""
+    if isinstance(value, Address | Endpoint | IPv4Network | IPv6Network | Secret | TrustFile | WebConfigFile):
+        return str(value)
     if dataclasses.is_dataclass(value):
         named = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
         return {name: _plain(entry) for name, entry in named if entry is not None}
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, Address | IPv4Network | IPv6Network | TrustFile | WebConfigFile):
-        return str(value)
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 

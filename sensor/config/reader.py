@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +23,7 @@ _WORD = re.compile(r"[\w.@-]{1,64}")
 
 _MESSAGES = {
     "dataclass_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
     "tuple_type": "must be a list",
     "string_type": "must be text",
     "bool_type": "must be true or false",
@@ -54,14 +55,23 @@ class Reader:
     """Turns YAML nodes to plain values, keeps where each stood, and collects what is wrong.
 
     ``sections`` gives, by the last name on the way to a value, whose keys it may have. Of a ``secret`` file nothing
-    but plain names of keys is quoted, for anything else may be a password at the wrong place.
+    but plain names of keys is quoted, for anything else may be a password at the wrong place. ``tagged`` gives, by the
+    name of a list, the kinds of section that its entries may be of, as their key ``type`` says.
     """
 
-    def __init__(self, name: str, sections: Mapping[str, type[Any]], *, secret: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        sections: Mapping[str, type[Any]],
+        *,
+        secret: bool = False,
+        tagged: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
         self.faults: list[tuple[int, int, str, str]] = []  # line, column, path, message
         self._name = name
         self._sections = sections
         self._secret = secret
+        self._tagged = tagged or {}
         self._scalars = SafeConstructor()
         self._seen: set[int] = set()
         self._unread: set[Location] = set()  # said already; the validator sees a null there
@@ -86,32 +96,21 @@ class Reader:
 
     def refused(self, details: ErrorDetails) -> None:
         """Take one error of the validator."""
-        at, kind, context = details["loc"], details["type"], details.get("ctx", {})
+        way, kind, context = details["loc"], details["type"], details.get("ctx", {})
+        kinds = list(self._tagged.get(str(way[0]), ())) if way else []
+        at = (*way[:2], *way[3:]) if kinds else way  # the validator puts an entry's kind into the way to its values
         if at in self._unread and kind != "unexpected_keyword_argument":
             return
-        match kind:
-            case "value_error" if isinstance(context["error"], FaultsError):
-                for below, message in context["error"].faults:
-                    self._fault(self._mark((*at, *below)), (*at, *below), message)
-                return
-            case "value_error":
-                message = str(context["error"])
-            case "unexpected_keyword_argument":
-                section = self._sections[next((part for part in reversed(at[:-1]) if isinstance(part, str)), "")]
-                known = [field.name for field in dataclasses.fields(section)]
-                message = f"unknown key{suggestion(str(at[-1]), known)}"
-                self._fault(self._keys[at], at, message)
-                return
-            case "missing" if isinstance(at[-1], str):
-                message = "is required and missing"
-            case "missing" | "too_long":
-                at = at if kind == "too_long" else at[:-1]
-                message = "must name two segments"
-            case "literal_error":
-                message = f"must be {context['expected'].replace(chr(39), '')}"
-            case _:
-                message = _MESSAGES.get(kind, details["msg"])
-        self._fault(self._mark(at), at, message)
+        if kind == "value_error" and isinstance(context["error"], FaultsError):
+            for below, message in context["error"].faults:
+                self._fault(self._mark((*at, *below)), (*at, *below), message)
+        elif kind == "unexpected_keyword_argument":
+            section = self._sections[next((part for part in reversed(way[:-1]) if isinstance(part, str)), "")]
+            known = [field.name for field in dataclasses.fields(section)]
+            self._fault(self._keys[at], at, f"unknown key{suggestion(str(at[-1]), known)}")
+        else:
+            at, message = _said(details, at, kinds)
+            self._fault(self._mark(at), at, message)
 
     def lines(self) -> list[str]:
         """Return the faults in the order of the file."""
@@ -171,3 +170,26 @@ class Reader:
 
     def _key(self, key: str) -> str:
         return "…" if self._secret and not _WORD.fullmatch(key) else key
+
+
+def _said(details: ErrorDetails, at: Location, kinds: list[str]) -> tuple[Location, str]:
+    """Return the place and the words of an error; ``kinds`` are those that a tagged section may be of."""
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "value_error":
+            message = str(context["error"])
+        case "union_tag_not_found":
+            message = f"needs a type: {', '.join(kinds)}"
+        case "union_tag_invalid":
+            at = (*at, "type")
+            message = f"must be one of {', '.join(kinds)}{suggestion(str(context['tag']), kinds)}"
+        case "missing" if isinstance(at[-1], str):
+            message = "is required and missing"
+        case "missing" | "too_long" as kind:
+            at = at[:-1] if kind == "missing" else at
+            message = "must name two segments"
+        case "literal_error":
+            message = f"must be {context['expected'].replace(chr(39), '')}"
+        case kind:
+            message = _MESSAGES.get(kind, details["msg"])
+    return at, message

@@ -27,6 +27,7 @@ from sensor.config.fields import (
     ServerNames,
     Severities,
     TableSize,
+    Tagged,
     Trusted,
     WeakCipher,
     WeakSuite,
@@ -48,11 +49,13 @@ from sensor.config.network import (
     Vendor,
     Waiver,
 )
+from sensor.config.sinks import AnySink
 from sensor.model import Severity
 
 if TYPE_CHECKING:
     from sensor.config.web_config import WebConfig
 
+STDOUT = "stdout"  # the sink that is always there
 MAX_EVIDENCE_SECONDS = 600
 MAX_HEADERS = 8  # SIP headers that the core looks for
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
@@ -349,3 +352,15 @@ class Config(Section):
     alerts: Alerts = field(default_factory=Alerts)
     state: State = field(default_factory=State)
     evidence: Evidence = field(default_factory=Evidence)
+    sinks: tuple[Annotated[AnySink, Tagged("type")], ...] = ()  # where events go
+
+    def __post_init__(self) -> None:
+        """Refuse two sinks of one name: their counts and their spools would be one."""
+        names: set[str] = {STDOUT}
+        faults: list[tuple[Location, str]] = []
+        for i, sink in enumerate(self.sinks):
+            if sink.label in names:
+                faults.append((("sinks", i), f'another sink is called "{sink.label}"; give one of them a name'))
+            names.add(sink.label)
+        if faults:
+            raise FaultsError(faults)
