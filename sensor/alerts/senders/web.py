@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http import HTTPStatus
+from http.client import HTTPException
 from itertools import islice
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from fastpath import __version__
 from sensor.alerts.event import Event
@@ -34,12 +39,60 @@ _FORMATS: dict[str, Callable[[Event], object]] = {
 }
 
 
+class _Patient:
+    """A connection that waits for an answer only so long in all, however slowly one comes in."""
+
+    sock: socket.socket | None
+    timeout: float
+
+    def getresponse(self) -> urllib3.BaseHTTPResponse:
+        """Return the answer's status and headers; TimeoutError when they take too long."""
+        late = threading.Event()
+        timer = threading.Timer(self.timeout, _give_up, (self.sock, late))
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = super().getresponse()  # type: ignore[misc]
+        except (OSError, HTTPException):
+            if late.is_set():
+                raise TimeoutError from None
+            raise
+        finally:
+            timer.cancel()
+        if late.is_set():  # what looks like the end of an answer is where it was given up
+            raise TimeoutError
+        return answer  # type: ignore[no-any-return]
+
+
+class _Http(_Patient, HTTPConnection):  # type: ignore[misc]
+    pass
+
+
+class _Https(_Patient, HTTPSConnection):  # type: ignore[misc]
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Http  # type: ignore[assignment]
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Https  # type: ignore[assignment]
+
+
+def _give_up(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
+    with suppress(OSError):  # it is over already
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Poster:
     """Posts JSON to one URL."""
 
     def __init__(self, sink: WebSink, url: str) -> None:
         self._url = url
         self._pool = urllib3.PoolManager(ssl_context=context(sink) if url.startswith("https:") else None)
+        self._pool.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         self._timeout = urllib3.Timeout(connect=sink.timeout, read=sink.timeout)
         self._headers = {
             "Content-Type": "application/json",

@@ -439,6 +439,25 @@ def test_webhook_that_never_answers_holds_nobody_for_longer_than_its_time() -> N
         assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_webhook_whose_answer_trickles_in_holds_nobody_for_longer_than_its_time(scheme: str, ca: Authority) -> None:
+    def trickle(connection: socket.socket) -> bytes:
+        request = read_request(connection)
+        for octet in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100:
+            connection.sendall(bytes([octet]))
+            time.sleep(0.1)
+        return request
+
+    tls = server_context(ca, "127.0.0.1") if scheme == "https" else None
+    more = f", ca_file: {ca.path}" if tls else ""
+    with serving(trickle, tls) as server:
+        began = time.monotonic()
+        with pytest.raises(SendError, match="it took too long") as failed:
+            webhook(server.port, more, scheme).send([event()])
+        assert time.monotonic() - began < 2
+    assert not failed.value.permanent
+
+
 def test_webhook_whose_answer_has_no_end_is_not_read_to_it() -> None:
     with serving(answers(b"HTTP/1.1 204 No Content\r\nContent-Length: 99999999\r\n\r\n")) as server:
         began = time.monotonic()
