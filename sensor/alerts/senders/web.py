@@ -28,7 +28,11 @@ from sensor.alerts.senders.tls import context, reason
 from sensor.config.sinks import AlertmanagerSink, WebhookSink, WebSink
 
 # Of the answers that say it is the request's fault, those that another time may not
-_AGAIN = frozenset((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS))
+_AGAIN = frozenset((
+    # a wrong token or path is for the operator to put right, and events wait for that
+    *(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED),
+    *(HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS),
+))  # fmt: skip
 _MAX_OPEN = 10_000
 _ALERTS = 64  # in a request
 _FORMATS: dict[str, Callable[[Event], object]] = {
