@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from sensor.alerts.build import deliveries
 from sensor.alerts.delivery import Delivery
@@ -22,13 +18,14 @@ from sensor.alerts.event import Event
 from sensor.config.load import parse_config
 from sensor.config.sinks import AlertmanagerSink, AnySink
 from tests.live.lab import ROOT, Namespace, namespaces, program, sh, wait_for
-from tests.unit.sensor.alerts.receivers import OK, Authority, Server, answers, authority
+from tests.live.servers import ALERTS, Alertmanager, listening, running_alertmanager
+from tests.unit.sensor.alerts.receivers import Authority, authority
 from tests.unit.sensor.alerts.samples import SAMPLES, event, numbered
 
 pytestmark = pytest.mark.live
 
 SENSOR = "span-1"
-UDP, TCP, TLS, ALERTS = 5514, 5515, 6514, 9093
+UDP, TCP, TLS = 5514, 5515, 6514
 HOSTILE = event(evidence=['Zürich 🙂 "quoted" ]\n<13>1 forged - - - - - \\ | = \u2028 end', "x" * 3000], id="f" * 16)
 
 
@@ -54,15 +51,6 @@ def delivering(namespace: Namespace, sinks: Sequence[AnySink], state: Path | Non
 
 def sinks_of(text: str) -> tuple[AnySink, ...]:
     return parse_config(f"sinks: {text}", "f").sinks
-
-
-def listening(namespace: Namespace, port: int) -> bool:
-    """Whether somebody takes connections at a port."""
-    try:
-        with namespace.entered(), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-    except OSError:
-        return False
 
 
 # rsyslog
@@ -150,60 +138,10 @@ def test_rsyslog_by_another_name_is_sent_nothing(rsyslog: Rsyslog, namespace: Na
 # Alertmanager
 
 
-class Alertmanager:
-    """A real Alertmanager, and what it calls."""
-
-    def __init__(self, namespace: Namespace, receiver: Server) -> None:
-        self.namespace, self.receiver = namespace, receiver
-
-    def alerts(self) -> list[dict[str, Any]]:
-        """What it shows as active."""
-        with (
-            self.namespace.entered(),
-            urllib.request.urlopen(f"http://127.0.0.1:{ALERTS}/api/v2/alerts", timeout=5) as answer,
-        ):
-            shown: list[dict[str, Any]] = json.load(answer)
-            return shown
-
-    def called(self) -> list[tuple[str, str]]:
-        """State and finding of every alert that it told its receiver."""
-        bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.receiver.got]
-        return [(alert["status"], alert["labels"]["finding"]) for body in bodies for alert in body["alerts"]]
-
-
 @pytest.fixture
 def alertmanager(namespace: Namespace, tmp_path: Path) -> Iterator[Alertmanager]:
-    with ExitStack() as stack:
-        with namespace.entered():
-            receiver = Server(answers(OK))
-
-        def stop() -> None:
-            with namespace.entered():
-                receiver.stop()
-
-        stack.callback(stop)
-        hook = {"url": f"http://127.0.0.1:{receiver.port}/", "send_resolved": True}
-        settings = {
-            "global": {"resolve_timeout": "3s"},
-            "route": {
-                "receiver": "hook",
-                "group_by": ["alertname", "finding"],
-                "group_wait": "100ms",
-                "group_interval": "500ms",
-            },
-            "receivers": [{"name": "hook", "webhook_configs": [hook]}],
-        }
-        (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(settings))
-        command = (
-            "prometheus-alertmanager",
-            f"--config.file={tmp_path / 'alertmanager.yml'}",
-            f"--storage.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{ALERTS}",
-            "--cluster.listen-address=",
-        )
-        stack.enter_context(program(namespace.command(*command), tmp_path / "server.txt"))
-        wait_for(lambda: listening(namespace, ALERTS), "Alertmanager listens")
-        yield Alertmanager(namespace, receiver)
+    with running_alertmanager(namespace, tmp_path, "alertname", "finding") as running:
+        yield running
 
 
 def test_alertmanager_shows_calls_and_resolves_an_alert(alertmanager: Alertmanager, namespace: Namespace) -> None:
