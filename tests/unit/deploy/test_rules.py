@@ -70,7 +70,9 @@ def test_every_page_of_the_sensor_belongs_to_a_finding_or_an_alert() -> None:
 
 
 def test_documented_line_replaces_every_address(tmp_path: Path) -> None:
-    (line,) = re.findall(r"^sed -i .*legwatch\.rules\.yml$", (ROOT / "docs" / "OPERATIONS.md").read_text(), re.MULTILINE)
+    (line,) = re.findall(
+        r"^sed -i .*legwatch\.rules\.yml$", (ROOT / "docs" / "OPERATIONS.md").read_text(), re.MULTILINE
+    )
     (tmp_path / RULES.name).write_text(RULES.read_text())
     subprocess.run(line, shell=True, cwd=tmp_path, check=True)  # noqa: S602  (it is a line for a shell)
     replaced = (tmp_path / RULES.name).read_text()
