@@ -143,6 +143,20 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--seconds", type=_count, default=10, metavar="N", help="how long (default: 10)")
     doctor.add_argument("--config", metavar="FILE", help="settings of the capture (YAML)")
 
+    baseline = commands.add_parser(
+        "baseline",
+        help="see, set and mend what endpoints are held against",
+        description="The baseline has how each endpoint was protected; what is new or has got worse is a finding. "
+        "show: print it. set: make what captures show the baseline, in place of what was learned. hold: learn no "
+        "longer. relearn: begin anew. accept: take what these endpoints show next as right.",
+    )
+    baseline.set_defaults(module="baseline")
+    baseline.add_argument("action", choices=("show", "set", "hold", "relearn", "accept"))
+    baseline.add_argument("names", nargs="*", metavar="CAPTURE|ADDRESS", help="captures to set, addresses to accept")
+    baseline.add_argument("--state", metavar="DIR", help="state directory (default: as in the configuration)")
+    baseline.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
+    baseline.add_argument("--json", action="store_true", help="show: one JSON object a line")
+
     interfaces = commands.add_parser(
         "interfaces", help="list the interfaces to watch", description="List the interfaces that can be watched."
     )

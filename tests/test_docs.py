@@ -14,7 +14,7 @@ import pytest
 
 from sensor.cli import _parser, main
 from sensor.config import fields as config_fields
-from sensor.config import network, schema
+from sensor.config import network, schema, sinks
 from sensor.policy.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
@@ -110,7 +110,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def configuration_keys() -> set[str]:
     """The keys of every part of the configuration."""
-    named = {**vars(network), **vars(schema)}
+    named = {**vars(network), **vars(schema), **vars(sinks)}
     sections = [part for part in named.values() if dataclasses.is_dataclass(part) and isinstance(part, type)]
     return {
         field.name for part in sections if issubclass(part, config_fields.Section) for field in dataclasses.fields(part)

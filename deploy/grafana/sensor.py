@@ -340,11 +340,28 @@ def _self() -> Section:
             ),
             single("Series", "Series of the largest scrape; at most 1,500.", "short", "max(scrape_samples_scraped)"),
             single("Scrape", "How long the slowest scrape takes.", "s", "max(scrape_duration_seconds)"),
+            single(
+                "Certificate of the endpoint",
+                "Times within the time shown that changed certificate files of the endpoint could not be used.",
+                "short",
+                grown("legwatch_http_certificate_failures_total", over="$__range"),
+                NONE_IS_GOOD,
+            ),
             lines(
                 "Requests to the endpoint",
                 "By outcome. Refused ones are somebody who may not ask.",
                 "reqps",
                 Query(rate("legwatch_http_requests_total", "outcome"), "{{outcome}}"),
+            ),
+            lines(
+                "Evidence",
+                "Packets whose headers were kept as evidence, files, and what could not be taken.",
+                "cps",
+                Query(rate("legwatch_evidence_packets_total"), "packets kept"),
+                Query(rate("legwatch_evidence_files_total"), "files begun"),
+                Query(rate("legwatch_evidence_refused_packets_total"), "packets refused"),
+                Query(rate("legwatch_evidence_left_out_findings_total"), "findings left out"),
+                Query(rate("legwatch_evidence_errors_total"), "errors"),
             ),
         ],
     )

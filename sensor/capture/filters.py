@@ -15,8 +15,10 @@ SNAPLEN = 262_144  # what an accepting program returns: packets are kept whole
 NETMASK_UNKNOWN = 0xFFFF_FFFF
 
 
-def compile_filter(text: str, linktype: int = LINKTYPE_ETHERNET) -> bytes:
+def compile_filter(text: str, linktype: int = LINKTYPE_ETHERNET, snaplen: int = SNAPLEN) -> bytes:
     """Return the filter as packed ``struct sock_filter`` for packets of a link type; b"" when the text is blank.
+
+    Of a packet that passes, ``snaplen`` octets are kept.
 
     Raises:
         CaptureError: the text is no filter, or its program is too long for the kernel.
@@ -24,7 +26,7 @@ def compile_filter(text: str, linktype: int = LINKTYPE_ETHERNET) -> bytes:
     if not text.strip():
         return b""
     try:
-        program = pcapy.compile(dlt_of_linktype(linktype), SNAPLEN, text, 1, NETMASK_UNKNOWN).get_bpf()
+        program = pcapy.compile(dlt_of_linktype(linktype), snaplen, text, 1, NETMASK_UNKNOWN).get_bpf()
     except (pcapy.PcapError, pcapy.BPFError, ValueError) as error:
         raise CaptureError(f"filter {text!r}: {error}") from error
     if len(program) > MAX_INSTRUCTIONS:

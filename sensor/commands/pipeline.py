@@ -49,13 +49,16 @@ class Pipeline:
             event_bytes=event_bytes,
         )
 
-    def analysis(self, sinks: Sequence[Sink], interface: str = "") -> Analysis:
-        """Return a new analysis that tells these sinks; ``interface`` is "" for a capture file."""
+    def analysis(self, sinks: Sequence[Sink], interface: str = "", unveiled: Sequence[Sink] = ()) -> Analysis:
+        """Return a new analysis that tells these sinks; ``interface`` is "" for a capture file.
+
+        Those that are ``unveiled`` are told addresses whatever the configuration says: what they make stays here.
+        """
         if self._config.privacy.addresses == "pseudonym":
             sinks = (Veil(sinks, self.names.host),)
         return Analysis(
             self._config.policy,
-            sinks,
+            (*sinks, *unveiled),
             limits=self._config.limits,
             interface=interface,
             pseudonym=self.names.of,

@@ -16,6 +16,8 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from fastpath.engine import Engine
+from sensor.alerts.build import deliveries
+from sensor.alerts.delivery import Counts, Delivery
 from sensor.alerts.event import Event, finding_event
 from sensor.alerts.notifier import Notifier
 from sensor.calls.unprotected import InClear
@@ -23,7 +25,8 @@ from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
-from sensor.config.schema import Address, Config, parse_address
+from sensor.config.schema import STDOUT, Config, parse_address
+from sensor.evidence import EvidenceCapture
 from sensor.identities import Pseudonyms
 from sensor.model import Finding
 from sensor.output import systemd
@@ -37,7 +40,9 @@ Change = Literal["opened", "updated", "resolved"]
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
-_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state")  # what only a restart takes over
+# What only a restart takes over
+_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "evidence", "sinks")
+FLUSH_S = 3.0  # what all sinks together have at the end
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
 EXIT_CAPTURE_FAILED = 1  # systemd starts us again; status 2 it does not, for only the operator can help there
@@ -61,7 +66,8 @@ class _Daemon:
         pipeline = Pipeline(config)
         self._name = config.sensor or socket.gethostname()
         self._memory = _memory(config, pipeline.names)
-        self._notifier = Notifier((self._events,), config.alerts, self._event)
+        self._deliveries = _deliveries(config, self._name, self._events)
+        self._notifier = Notifier((self._events, *self._deliveries), config.alerts, self._event)
         labels = {"site": config.site, "sensor": self._name, "interface": args.interface}
         self._metrics = Metrics(self, config.policy, labels)
         self._metrics.reload_time_s = time.time()
@@ -69,7 +75,7 @@ class _Daemon:
         registry.register(self._metrics)
         ProcessCollector(registry=registry)
         # The server is bound before the ring is opened: a second sensor by mistake takes no packet from the first.
-        self._server = _server(config.metrics.listen, registry, self)
+        self._server = _server(config, registry, self)
 
         def engine(first: Engine | None) -> Engine:
             return pipeline.engine(share=first, parts=config.capture.threads)
@@ -81,7 +87,9 @@ class _Daemon:
             raise OperatorError(str(error)) from None
         self._link = self._capture.link
         self._clock = Clock()
-        self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface)
+        self._evidence = _evidence(args.interface, config)
+        unveiled = () if self._evidence is None else (self._evidence,)
+        self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
         self._compare()
 
     def healthy(self) -> bool:
@@ -99,7 +107,11 @@ class _Daemon:
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        for delivery in self._deliveries:
+            delivery.start()
         self._capture.start()
+        if self._evidence is not None:
+            self._evidence.start()
         self._server.start()
         self._events.say("ready", link=self._link)
         systemd.notify("READY=1")
@@ -167,8 +179,13 @@ class _Daemon:
         self._check_health()
         self._analysis.close()
         self._notifier.close()
+        stop_at = time.monotonic() + FLUSH_S
+        for delivery in self._deliveries:
+            delivery.stop(max(stop_at - time.monotonic(), 0.1))
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.keep(self._analysis.baseline, now=True)
+        if self._evidence is not None:
+            self._evidence.stop()
         self._server.stop()
         self._events.say("stopped", packets=self.counters()["received"])
 
@@ -210,9 +227,9 @@ class _Daemon:
             if self._analysis.baseline is None:
                 self._analysis.compare({}, 0)
             return
-        if self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline, now=True)
         try:
+            if self._analysis.baseline is not None:
+                self._memory.add(self._analysis.baseline)
             self._analysis.compare(*self._memory.baseline())
         except StateError as error:
             self._memory.errors += 1
@@ -242,14 +259,18 @@ class _Daemon:
         return self._analysis.waivers()
 
     def sinks(self) -> dict[str, SinkState]:
-        return {"stdout": self._events.state()}
+        return {STDOUT: self._events.state()} | {each.name: _state(each.counts()) for each in self._deliveries}
 
     def requests(self) -> dict[str, int]:
-        return {}
+        return self._server.outcomes()
 
     def extra(self) -> dict[str, int]:
-        errors = 0 if self._memory is None else self._memory.errors
-        return {"suppressed": self._notifier.suppressed, "state_errors": errors}
+        evidence = {} if self._evidence is None else self._evidence.counters()
+        return {f"evidence_{name}": count for name, count in evidence.items()} | {
+            "suppressed": self._notifier.suppressed,
+            "certificate_failures": self._server.certificate_failures(),
+            "state_errors": 0 if self._memory is None else self._memory.errors,
+        }
 
     def capture_state(self) -> CaptureState:
         return CaptureState(
@@ -277,9 +298,33 @@ def _memory(config: Config, names: Pseudonyms) -> Memory | None:
         raise OperatorError(str(error)) from None
 
 
-def _server(listen: Address, registry: CollectorRegistry, daemon: _Daemon) -> Server:
+def _deliveries(config: Config, name: str, events: Events) -> list[Delivery]:
     try:
-        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready)
+        directory = state_directory(config.state.directory)
+        return deliveries(config.sinks, directory, name, say=events.say)
+    except StateError as error:
+        raise OperatorError(str(error)) from None
+    except OSError as error:
+        raise OperatorError(f"sinks: {error}") from None
+
+
+def _state(counts: Counts) -> SinkState:
+    waiting, dropped = counts.queued + counts.spooled, sum(counts.dropped.values())
+    return SinkState(counts.delivered, dropped, counts.retries, waiting, counts.up, counts.last_delivery)
+
+
+def _evidence(interface: str, config: Config) -> EvidenceCapture | None:
+    directory = config.evidence.directory
+    if directory is None:
+        return None
+    return EvidenceCapture(interface, config.evidence, directory, base_filter=config.capture.filter)
+
+
+def _server(config: Config, registry: CollectorRegistry, daemon: _Daemon) -> Server:
+    listen, file = config.metrics.listen, config.metrics.web_config_file
+    web = file.config if file else None
+    try:
+        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready, web=web)
     except OSError as error:
         raise OperatorError(
             f"{listen}: {error.strerror}; is legwatch running already? --listen names another address"

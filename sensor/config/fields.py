@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import binascii
 import ipaddress
-import re
 import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from sensor.config.files import TrustFile, parse_trust_file
 from sensor.model import SEVERITIES, Severity
 from sensor.policy.catalogue import CATALOGUE
 from sensor.policy.suites import is_weak
@@ -32,7 +30,6 @@ MAX_HEADER = 32  # octets of a SIP header's name
 MAX_SECONDS = 86_400
 MAX_IDLE_SECONDS = 500  # the reach of the engine's expiry wheel
 _TOKEN = frozenset(string.ascii_letters + string.digits + "-.!%*_+`'~")  # RFC 3261 section 25.1
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
 
 
 class FaultsError(ValueError):
@@ -59,6 +56,19 @@ class Parsed:
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: object) -> dict[str, object]:
         """Return what an editor is told."""
         return dict(self.json)
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Field metadata: which of several sections a mapping is, its key ``tag`` says."""
+
+    tag: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Tell pydantic to look at the tag first, so that faults are about the section that is meant."""
+        from pydantic import Field  # noqa: PLC0415  (the validator is loaded with a file only)
+
+        return handler.generate_schema(Annotated[source, Field(discriminator=self.tag)])
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -164,33 +174,6 @@ def _server_names(value: object) -> dict[str, tuple[str, ...]]:
     if faults:
         raise FaultsError(faults)
     return names
-
-
-class TrustFile(NamedTuple):
-    """A file of certificates of authorities that are trusted, read with the configuration."""
-
-    path: str
-    certificates: tuple[bytes, ...]  # DER
-
-    def __str__(self) -> str:
-        """Return the path."""
-        return self.path
-
-
-def parse_trust_file(value: object) -> TrustFile:
-    """Return the certificates in a PEM file; ValueError when there are none to read."""
-    if not isinstance(value, str):
-        raise ValueError("must be the path of a file with certificates in PEM")  # noqa: TRY004
-    try:
-        blocks = _PEM.findall(Path(value).read_bytes())
-        certificates = tuple(binascii.a2b_base64(block) for block in blocks)
-    except OSError as error:
-        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
-    except binascii.Error:
-        certificates = ()
-    if not certificates:
-        raise ValueError(f"{value} has no certificate in PEM")
-    return TrustFile(value, certificates)
 
 
 def _address(value: object) -> str:

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from sensor.config.fields import (
     MAX_PORT,
@@ -27,7 +27,7 @@ from sensor.config.fields import (
     ServerNames,
     Severities,
     TableSize,
-    Text,
+    Tagged,
     Trusted,
     WeakCipher,
     WeakSuite,
@@ -49,7 +49,14 @@ from sensor.config.network import (
     Vendor,
     Waiver,
 )
+from sensor.config.sinks import AnySink
+from sensor.model import Severity
 
+if TYPE_CHECKING:
+    from sensor.config.web_config import WebConfig
+
+STDOUT = "stdout"  # the sink that is always there
+MAX_EVIDENCE_SECONDS = 600
 MAX_HEADERS = 8  # SIP headers that the core looks for
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
 
@@ -69,8 +76,7 @@ LOOPBACK = Address("127.0.0.1", 9767)
 
 
 def parse_address(value: object) -> Address:
-    """Return the address that "127.0.0.1:9767" or "[::1]:9767" means; ValueError when it means none, or no loopback."""
-    msg = "must be an address and a port, such as 127.0.0.1:9767 or [::1]:9767"
+    """Return the address that "127.0.0.1:9767" or "[::1]:9767" means; ValueError when it means none."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     try:
         ip = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
@@ -80,18 +86,48 @@ def parse_address(value: object) -> Address:
             and int(port) <= MAX_PORT
             and isinstance(ip, IPv6Address) == host.startswith("[")
         ):
-            if ip.is_loopback:
-                return Address(str(ip), int(port))
-            msg = "must be a loopback address: metrics have no authentication; let a proxy carry them"
+            return Address(str(ip), int(port))
     except ValueError:
         pass
-    raise ValueError(msg)
+    raise ValueError("must be an address and a port, such as 127.0.0.1:9767 or [::1]:9767")
+
+
+class WebConfigFile(NamedTuple):
+    """A web configuration file, read with the configuration."""
+
+    path: str
+    config: WebConfig
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return self.path
+
+
+def _web_config_file(value: object) -> WebConfigFile:
+    if not isinstance(value, str):
+        raise ValueError("must be the path of a web configuration file")  # noqa: TRY004
+    from sensor.config.reader import ConfigError  # noqa: PLC0415  (here a file was read, and the validator is loaded)
+    from sensor.config.web_config import load_web_config  # noqa: PLC0415
+
+    try:
+        return WebConfigFile(value, load_web_config(value))
+    except ConfigError as error:
+        raise FaultsError([((), line) for line in error.lines]) from None
 
 
 def _node(value: object) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_NODES):
         raise ValueError(f"must be the number of a NUMA node, 0 to {MAX_NODES - 1}")
     return value
+
+
+def _directory(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value.startswith("/") or "\0" in value):
+        raise ValueError("must be the path of a directory from / on, such as /var/lib/legwatch-evidence")
+    return value
+
+
+Directory = Annotated[str | None, Parsed(_directory, {"type": ["string", "null"]})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +295,19 @@ class Limits(Section):
 class Metrics(Section):
     """The metrics endpoint."""
 
-    listen: Annotated[Address, Parsed(parse_address)] = LOOPBACK
+    listen: Annotated[Address, Parsed(parse_address, {"type": "string"})] = LOOPBACK
+    web_config_file: Annotated[WebConfigFile | None, Parsed(_web_config_file, {"type": "string"})] = None
+    allow_unprotected: bool = False  # whoever reaches the address may read the metrics
+
+    def __post_init__(self) -> None:
+        """Refuse to let others in unknown, or read along, unless the operator says so."""
+        protected = self.web_config_file is not None and self.web_config_file.config.protects
+        if not (ipaddress.ip_address(self.listen.host).is_loopback or protected or self.allow_unprotected):
+            msg = (
+                f"{self.listen} is no loopback address: name a web_config_file with TLS and with users or verified "
+                "client certificates, or set allow_unprotected: true"
+            )
+            raise FaultsError([(("listen",), msg)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +323,19 @@ class Privacy(Section):
 class State(Section):
     """Where the sensor keeps what outlives it: the baseline and the keys of pseudonyms."""
 
-    directory: Text | None = None  # None: $STATE_DIRECTORY, and without that nowhere
+    directory: Directory = None  # None: $STATE_DIRECTORY, and without that nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence(Section):
+    """Headers of the packets that findings are about, in rotated capture files; a change needs a restart."""
+
+    directory: Directory = None  # None: no packet is kept
+    min_severity: Severity = "high"  # of a finding whose packets are kept …
+    seconds: Annotated[float, seconds_in(1, MAX_EVIDENCE_SECONDS)] = 10.0  # … so long from its beginning …
+    packets: Annotated[int, whole_in(1, 1 << 20)] = 200  # … and so many of its two hosts
+    file_mib: Annotated[int, whole_in(1, 1024)] = 16
+    files: Annotated[int, whole_in(1, 1000)] = 8  # the oldest makes room
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,3 +351,16 @@ class Config(Section):
     privacy: Privacy = field(default_factory=Privacy)
     alerts: Alerts = field(default_factory=Alerts)
     state: State = field(default_factory=State)
+    evidence: Evidence = field(default_factory=Evidence)
+    sinks: tuple[Annotated[AnySink, Tagged("type")], ...] = ()  # where events go
+
+    def __post_init__(self) -> None:
+        """Refuse two sinks of one name: their counts and their spools would be one."""
+        names: set[str] = {STDOUT}
+        faults: list[tuple[Location, str]] = []
+        for i, sink in enumerate(self.sinks):
+            if sink.label in names:
+                faults.append((("sinks", i), f'another sink is called "{sink.label}"; give one of them a name'))
+            names.add(sink.label)
+        if faults:
+            raise FaultsError(faults)

@@ -141,5 +141,14 @@ SINK_GAUGES = {
 }
 EXTRA_COUNTERS = {
     "suppressed": ("legwatch_alerts_suppressed", "Findings that were told in a summary only."),
+    "certificate_failures": (
+        "legwatch_http_certificate_failures",
+        "Times that changed certificate files of this endpoint could not be used.",
+    ),
+    "evidence_packets": ("legwatch_evidence_packets", "Packets whose headers were kept as evidence."),
+    "evidence_refused": ("legwatch_evidence_refused_packets", "Packets whose headers could not be told for certain."),
+    "evidence_files": ("legwatch_evidence_files", "Files of evidence that were begun."),
+    "evidence_errors": ("legwatch_evidence_errors", "Times that evidence could not be taken or written."),
+    "evidence_overflow": ("legwatch_evidence_left_out_findings", "Findings that found no room on the way to evidence."),
     "state_errors": ("legwatch_state_errors", "Times that the state directory could not be read or written."),
 }

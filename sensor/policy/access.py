@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from sensor.config.network import VOICE_KINDS
+from sensor.config.network import PRIVATE, VOICE_KINDS
 from sensor.model import Subject
 from sensor.policy.claims import claim, end
 from sensor.policy.waivers import day
@@ -89,12 +89,14 @@ def missing_agreement(vendor: Vendor, now_ns: int) -> str | None:
 
 
 def is_external(address: str, vlans: tuple[int, ...], segments: Segments) -> bool:
-    """Say whether an address is somebody else's: in a trunk's segment, or public and in none."""
+    """Say whether an address is somebody else's: in a trunk's segment, or in none and not private."""
     segment = segments.of(address, vlans)
     if segment is not None:
         return segment.kind == "trunk"
     ip = _ip(address)
-    return ip is not None and ip.is_global and not ip.is_multicast
+    if ip is None or ip.is_multicast or ip.is_unspecified:
+        return False
+    return not any(ip in network for network in PRIVATE.cidrs)
 
 
 def _is_at(places: tuple[IPv4Network | IPv6Network | str, ...], address: str, segments: Segments, key: FlowKey) -> bool:

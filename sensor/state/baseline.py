@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS endpoints (
 CREATE TABLE IF NOT EXISTS learning (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), until_ns INTEGER NOT NULL);
 PRAGMA user_version = 1;
 """
+_Row = tuple[str, int, int, str | None, str | None]
 _STATES = (None, "clear", "encrypted")
 
 
@@ -52,53 +53,31 @@ class BaselineFile:
         return entries, int(until[0]) if until else 0
 
     def save(self, entries: Mapping[str, Known], changed: Iterable[str], learning_ns: int) -> None:
-        """Keep what changed. The sensor reads the file again before it is to heed what was changed there."""
-        rows = [
-            (known.last_ns, known.media, known.signalling, address, known.first_ns)
-            for address in changed
-            if (known := entries.get(address)) is not None
-        ]
-        try:
-            with self._open() as connection, connection:
-                connection.executemany(
-                    "INSERT INTO endpoints (last_ns, media, signalling, address, first_ns) VALUES (?, ?, ?, ?, ?) "
-                    "ON CONFLICT (address) DO UPDATE SET last_ns = excluded.last_ns, media = excluded.media, "
-                    "signalling = excluded.signalling",
-                    rows,
-                )
-                self._learn(connection, learning_ns)
-        except sqlite3.Error as error:
-            raise self._failed(error) from None
+        """Keep what changed."""
+        self._write("REPLACE", _rows(entries, changed), learning_ns)
+
+    def add(self, entries: Mapping[str, Known], changed: Iterable[str]) -> None:
+        """Keep those of the changed endpoints that are not there yet."""
+        self._write("INSERT OR IGNORE", _rows(entries, changed))
 
     def replace(self, entries: Mapping[str, Known], learning_ns: int) -> None:
         """Keep these endpoints and no other ones."""
-        try:
-            with self._open() as connection, connection:
-                connection.execute("DELETE FROM endpoints")
-                connection.executemany(
-                    "INSERT INTO endpoints VALUES (?, ?, ?, ?, ?)",
-                    [
-                        (address, known.first_ns, known.last_ns, known.media, known.signalling)
-                        for address, known in entries.items()
-                    ],
-                )
-                self._learn(connection, learning_ns)
-        except sqlite3.Error as error:
-            raise self._failed(error) from None
+        self._write("INSERT", _rows(entries, entries), learning_ns, empty=True)
 
     def learn(self, until_ns: int) -> None:
         """Learn until a packet time: 0 for anew from the next packet on, 1 for no longer."""
+        self._write("INSERT", [], until_ns)
+
+    def _write(self, how: str, rows: list[_Row], learning_ns: int | None = None, *, empty: bool = False) -> None:
         try:
             with self._open() as connection, connection:
-                self._learn(connection, until_ns)
+                if empty:
+                    connection.execute("DELETE FROM endpoints")
+                connection.executemany(f"{how} INTO endpoints VALUES (?, ?, ?, ?, ?)", rows)
+                if learning_ns is not None:
+                    connection.execute("REPLACE INTO learning VALUES (1, ?)", (learning_ns,))
         except sqlite3.Error as error:
             raise self._failed(error) from None
-
-    def _learn(self, connection: sqlite3.Connection, until_ns: int) -> None:
-        connection.execute(
-            "INSERT INTO learning VALUES (1, ?) ON CONFLICT (only_one) DO UPDATE SET until_ns = excluded.until_ns",
-            (until_ns,),
-        )
 
     def _open(self) -> closing[sqlite3.Connection]:
         return closing(sqlite3.connect(self._path, timeout=2.0))
@@ -106,6 +85,11 @@ class BaselineFile:
     def _failed(self, error: Exception) -> StateError:
         reason = error.strerror if isinstance(error, OSError) else error
         return StateError(f"{self._path}: {reason}; delete it to learn the baseline anew")
+
+
+def _rows(entries: Mapping[str, Known], addresses: Iterable[str]) -> list[_Row]:
+    known = [(address, entries[address]) for address in addresses if address in entries]
+    return [(address, each.first_ns, each.last_ns, each.media, each.signalling) for address, each in known]
 
 
 def _known(first_ns: int, last_ns: int, media: str | None, signalling: str | None) -> Known:

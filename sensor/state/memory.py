@@ -37,6 +37,10 @@ class Memory:
         """Return the endpoints and the time until which they are learned; raises StateError."""
         return self._file.load(int((time.time() - self._forget_after_s) * NS))
 
+    def add(self, baseline: Baseline) -> None:
+        """Write the endpoints that are new, and nothing over what ``legwatch baseline`` wrote; raises StateError."""
+        self._file.add(baseline.entries, baseline.changed)
+
     def keep(self, baseline: Baseline, *, now: bool = False) -> None:
         """Write what changed, every half minute or ``now``, and see whether another epoch has begun."""
         if not now and time.monotonic() < self._next_save:

@@ -70,6 +70,8 @@ def asking(namespace: Namespace) -> Ask:
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """A Prometheus that has scraped all of the demo's calls."""
     folder = tmp_path_factory.mktemp("dashboards")
+    policy = folder / "policy.yaml"
+    policy.write_text("policy: {media_idle: 2}\n")  # legs are over soon after the last packet
     command = (
         "prometheus",
         f"--config.file={settings(folder)}",
@@ -79,12 +81,14 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     with namespaces("dashboards") as (namespace,):
         mirror, asked = Mirror(namespace), asking(namespace)
         with (
-            running_sensor(namespace, folder),
+            running_sensor(namespace, folder, "--config", str(policy)),
             program(namespace.command(*command), folder / "server.txt"),
         ):
             wait_for(lambda: (asked("query", query='up{job="legwatch"} == 1') or {}).get("result"), "a scrape", 30)
             mirror.replay(read_capture(ROOT / "deploy" / "demo" / "clinic.pcap"), SPEED)
-            time.sleep(5)  # scrapes and evaluations of what came last
+            ended = "sum(legwatch_legs_ended_total) > 0 and sum(legwatch_legs_active) == 0"
+            wait_for(lambda: asked("query", query=ended)["result"], "all legs are over", 60)
+            time.sleep(2)  # scrapes and evaluations of what came last
             yield asked
         mirror.close()
 

@@ -128,7 +128,7 @@ def open_findings(sensor: Sensor) -> float:
     return sum(
         value
         for (name, *labels), value in sensor.metrics().items()
-        if name == "legwatch_findings_open" and not LASTING.intersection(labels)
+        if name == "legwatch_findings" and not LASTING.intersection(labels)
     )
 
 

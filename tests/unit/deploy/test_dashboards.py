@@ -174,7 +174,7 @@ def test_pages_hold_no_address_and_no_host() -> None:
 
 
 def test_metric_without_labels_gets_the_selection() -> None:
-    assert selected("sum(up) + legwatch_x{a=\"b\"}") == (
+    assert selected('sum(up) + legwatch_x{a="b"}') == (
         'sum(up{job="legwatch",site=~"$site",instance=~"$instance"})'
         ' + legwatch_x{a="b",site=~"$site",instance=~"$instance"}'
     )  # fmt: skip

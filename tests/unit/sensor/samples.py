@@ -106,6 +106,7 @@ def leg(**changes: Any) -> Leg:
         "call": "call-0123456789ab",
         "first_ns": T0,
         "last_ns": T0 + 30_000_000_000,
+        "segments": ("voice", "outside"),
     }
     return Leg(**(fields | changes))
 
@@ -122,6 +123,7 @@ def finding(**changes: Any) -> Finding:
         "controls": ("164.312(e)(2)(ii)",),
         "first_ns": T0,
         "last_ns": T0 + 30_000_000_000,
+        "id": "0123456789abcdef",
     }
     return Finding(**(fields | changes))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from fastpath.records import FlowKey, Record
 from sensor.analysis import SWEEP_NS, Analysis
+from sensor.config.network import Segment, Vendor
 from sensor.config.schema import Limits, Policy
+from sensor.network.baseline import Known
 from tests.unit.sensor.traffic import (
     ALICE,
     BOB,
@@ -420,3 +423,36 @@ def test_any_records_in_any_order_open_and_resolve_each_finding_once(
 
 def heard_open(heard: Heard) -> int:
     return sum(finding.state == "open" for finding in heard.findings)
+
+
+def test_leg_in_clear_counts_its_time_by_the_segments_of_its_ends() -> None:
+    made, heard = analysis(*SRTP_CALL, seen("rtp"), verdict("clear"))
+    made.advance(T0 + 20 * S)
+    assert [(ends, clear.legs) for ends, clear in made.in_clear().items()] == [(("voice", "voice"), 1)]
+    made.end()
+    (leg,) = heard.legs
+    assert leg.segments == ("voice", "voice")
+    assert made.in_clear()["voice", "voice"].legs == 0
+
+
+def test_finding_of_clear_media_says_when_its_first_packet_came() -> None:
+    _, heard = analysis(*CALL, seen("rtp"), verdict("clear"))
+    (finding,) = (each for each in heard.findings if each.code == "media-clear")
+    assert 0 < finding.since_ns <= finding.first_ns
+
+
+def test_endpoint_is_held_against_the_baseline() -> None:
+    made, heard = analysis()
+    made.compare({ALICE: Known(T0, T0, media="encrypted"), BOB: Known(T0, T0, media="clear")}, 1)
+    made.hear(*CALL, seen("rtp"), verdict("clear"))
+    drifted = [(each.subject.a, each.subject.name) for each in heard.findings if each.code == "posture-drift"]
+    assert drifted == [(ALICE, "media")]
+
+
+def test_strangers_in_calls_are_held_against_the_policy() -> None:
+    trunk = Segment("trunk", kind="trunk", cidrs=(ip_network(f"{BOB}/32"),))
+    phones = Segment("phones", cidrs=(ip_network("10.0.0.0/8"),))
+    vendor = Vendor("Example Telecom", (ip_network("203.0.113.0/24"),))
+    policy = Policy(segments=(phones, trunk), vendors=(vendor,))
+    _, heard = analysis(*CALL, seen("rtp"), policy=policy)
+    assert "unknown-vendor" in {finding.code for finding in heard.findings}

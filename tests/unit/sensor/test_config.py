@@ -143,7 +143,10 @@ ONE_FAULT = {
     ),
     "listen-everywhere": (
         "metrics: {listen: '0.0.0.0:9767'}\n",
-        "1:19: metrics.listen: must be a loopback address: metrics have no authentication; let a proxy carry them",
+        (
+            "1:19: metrics.listen: 0.0.0.0:9767 is no loopback address: name a web_config_file with TLS and with users "
+            "or verified client certificates, or set allow_unprotected: true"
+        ),
     ),
     "listen-name": (
         "metrics: {listen: 'localhost:9767'}\n",
@@ -153,6 +156,19 @@ ONE_FAULT = {
         "privacy: {identities: plain}\n",
         "1:23: privacy.identities: must be pseudonym, mask or reveal",
     ),
+    "evidence-from-here-on": (
+        "evidence: {directory: evidence}\n",
+        "1:23: evidence.directory: must be the path of a directory from / on, such as /var/lib/legwatch-evidence",
+    ),
+    "evidence-severity-unknown": (
+        "evidence: {min_severity: urgent}\n",
+        "1:26: evidence.min_severity: must be info, low, medium, high or critical",
+    ),
+    "evidence-without-end": (
+        "evidence: {seconds: 601}\n",
+        "1:21: evidence.seconds: must be a number of seconds from 1 to 600",
+    ),
+    "evidence-without-files": ("evidence: {files: 0}\n", "1:19: evidence.files: must be a whole number from 1 to 1000"),
     "alias": ("capture: &c {}\nlimits: *c\n", "1:10: limits: an alias cannot be used here; write the value out"),
     "tag": (
         "capture: {filter: !x y}\n",
@@ -181,7 +197,7 @@ def test_file_with_many_faults_is_refused_with_all_of_them_in_the_order_of_the_f
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "policy:\ncapture:\n", "{}", "null"])
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "policy:\ncapture:\nevidence:\n", "{}", "null"])
 def test_file_that_sets_nothing_gives_the_defaults(text: str) -> None:
     assert parse_config(text, "f") == Config()
 
@@ -207,6 +223,7 @@ policy:
   grace: 0.5
   severities: {media-clear: high}
 metrics: {listen: "[::1]:9000"}
+evidence: {directory: /var/lib/legwatch-evidence, min_severity: critical}
 """
     config = parse_config(text, "f")
     assert parse_config(to_yaml(config), "g") == config

@@ -85,7 +85,7 @@ def test_port_in_use_is_an_error_at_once(server: Server) -> None:
 def test_clients_that_say_nothing_are_dropped_and_more_than_the_limit_unheard(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served._Handler, "timeout", 0.5)
+    monkeypatch.setattr(served, "HEAR_S", 0.5)
     threads = threading.active_count()
     silent = [socket.create_connection(address(server), timeout=5) for _ in range(MAX_REQUESTS + 4)]
     try:

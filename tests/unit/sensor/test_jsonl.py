@@ -161,6 +161,7 @@ def test_leg_ended_writes_the_line_of_the_contract() -> None:
             "quality": {"loss": 0.0005, "jitter_ms": 1.8, "delay_ms": 40.0, "r": 92.1, "mos": 4.38, "dscp": 46},
             "recording": False,
             "call": "call-0123456789ab",
+            "segments": ["voice", "outside"],
             "first": "2026-01-05T10:00:00.000000Z",
             "last": "2026-01-05T10:00:30.000000Z",
         }

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fastpath.records import FlowKey
+from sensor.config.network import KeyExchangeKind
 from sensor.config.schema import Policy
 from sensor.model import Signalled, Subject
 from sensor.policy import media as rules
@@ -246,3 +247,22 @@ def test_key_chosen_twice_names_the_other_call_s_hosts() -> None:
 def test_evidence_says_what_was_not_seen_between_its_packets() -> None:
     assert "not seen" not in rules.media_evidence(VERDICT)
     assert "in 3 packets (0.04 s), 7 between them not seen: " in rules.media_evidence(replace(VERDICT, missing=7))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "signalled", "profile", "said_of_it"),
+    [
+        (("dtls",), "srtp-sdes", 0, "the keys were exchanged by SDES; the policy wants DTLS"),
+        (("zrtp", "sdes"), "unknown", 7, "the keys were exchanged by DTLS; the policy wants ZRTP or SDES"),
+        (("sdes",), "srtp-sdes", 0, None),
+        (("dtls",), "unknown", 7, None),
+        (("dtls",), "unknown", 0, None),  # how is not known
+        ((), "srtp-sdes", 0, None),
+    ],
+)
+def test_keys_exchanged_in_another_way_than_the_policy_wants_are_weak(
+    wanted: tuple[KeyExchangeKind, ...], signalled: Signalled, profile: int, said_of_it: str | None
+) -> None:
+    facts = SAFE._replace(signalled=signalled, profile=profile)
+    expected = [] if said_of_it is None else [("media-weak-srtp", said_of_it)]
+    assert said(facts, Policy(key_exchange=wanted)) == expected

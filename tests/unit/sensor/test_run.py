@@ -112,7 +112,7 @@ def test_start_says_ready_and_both_checks_agree(sensor: Sensor) -> None:
 
 def test_sip_in_clear_opens_a_finding_that_metrics_and_events_show_and_no_canary_does(sensor: Sensor) -> None:
     sensor.send(invite())
-    eventually(lambda: sensor.metric('legwatch_findings_open{code="signalling-clear",severity="high"}') == 1)
+    eventually(lambda: sensor.metric('legwatch_findings{code="signalling-clear",severity="high",state="open"}') == 1)
     assert sensor.metric("legwatch_sip_messages_total") == 1
     scrape = sensor.get("/metrics")
     assert sensor.stop() == 0

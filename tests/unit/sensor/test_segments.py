@@ -61,3 +61,70 @@ def test_without_a_policy_private_addresses_must_be_protected_wherever_the_other
     assert table.required(address, "203.0.113.5") == VOICE
     assert table.required("239.77.0.1", address) == VOICE
     assert table.required("203.0.113.5", "198.51.100.7") == NOTHING
+
+
+FLOORS = parse_config(
+    """
+policy:
+  severities: {media-clear: high, rtcp-clear: low}
+  segments:
+  - {name: phones, cidrs: [10.0.0.0/16], severities: {media-clear: low, dtmf-clear: info}}
+  - {name: icu, cidrs: [10.1.0.0/16], severities: {media-clear: critical}}
+  - {name: trunk, kind: trunk, cidrs: [203.0.113.0/24]}
+  pairs:
+  - between: [phones, trunk]
+    min_tls: "1.3"
+    allowed_ciphers: [TLS_RSA_WITH_AES_128_CBC_SHA]
+    allowed_suites: [AES_CM_128_HMAC_SHA1_32]
+    key_exchange: [dtls]
+    certificates: trusted
+    rtcp: encrypted
+    grace: 0
+    undetermined_after: 5
+    severities: {dtmf-clear: critical}
+  hosts:
+  - {name: pbx, role: pbx, addresses: [192.0.2.7]}
+""",
+    "f",
+).policy
+
+
+def test_pair_puts_its_floors_in_place_of_the_general_ones() -> None:
+    between = Segments(FLOORS).required("10.0.0.1", "203.0.113.5").policy
+    assert (between.tls.min_version, between.tls.certificates) == ("1.3", "trusted")
+    assert between.tls.allowed_ciphers == ("TLS_RSA_WITH_AES_128_CBC_SHA",)
+    assert (between.allowed_suites, between.key_exchange) == (("AES_CM_128_HMAC_SHA1_32",), ("dtls",))
+    assert (between.rtcp, between.grace, between.undetermined_after) == ("encrypted", 0, 5)
+
+
+def test_what_no_pair_names_is_as_the_policy_says() -> None:
+    between = Segments(FLOORS).required("10.0.0.1", "10.1.0.1").policy
+    assert (between.tls, between.rtcp, between.grace) == (FLOORS.tls, "beside-srtp", 2)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "code", "severity"),
+    [
+        ("10.0.0.1", "10.0.0.2", "media-clear", "low"),  # the segment's
+        ("10.0.0.1", "10.1.0.1", "media-clear", "critical"),  # the worse of two segments'
+        ("10.0.0.1", "203.0.113.5", "dtmf-clear", "critical"),  # the pair's
+        ("10.0.0.1", "203.0.113.5", "media-clear", "low"),
+        ("10.0.0.1", "10.0.0.2", "rtcp-clear", "low"),  # the policy's
+        ("198.51.100.1", "203.0.113.5", "media-clear", "high"),
+    ],
+)
+def test_severity_is_the_pairs_else_the_worse_segments_else_the_policys(
+    a: str, b: str, code: str, severity: str
+) -> None:
+    assert Segments(FLOORS).required(a, b).policy.severities[code] == severity
+
+
+def test_host_that_the_policy_names_is_of_the_telephone_system_wherever_it_is() -> None:
+    table = Segments(FLOORS)
+    assert (table.role("192.0.2.7"), table.role("192.0.2.8")) == ("pbx", None)
+    assert (table.is_voice("192.0.2.7"), table.is_voice("192.0.2.8")) == (True, False)
+
+
+def test_names_say_which_end_is_outside() -> None:
+    assert Segments(FLOORS).names("10.1.0.1", "192.0.2.7") == ("icu", "outside")
+    assert Segments(FLOORS).names("192.0.2.7", "10.1.0.1") == ("outside", "icu")

@@ -1,0 +1,63 @@
+"""From the configuration to deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from sensor.alerts.delivery import Delivery, Say
+from sensor.alerts.sender import Sender
+from sensor.alerts.senders.file import File
+from sensor.alerts.senders.hep import Hep
+from sensor.alerts.senders.journald import Journald
+from sensor.alerts.senders.syslog import Syslog
+from sensor.alerts.senders.web import Alertmanager, Webhook
+from sensor.alerts.spool import Spool
+from sensor.config.sinks import (
+    AlertmanagerSink,
+    AnySink,
+    FileSink,
+    HepSink,
+    JournaldSink,
+    SyslogSink,
+    WebhookSink,
+)
+
+
+def deliveries(
+    sinks: Sequence[AnySink], state_directory: Path | None, sensor: str, *, say: Say | None = None
+) -> list[Delivery]:
+    """Return a delivery for each sink, not started yet; OSError when a spool or a key cannot be opened.
+
+    ``sensor`` is what the sensor is called; ``say`` is called by the deliveries' threads.
+    """
+    return [_delivery(sink, state_directory, sensor, say) for sink in sinks]
+
+
+def _delivery(sink: AnySink, state_directory: Path | None, sensor: str, say: Say | None) -> Delivery:
+    spool = None
+    if sink.spool:
+        if state_directory is None:
+            raise FileNotFoundError(f"sink {sink.label}: a spool needs a state directory")
+        spool = Spool(state_directory / f"spool-{sink.label}.db", sink.spool_mib << 20)
+    made = partial(
+        Delivery, sink.label, _sender(sink, sensor), queue=sink.queue, min_severity=sink.min_severity, spool=spool
+    )
+    return made() if say is None else made(say=say)
+
+
+def _sender(sink: AnySink, sensor: str) -> Sender:
+    match sink:
+        case FileSink():
+            return File(sink)
+        case JournaldSink():
+            return Journald()
+        case SyslogSink():
+            return Syslog(sink, sensor)
+        case AlertmanagerSink():
+            return Alertmanager(sink)
+        case WebhookSink():
+            return Webhook(sink)
+        case HepSink():
+            return Hep(sink)

@@ -1,0 +1,1 @@
+"""What an event looks like to others: pure functions of it, one file a form."""

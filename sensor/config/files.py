@@ -1,0 +1,89 @@
+"""Files that are read with the configuration, once: certificates of authorities, and secrets."""
+
+from __future__ import annotations
+
+import binascii
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
+MAX_SECRET = 65_536
+
+
+class TrustFile(NamedTuple):
+    """A file of certificates of authorities that are trusted, read with the configuration."""
+
+    path: str
+    certificates: tuple[bytes, ...]  # DER
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return self.path
+
+
+def parse_trust_file(value: object) -> TrustFile:
+    """Return the certificates in a PEM file; ValueError when there are none to read."""
+    if not isinstance(value, str):
+        raise ValueError("must be the path of a file with certificates in PEM")  # noqa: TRY004
+    try:
+        blocks = _PEM.findall(Path(value).read_bytes())
+        certificates = tuple(binascii.a2b_base64(block) for block in blocks)
+    except OSError as error:
+        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
+    except binascii.Error:
+        certificates = ()
+    if not certificates:
+        raise ValueError(f"{value} has no certificate in PEM")
+    return TrustFile(value, certificates)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A file that holds a secret: it is named by its path, and its content never shows."""
+
+    path: str
+    content: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return self.path
+
+
+def parse_secret(value: object) -> Secret:
+    """Return the secret in a file, without a line's end; ValueError when others may read it, or there is none."""
+    if not isinstance(value, str):
+        raise ValueError("must be the path of a file that holds the secret")  # noqa: TRY004
+    try:
+        # without O_NONBLOCK a FIFO would be waited for
+        with os.fdopen(os.open(value, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ValueError(f"{value} is no regular file")
+            content = file.read(MAX_SECRET + 1).rstrip(b"\r\n")
+    except OSError as error:
+        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
+    if mode & stat.S_IRWXO:
+        raise ValueError(f"{value} holds a secret and is open to everyone; take the rights of others away (chmod o=)")
+    if not 0 < len(content) <= MAX_SECRET:
+        raise ValueError(f"{value} must hold 1 to {MAX_SECRET} octets")
+    return Secret(value, content)
+
+
+def parse_header_secret(value: object) -> Secret:
+    """Return a secret that can stand in an HTTP header: printable ASCII; ValueError as with ``parse_secret``."""
+    secret = parse_secret(value)
+    if not all(0x20 <= octet < 0x7F for octet in secret.content):  # noqa: PLR2004  (printable ASCII)
+        raise ValueError(f"{secret.path} must hold one line of printable ASCII")
+    return secret
+
+
+def parse_credentials(value: object) -> Secret:
+    """Return user and password as HTTP Basic authentication has them (RFC 7617); ValueError as the others."""
+    secret = parse_header_secret(value)
+    if b":" not in secret.content:
+        raise ValueError(f"{secret.path} must hold user:password")
+    return secret

@@ -1,0 +1,396 @@
+"""Delivery: nothing is lost silently, nothing waits for a receiver but its own thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.alerts.delivery import Counts, Delivery
+from sensor.alerts.event import Event
+from sensor.alerts.sender import Sender, SendError
+from sensor.alerts.spool import Spool
+from tests.unit.sensor.alerts.samples import event, numbered, summary
+
+MIB = 1 << 20
+DOWN, REFUSED, BROKEN = SendError("down"), SendError("HTTP 400", permanent=True), RuntimeError("a defect")
+
+
+class Receiver(Sender):
+    """Keeps what it is sent; answers as ``answer`` says: raises what that returns, None takes the events."""
+
+    def __init__(self, answer: Callable[[Sequence[Event]], Exception | None] = lambda _: None, batch: int = 1) -> None:
+        self.answer = answer
+        self.batch = batch
+        self.got: list[int] = []
+        self.attempts = 0
+        self.closed = 0
+
+    def send(self, events: Sequence[Event]) -> None:
+        self.attempts += 1
+        assert 0 < len(events) <= self.batch
+        if error := self.answer(events):
+            raise error
+        self.got += [int(event["id"], 16) for event in events]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def eventually(look: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def adds_up(counts: Counts) -> bool:
+    """Whether every event is accounted for, once."""
+    return (
+        counts.delivered + sum(counts.dropped.values()) + counts.queued + counts.spooled
+        == counts.put + counts.restored
+    )  # fmt: skip
+
+
+@contextmanager
+def delivering(sender: Sender, **options: Any) -> Iterator[Delivery]:
+    """A delivery that tries again soon, and is stopped at the end."""
+    delivery = Delivery("test", sender, **({"first_pause_s": 0.01, "greatest_pause_s": 0.02} | options))
+    delivery.start()
+    try:
+        yield delivery
+    finally:
+        delivery.stop(2.0)
+        assert adds_up(delivery.counts())
+
+
+def test_events_arrive_in_their_order_in_batches_that_the_receiver_takes() -> None:
+    receiver = Receiver(batch=7)
+    with delivering(receiver) as delivery:
+        for n in range(100):
+            delivery.put(numbered(n))
+        eventually(lambda: delivery.counts().delivered == 100)
+    assert receiver.got == list(range(100))
+    assert receiver.closed == 1
+    counts = delivery.counts()
+    assert (counts.put, counts.queued, counts.retries, counts.up) == (100, 0, 0, True)
+    assert abs(counts.last_delivery - time.time()) < 10
+
+
+def test_receiver_that_was_down_gets_everything_in_order_and_both_changes_are_said_once() -> None:
+    said: list[tuple[str, str]] = []
+    down = threading.Event()
+    down.set()
+    receiver = Receiver(lambda _: DOWN if down.is_set() else None, batch=3)
+    with delivering(receiver, say=lambda name, **keys: said.append((name, keys.get("reason", "")))) as delivery:
+        for n in range(10):
+            delivery.put(numbered(n))
+        eventually(lambda: receiver.attempts > 3)
+        counts = delivery.counts()
+        assert (counts.up, counts.queued, counts.delivered, counts.last_delivery) == (False, 10, 0, 0.0)
+        assert counts.retries >= 3
+        down.clear()
+        eventually(lambda: delivery.counts().delivered == 10)
+        assert delivery.counts().up
+    assert receiver.got == list(range(10))
+    assert said == [("sink_down", "down"), ("sink_up", "")]
+
+
+def test_pauses_grow_to_their_greatest_and_differ() -> None:
+    times: list[float] = []
+
+    def answer(_: Sequence[Event]) -> Exception:
+        times.append(time.monotonic())
+        return DOWN
+
+    receiver = Receiver(answer)
+    with delivering(receiver, first_pause_s=0.02, greatest_pause_s=0.08) as delivery:
+        delivery.put(numbered(1))
+        eventually(lambda: len(times) > 6)
+    pauses = [after - before for before, after in pairwise(times)]
+    assert 0.01 <= pauses[0] < 0.04
+    assert min(pauses[3:6]) >= 0.04
+    assert len({round(pause, 4) for pause in pauses[2:6]}) > 1
+
+
+@pytest.mark.parametrize("error", [REFUSED, BROKEN], ids=["refused", "defect"])
+def test_event_that_is_refused_is_dropped_once_and_alone(error: Exception) -> None:
+    receiver = Receiver(lambda events: error if any(event["id"].endswith("5") for event in events) else None, batch=8)
+    with delivering(receiver) as delivery:
+        for n in range(16):
+            delivery.put(numbered(n))
+        eventually(lambda: delivery.counts().queued == 0)
+    assert receiver.got == [n for n in range(16) if n != 5]
+    assert delivery.counts().dropped == {"full": 0, "refused": 1, "spool": 0, "unsent": 0}
+    assert delivery.counts().retries == 0
+
+
+def test_queue_that_is_full_drops_the_newest_and_counts_them() -> None:
+    receiver = Receiver(lambda _: DOWN)
+    with delivering(receiver, queue=16) as delivery:
+        for n in range(40):
+            delivery.put(numbered(n))
+        counts = delivery.counts()
+        assert adds_up(counts)
+        assert counts.queued in {16, 17}, "one may be in hand"
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().queued == 0)
+    assert receiver.got == list(range(len(receiver.got)))
+
+
+def test_put_returns_at_once_while_the_receiver_keeps_its_sender_waiting() -> None:
+    waiting, leave = threading.Event(), threading.Event()
+
+    def wait(_: Sequence[Event]) -> None:
+        waiting.set()
+        leave.wait(10)
+
+    with delivering(Receiver(wait)) as delivery:
+        delivery.put(numbered(0))
+        assert waiting.wait(5)
+        began = time.monotonic()
+        for n in range(1000):
+            delivery.put(numbered(n))
+        assert time.monotonic() - began < 0.5
+        leave.set()
+        eventually(lambda: delivery.counts().queued == 0)
+
+
+def test_delivery_stopped_sends_what_is_left() -> None:
+    receiver = Receiver(lambda _: time.sleep(0.001), batch=2)
+    with delivering(receiver) as delivery:
+        for n in range(50):
+            delivery.put(numbered(n))
+    assert receiver.got == list(range(50))
+
+
+def test_delivery_stopped_while_the_receiver_is_down_drops_and_counts_the_rest() -> None:
+    with delivering(Receiver(lambda _: DOWN), first_pause_s=60, greatest_pause_s=60) as delivery:
+        for n in range(5):
+            delivery.put(numbered(n))
+        eventually(lambda: not delivery.counts().up)
+        began = time.monotonic()
+        delivery.stop(5.0)
+        assert time.monotonic() - began < 1
+        delivery.put(numbered(9))
+    assert delivery.counts().dropped["unsent"] == 6
+
+
+def test_delivery_stopped_while_its_sender_waits_leaves_at_the_deadline() -> None:
+    leave = threading.Event()
+
+    class Stuck(Receiver):
+        def interrupt(self) -> None:
+            leave.set()
+
+    receiver = Stuck(lambda _: DOWN if leave.wait(10) else None)
+    with delivering(receiver) as delivery:
+        delivery.put(numbered(1))
+        delivery.put(numbered(2))
+        eventually(lambda: receiver.attempts)
+        began = time.monotonic()
+        delivery.stop(0.1)
+        assert time.monotonic() - began < 1
+        assert delivery.counts().dropped["unsent"] == 2
+
+
+def test_delivery_that_was_never_started_can_be_stopped() -> None:
+    delivery = Delivery("test", Receiver())
+    delivery.put(numbered(1))
+    delivery.stop(1.0)
+    assert adds_up(delivery.counts())
+
+
+def test_events_below_the_least_severity_are_counted_and_not_sent() -> None:
+    receiver = Receiver()
+    with delivering(receiver, min_severity="high") as delivery:
+        delivery.put(numbered(1, severity="medium"))
+        delivery.put(numbered(2, severity="high"))
+        delivery.put(numbered(3, severity="critical"))
+        eventually(lambda: delivery.counts().delivered == 2)
+    assert (receiver.got, delivery.counts().filtered, delivery.counts().put) == ([2, 3], 1, 2)
+
+
+def test_finding_that_was_said_is_resolved_though_it_became_less_severe() -> None:
+    receiver = Receiver()
+    low: dict[str, Any] = {"id": f"{7:016x}", "severity": "low"}
+    with delivering(receiver, min_severity="high") as delivery:
+        delivery.put(numbered(7, severity="high"))
+        delivery.put(event("updated", **low))
+        delivery.put(event("resolved", state="resolved", **low))
+        delivery.put(event("resolved", state="resolved", **low))
+        delivery.put(summary())
+        eventually(lambda: delivery.counts().delivered == 4)
+    assert delivery.counts().filtered == 1
+
+
+def test_sender_that_repeats_is_called_when_that_is_due() -> None:
+    class Repeating(Receiver):
+        repeat_s = 0.02
+        repeats = 0
+
+        def repeat(self) -> None:
+            self.repeats += 1
+            if self.repeats == 2:
+                raise DOWN
+
+    receiver = Repeating()
+    with delivering(receiver) as delivery:
+        eventually(lambda: receiver.repeats == 2 and not delivery.counts().up)
+        eventually(lambda: receiver.repeats > 3)
+        assert delivery.counts().up
+
+
+def test_spool_takes_what_waits_and_gives_it_back_in_order(tmp_path: Path) -> None:
+    receiver = Receiver(lambda _: DOWN, batch=4)
+    with delivering(receiver, queue=16, spool=Spool(tmp_path / "s.db", MIB)) as delivery:
+        for n in range(100):
+            delivery.put(numbered(n))
+            if n % 10 == 9:
+                eventually(lambda: delivery.counts().queued == 0)
+        assert delivery.counts().spooled == 100
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().delivered == 100)
+        for n in range(100, 120):
+            delivery.put(numbered(n))
+            time.sleep(0.001)
+        eventually(lambda: delivery.counts().delivered == 120)
+    assert receiver.got == list(range(120))
+    assert sum(delivery.counts().dropped.values()) == 0
+
+
+def test_spool_gives_what_was_unsent_to_the_next_run(tmp_path: Path) -> None:
+    with delivering(Receiver(lambda _: DOWN), spool=Spool(tmp_path / "s.db", MIB)) as delivery:
+        for n in range(20):
+            delivery.put(numbered(n))
+    assert (delivery.counts().spooled, delivery.counts().dropped["unsent"]) == (20, 0)
+    receiver = Receiver(batch=8)
+    with delivering(receiver, spool=Spool(tmp_path / "s.db", MIB)) as delivery:
+        delivery.put(numbered(20))
+        eventually(lambda: delivery.counts().delivered == 21)
+    assert receiver.got == list(range(21))
+    assert (delivery.counts().restored, delivery.counts().put) == (20, 1)
+    assert len(Spool(tmp_path / "s.db", MIB)) == 0
+
+
+def test_spool_that_is_full_leaves_the_rest_in_memory_and_then_drops(tmp_path: Path) -> None:
+    receiver = Receiver(lambda _: DOWN)
+    with delivering(receiver, queue=16, spool=Spool(tmp_path / "s.db", 64 * 1024)) as delivery:
+        for n in range(300):
+            delivery.put(numbered(n))
+            time.sleep(0.0005)
+        counts = delivery.counts()
+        assert adds_up(counts)
+        assert counts.spooled > 20
+        assert counts.dropped["full"] > 0
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().queued + delivery.counts().spooled == 0)
+    assert receiver.got == sorted(receiver.got)
+
+
+def test_spool_in_which_an_event_is_refused_goes_on_with_the_next(tmp_path: Path) -> None:
+    with delivering(Receiver(lambda _: DOWN), spool=Spool(tmp_path / "s.db", MIB)) as delivery:
+        for n in range(10):
+            delivery.put(numbered(n))
+    receiver = Receiver(lambda events: REFUSED if any(event["id"].endswith("5") for event in events) else None, batch=8)
+    with delivering(receiver, spool=Spool(tmp_path / "s.db", MIB)) as delivery:
+        eventually(lambda: delivery.counts().spooled == 0)
+    assert receiver.got == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+def test_spool_that_becomes_unreadable_is_counted_and_said_once_and_events_go_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    receiver = Receiver(lambda _: DOWN)
+    spool = Spool(tmp_path / "s.db", MIB)
+    with delivering(receiver, spool=spool, say=lambda name, **_: said.append(name)) as delivery:
+        for n in range(5):
+            delivery.put(numbered(n))
+        eventually(lambda: delivery.counts().spooled == 5)
+        assert spool._db is not None
+        spool._db.execute("UPDATE events SET event = 'x'")
+        eventually(lambda: delivery.counts().dropped["spool"] == 5)
+        receiver.answer = lambda _: None
+        delivery.put(numbered(6))
+        eventually(lambda: delivery.counts().delivered == 1)
+    assert (said.count("spool_moved_aside"), delivery.counts().spool_resets) == (1, 1)
+    assert receiver.got == [6]
+
+
+def test_spool_found_corrupt_at_start_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "s.db").write_bytes(b"garbage" * 100)
+    said: list[str] = []
+    with delivering(
+        Receiver(), spool=Spool(tmp_path / "s.db", MIB), say=lambda name, **_: said.append(name)
+    ) as delivery:
+        delivery.put(numbered(1))
+        eventually(lambda: delivery.counts().delivered == 1)
+    assert said == ["spool_moved_aside"]
+
+
+def test_spool_on_a_disk_that_does_not_give_it_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "s.db", MIB)
+    spool.append([numbered(n) for n in range(5)])
+    failures = iter([True, True])
+    head = spool.head
+
+    def failing(count: int) -> list[Event]:
+        if next(failures, False):
+            raise OSError(5, "Input/output error")
+        return head(count)
+
+    monkeypatch.setattr(spool, "head", failing)
+    receiver = Receiver()
+    with delivering(receiver, spool=spool) as delivery:
+        eventually(lambda: delivery.counts().delivered == 5)
+    assert (receiver.got, delivery.counts().retries) == (list(range(5)), 2)
+
+
+def test_listener_and_repeat_that_fail_do_not_end_the_delivery() -> None:
+    class Broken(Receiver):
+        repeat_s = 0.005
+
+        def repeat(self) -> None:
+            raise BROKEN
+
+    def listen(*_: object, **__: object) -> None:
+        raise BROKEN
+
+    receiver = Broken()
+    with delivering(receiver, say=listen) as delivery:
+        eventually(lambda: not delivery.counts().up)
+        delivery.put(numbered(1))
+        eventually(lambda: delivery.counts().delivered == 1)
+
+
+@given(
+    answers=st.lists(st.sampled_from([None, DOWN, REFUSED, BROKEN]), max_size=20),
+    puts=st.integers(0, 30),
+    batch=st.integers(1, 5),
+    spooled=st.booleans(),
+)
+def test_whatever_the_receiver_answers_every_event_is_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory,
+    answers: list[Exception | None],
+    puts: int,
+    batch: int,
+    spooled: bool,
+) -> None:
+    left = iter(answers)
+    receiver = Receiver(lambda _: next(left, None), batch=batch)
+    spool = Spool(tmp_path_factory.mktemp("spool") / "s.db", 64 * 1024) if spooled else None
+    with delivering(receiver, queue=16, spool=spool, first_pause_s=0.0005, greatest_pause_s=0.001) as delivery:
+        for n in range(puts):
+            delivery.put(numbered(n))
+        eventually(lambda: delivery.counts().queued + delivery.counts().spooled == 0)
+        assert adds_up(delivery.counts())
+    assert receiver.got == sorted(set(receiver.got))
+    assert delivery.counts().delivered == len(receiver.got)

@@ -1,0 +1,201 @@
+"""The notifier: a finding is said once, not again while it flaps, and in a summary where there are too many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensor.alerts.event import Event
+from sensor.alerts.notifier import Notifier
+from sensor.config.network import Alerts
+from sensor.findings import Book, Claim
+from sensor.model import Severity, Subject
+from tests.unit.sensor.samples import event
+from tests.unit.sensor.traffic import T0, S
+
+
+class Heard:
+    """An outlet that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def put(self, said: Event) -> None:
+        self.events.append(said)
+
+    @property
+    def said(self) -> list[str]:
+        return [said["event"].removeprefix("finding_") for said in self.events]
+
+
+class Made:
+    """A book with a notifier behind it, and what that said."""
+
+    def __init__(self, waived: str | None = None, **limits: Any) -> None:
+        self.heard = Heard()
+        self.waived = waived
+        self.notifier = Notifier([self.heard], Alerts(**limits), event)
+        self.book = Book([self.notifier], waived=lambda *_: self.waived)
+
+    def hold(self, holder: str, *claims: Claim, at: float = 0) -> None:
+        now_ns = T0 + int(at * S)
+        self.book.hold(holder, claims, now_ns)
+        self.notifier.advance(now_ns)
+
+
+def claim(a: str = "10.0.0.1", code: str = "media-clear", severity: Severity = "critical") -> Claim:
+    return Claim(code, severity, Subject("leg", a, "10.0.0.9"), ("phones",), f"{a} in clear", ("164.312(e)(1)",))
+
+
+def test_finding_opened_and_resolved_is_said_once_each() -> None:
+    made = Made(settle=0)
+    made.hold("leg", claim())
+    made.hold("leg", at=5)
+    assert made.heard.said == ["opened", "resolved"]
+    assert made.heard.events[1]["last"] == "2026-01-05T10:00:05.000000Z"
+
+
+def test_finding_resolved_is_said_when_it_has_settled() -> None:
+    made = Made(settle=60)
+    made.hold("leg", claim())
+    made.hold("leg", at=5)
+    made.notifier.advance(T0 + 64 * S)
+    assert made.heard.said == ["opened"]
+    made.notifier.advance(T0 + 65 * S)
+    assert made.heard.said == ["opened", "resolved"]
+
+
+def test_finding_that_comes_back_before_it_settled_says_nothing() -> None:
+    made = Made(settle=60)
+    for i in range(5):
+        made.hold("leg", claim(), at=20 * i)
+        made.hold("leg", at=20 * i + 10)
+    made.notifier.advance(T0 + 200 * S)
+    assert made.heard.said == ["opened", "resolved"]
+    assert len({said["id"] for said in made.heard.events}) == 1
+
+
+def test_finding_that_comes_back_more_severe_is_updated() -> None:
+    made = Made(settle=60)
+    made.hold("leg", claim(severity="medium"))
+    made.hold("leg", at=5)
+    made.hold("leg", claim(severity="critical"), at=10)
+    assert [(said["event"], said["severity"]) for said in made.heard.events] == [
+        ("finding_opened", "medium"),
+        ("finding_updated", "critical"),
+    ]
+
+
+def test_finding_that_comes_back_later_is_opened_again() -> None:
+    made = Made(settle=60)
+    made.hold("leg", claim())
+    made.hold("leg", at=5)
+    made.hold("leg", at=100)
+    made.hold("leg", claim(), at=200)
+    assert made.heard.said == ["opened", "resolved", "opened"]
+
+
+def test_evidence_that_is_new_is_an_update() -> None:
+    made = Made()
+    made.hold("leg", claim())
+    made.hold("other", claim()._replace(evidence="more"), at=1)
+    assert made.heard.said == ["opened", "updated"]
+    assert made.heard.events[1]["evidence"] == ["10.0.0.1 in clear", "more"]
+
+
+def test_event_said_does_not_change_with_its_finding() -> None:
+    made = Made()
+    made.hold("leg", claim())
+    made.hold("other", claim()._replace(evidence="more"), at=1)
+    assert made.heard.events[0]["evidence"] == ["10.0.0.1 in clear"]
+
+
+def test_ten_thousand_clear_legs_are_a_burst_and_one_summary() -> None:
+    made = Made(burst=20, window=60)
+    for i in range(10_000):
+        made.book.hold(i, [claim(f"10.{i >> 8}.{i & 255}.1")], T0 + i)
+    made.notifier.advance(T0 + 30 * S)
+    assert made.heard.said == ["opened"] * 20
+    made.notifier.advance(T0 + 61 * S)
+    assert made.heard.said == ["opened"] * 20 + ["summary"]
+    summary = made.heard.events[-1]
+    assert (summary["count"], summary["suppressed"], summary["window_s"]) == (9980, {"opened": 9980, "resolved": 0}, 60)
+    assert (summary["code"], summary["state"], summary["subject"]) == ("media-clear", "open", {"kind": "summary"})
+    assert made.notifier.suppressed == 9980
+
+
+def test_summary_is_said_again_only_when_it_changed_and_is_resolved_with_the_last() -> None:
+    made = Made(burst=1, window=60, settle=0)
+    for i in range(3):
+        made.hold(f"leg{i}", claim(f"10.0.0.{i}"), at=i)
+    for minute in range(1, 4):
+        made.notifier.advance(T0 + (60 * minute + 5) * S)
+    assert made.heard.said == ["opened", "summary"]
+    made.hold("leg1", at=200)
+    made.hold("leg2", at=201)
+    made.notifier.advance(T0 + 400 * S)
+    assert made.heard.said == ["opened", "summary", "summary"]
+    last = made.heard.events[-1]
+    assert (last["state"], last["count"], last["suppressed"]) == ("resolved", 0, {"opened": 0, "resolved": 2})
+
+
+def test_codes_have_bursts_of_their_own() -> None:
+    made = Made(burst=1)
+    made.hold("a", claim(), claim(code="dtmf-clear"))
+    assert made.heard.said == ["opened", "opened"]
+
+
+def test_burst_is_over_when_the_window_is() -> None:
+    made = Made(burst=1, window=60)
+    made.hold("a", claim("10.0.0.1"))
+    made.hold("b", claim("10.0.0.2"), at=61)
+    assert made.heard.said == ["opened", "opened"]
+
+
+def test_waived_finding_is_told_as_waived_and_opened_when_the_waiver_is_over() -> None:
+    made = Made(waived="J. Doe: old gateway")
+    made.hold("leg", claim())
+    made.waived = None
+    made.book.waive(T0 + S)
+    assert [(said["event"], said["state"]) for said in made.heard.events] == [
+        ("finding_opened", "waived"),
+        ("finding_opened", "open"),
+    ]
+
+
+def test_end_says_what_was_kept_back() -> None:
+    made = Made(burst=1, settle=60)
+    made.hold("a", claim("10.0.0.1"))
+    made.hold("b", claim("10.0.0.2"))
+    made.hold("a", at=1)
+    made.notifier.close()
+    assert made.heard.said == ["opened", "resolved", "summary"]
+
+
+@settings(max_examples=200)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 90)), max_size=60),
+    burst=st.integers(1, 4),
+    settle=st.integers(0, 120),
+)
+def test_whatever_happens_every_finding_is_told_or_counted(
+    steps: list[tuple[int, bool, int]], burst: int, settle: int
+) -> None:
+    made = Made(burst=burst, settle=settle, window=60)
+    at = 0
+    for leg, clear, later in steps:
+        at += later
+        made.hold(f"leg{leg}", *([claim(f"10.0.0.{leg}")] if clear else []), at=at)
+    made.notifier.close()
+    open_now = {finding.id for finding in made.book.open_findings()}
+    told: dict[str, str] = {}
+    for said in made.heard.events:
+        told[said["id"]] = said["state"]
+    summed = next((said["count"] for said in reversed(made.heard.events) if said["event"] == "finding_summary"), 0)
+    told_open = {identity for identity, state in told.items() if state == "open"}
+    assert len(open_now) == len(told_open & open_now) + summed
+    assert sum(said["suppressed"]["opened"] for said in made.heard.events if "suppressed" in said) == (
+        made.notifier.suppressed
+    )

@@ -1,0 +1,82 @@
+"""Addresses as pseudonyms: none of them leaves, in whatever a sink is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import StringIO
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from sensor.cli import main
+from sensor.identities import Pseudonyms
+from sensor.output.jsonl import JsonLines
+from sensor.output.veil import Veil
+from tests.unit.sensor.samples import CALL, CONTEXT, ENDPOINT, FLOW, TLS_FLOW, finding, leg
+from tests.unit.sensor.traffic import Heard
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = json.loads((ROOT / "docs" / "schema" / "output.schema.json").read_text())
+
+
+def test_every_record_names_the_same_pseudonyms_and_no_address() -> None:
+    out, names = StringIO(), Pseudonyms()
+    names.set_key(1, bytes(32))
+    lines = JsonLines(out)
+    veil = Veil([lines], names.host)
+    veil.flow_ended(FLOW, CONTEXT)
+    veil.flow_ended(TLS_FLOW, CONTEXT)
+    veil.leg_ended(leg())
+    veil.call_ended(CALL)
+    veil.endpoint_ended(ENDPOINT)
+    veil.finding_changed(finding(), "opened")
+    veil.finding_changed(finding(), "updated")
+    lines.end()
+    text = out.getvalue()
+    assert "192.0.2." not in text
+    assert "02:00:00" not in text
+    assert text.count(names.host("192.0.2.10")) >= 5
+    for line in text.splitlines():
+        jsonschema.validate(json.loads(line), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("statement", "veiled"),
+    [
+        ("stream 0x12345678 from 10.0.0.1:16384 to 10.0.0.2:16390", "stream 0x12345678 from A1:16384 to A2:16390"),
+        ("between [fd00::1]:5060 and [2001:db8::2]:5061", "between [A3]:5060 and [A4]:5061"),
+        ("10.0.0.1 searches at 10.0.0.2.", "A1 searches at A2."),
+        ("at 10:00:30 sha-256 AB:CD:EF:01, version 1.2.3.4.5", "at 10:00:30 sha-256 AB:CD:EF:01, version 1.2.3.4.5"),
+        ("10^-12.0 in 3 packets (0.04 s)", "10^-12.0 in 3 packets (0.04 s)"),
+    ],
+)
+def test_statement_keeps_all_but_its_addresses(statement: str, veiled: str) -> None:
+    hosts = {"10.0.0.1": "A1", "10.0.0.2": "A2", "fd00::1": "A3", "2001:db8::2": "A4"}
+    heard = Heard()
+    Veil([heard], hosts.__getitem__).finding_changed(
+        finding(subject=finding().subject.__class__("sensor"), evidence=[statement]), "opened"
+    )
+    assert heard.findings[0].evidence == [veiled]
+
+
+def test_finding_is_one_object_through_its_life_and_its_id_tells_no_address() -> None:
+    heard, found = Heard(), finding()
+    veil = Veil([heard], lambda address: f"host-{len(address)}")
+    for change in ("opened", "updated", "resolved"):
+        veil.finding_changed(found, change)
+    assert len({id(told) for told in heard.findings}) == 1
+    assert heard.findings[0].id != found.id
+
+
+def test_scan_of_the_clinic_with_veiled_addresses_shows_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "veiled.yaml"
+    config.write_text("privacy: {addresses: pseudonym}\n")
+    assert main(["scan", "--json", "--config", str(config), str(ROOT / "deploy" / "demo" / "clinic.pcap")]) == 1
+    text = capsys.readouterr().out
+    assert not re.findall(r"\b10\.20\.\d+\.\d+|\b203\.0\.113\.\d+|\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", text)
+    for line in text.splitlines():
+        jsonschema.validate(json.loads(line), SCHEMA)
