@@ -25,6 +25,7 @@ API = "http://127.0.0.1:9090/api/v1"
         ("check", "rules", "legwatch.rules.yml"),
         ("check", "config", "prometheus.yml"),
         ("test", "rules", "legwatch.rules.test.yml"),
+        ("test", "rules", "legwatch.rules.weeks.test.yml"),
     ],
     ids=" ".join,
 )
