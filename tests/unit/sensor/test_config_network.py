@@ -312,7 +312,10 @@ ONE_FAULT = {
     "alerts-window-none": ("alerts: {window: 0.5}", "1:18: alerts.window: must be a number of seconds from 1 to 86400"),
     "alerts-runbooks-empty": ("alerts: {runbooks: ''}", "1:20: alerts.runbooks: must be a line of 1 to 200 characters"),
     "alerts-key-misspelt": ("alerts: {bursts: 5}", '1:10: alerts.bursts: unknown key; did you mean "burst"?'),
-    "state-directory-number": ("state: {directory: 5}", "1:20: state.directory: must be a line of 1 to 200 characters"),
+    "state-directory-number": (
+        "state: {directory: 5}",
+        "1:20: state.directory: must be the path of a directory from / on, such as /var/lib/legwatch-evidence",
+    ),
     "state-key-misspelt": ("state: {dir: /var/lib/legwatch}", "1:9: state.dir: unknown key"),
     "privacy-addresses-unknown": ("privacy: {addresses: mask}", "1:22: privacy.addresses: must be show or pseudonym"),
     "privacy-rotation-negative": (
