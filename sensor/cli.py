@@ -134,18 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("files", nargs="*", metavar="FILE")
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of a configuration, for editors")
 
-    policy = commands.add_parser(
-        "explain-policy",
-        help="say what rule applies between two addresses, and why",
-        description="Say in words what the policy asks for between two addresses, and which line of it says so.",
-    )
-    policy.set_defaults(module="explain_policy")
-    policy.add_argument("a", metavar="A", help="an IP address")
-    policy.add_argument("b", metavar="B", help="another one")
-    policy.add_argument("--vlan", type=_vlan, metavar="N", help="the VLAN in which they are seen")
-    policy.add_argument("--interface", default="", metavar="IFACE", help="the interface on which they are seen")
-    policy.add_argument("--config", metavar="FILE", help="policy (YAML); without it the default one")
-    policy.add_argument("--json", action="store_true", help="one JSON object, in place of words")
+    _add_explain_policy(commands)
 
     doctor = commands.add_parser(
         "doctor",
@@ -177,6 +166,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     interfaces.set_defaults(module="interfaces")
     return parser
+
+
+def _add_explain_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
+    policy = commands.add_parser(
+        "explain-policy",
+        help="say what rule applies between two addresses, and why",
+        description="Say in words what the policy asks for between two addresses, and which line of it says so.",
+    )
+    policy.set_defaults(module="explain_policy")
+    policy.add_argument("a", metavar="A", help="an IP address")
+    policy.add_argument("b", metavar="B", help="another one")
+    policy.add_argument("--vlan", type=_vlan, metavar="N", help="the VLAN in which they are seen")
+    policy.add_argument("--interface", default="", metavar="IFACE", help="the interface on which they are seen")
+    policy.add_argument("--config", metavar="FILE", help="policy (YAML); without it the default one")
+    policy.add_argument("--json", action="store_true", help="one JSON object, in place of words")
 
 
 def _count(text: str) -> int:
