@@ -8,8 +8,8 @@ VENV_PYTHON := $(VENV)/bin/python
 PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := $(VENV_PYTHON) -m pytest
 CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
-LIVE_PACKAGES := baresip-core iproute2 openssl prometheus prometheus-alertmanager rsyslog rsyslog-gnutls systemd \
-	util-linux valgrind
+LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin openssl prometheus prometheus-alertmanager rsyslog \
+	rsyslog-gnutls systemd util-linux valgrind
 
 # Prints the requirements that pyproject.toml lists under a dotted name, one a line.
 REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \

@@ -126,11 +126,15 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser(
         "check-config",
-        help="check a configuration file",
-        description="Say all that is wrong with a configuration file, or print what it comes to, defaults included.",
+        help="check configuration files",
+        description="Say all that is wrong with configuration files, or print what each comes to, defaults included. "
+        "Exit status: 0 all is well, 1 something in a file is over or has no effect, 2 wrong use or a wrong file.",
     )
     check.set_defaults(module="check_config")
-    check.add_argument("file", metavar="FILE")
+    check.add_argument("files", nargs="*", metavar="FILE")
+    check.add_argument("--schema", action="store_true", help="print the JSON Schema of a configuration, for editors")
+
+    _add_explain_policy(commands)
 
     doctor = commands.add_parser(
         "doctor",
@@ -164,20 +168,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_explain_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
+    policy = commands.add_parser(
+        "explain-policy",
+        help="say what rule applies between two addresses, and why",
+        description="Say in words what the policy asks for between two addresses, and which line of it says so.",
+    )
+    policy.set_defaults(module="explain_policy")
+    policy.add_argument("a", metavar="A", help="an IP address")
+    policy.add_argument("b", metavar="B", help="another one")
+    policy.add_argument("--vlan", type=_vlan, metavar="N", help="the VLAN in which they are seen")
+    policy.add_argument("--interface", default="", metavar="IFACE", help="the interface on which they are seen")
+    policy.add_argument("--config", metavar="FILE", help="policy (YAML); without it the default one")
+    policy.add_argument("--json", action="store_true", help="one JSON object, in place of words")
+
+
 def _count(text: str) -> int:
     return _number(text, 1, "a number from 1 on")
+
+
+def _vlan(text: str) -> int:
+    return _number(text, 1, "a VLAN, 1 to 4094", 4094)
 
 
 def _ssrc(text: str) -> int:
     return _number(text, 0, "an SSRC: 32 bits, as in 0x1b598f6f")
 
 
-def _number(text: str, least: int, what: str) -> int:
+def _number(text: str, least: int, what: str, most: int = (1 << 32) - 1) -> int:
     try:
         number = int(text, 0)
     except ValueError:
         number = -1
-    if not least <= number < 1 << 32:
+    if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text} is not {what}")
     return number
 

@@ -1,21 +1,61 @@
-"""``legwatch check-config``: all that is wrong with a file, or what it comes to."""
+"""``legwatch check-config``: all that is wrong with files, or what they come to."""
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from argparse import Namespace
 
 from sensor.capture import CaptureError, live_filter
 from sensor.commands import OperatorError, configuration
-from sensor.config.load import to_yaml
+from sensor.config.load import json_schema, to_yaml
+from sensor.config.schema import Config
+from sensor.policy.review import doubts
 
 
 def execute(args: Namespace) -> int:
-    """Print the configuration, defaults included; what is wrong with it is an OperatorError."""
-    config = configuration(args.file)
+    """Print each configuration, defaults included; 1 when something in one is over or has no effect.
+
+    What is wrong with any file is an OperatorError, after all of them were read.
+    """
+    if args.schema == bool(args.files):
+        raise OperatorError("legwatch check-config: name files, or --schema; see legwatch check-config --help")
+    if args.schema:
+        print(schema_text(), end="")  # noqa: T201
+        return 0
+    configs: dict[str, Config] = {}
+    faults: list[str] = []
+    for path in dict.fromkeys(args.files):
+        try:
+            configs[path] = _checked(path)
+        except OperatorError as error:
+            faults.append(str(error))
+    doubted = [
+        f"{path}: policy.{place}: {what}"
+        for path, config in configs.items()
+        for place, what in doubts(config.policy, time.time_ns())
+    ]
+    for path, config in configs.items():
+        if len(args.files) > 1:  # one stream of documents
+            print(f"--- # {path}")  # noqa: T201
+        sys.stdout.write(to_yaml(config))
+    if faults:
+        raise OperatorError("\n".join(faults + doubted))
+    for line in doubted:
+        print(line, file=sys.stderr)  # noqa: T201
+    return int(bool(doubted))
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of a configuration as it is in docs/schema/config.schema.json."""
+    return f"{json.dumps(json_schema(), indent=2, ensure_ascii=False)}\n"
+
+
+def _checked(path: str) -> Config:
+    config = configuration(path)
     try:
         live_filter(config.capture.filter)
     except CaptureError as error:
-        raise OperatorError(f"{args.file}: capture.filter: {error}") from None
-    sys.stdout.write(to_yaml(config))
-    return 0
+        raise OperatorError(f"{path}: capture.filter: {error}") from None
+    return config

@@ -115,6 +115,6 @@ def json_schema() -> dict[str, object]:
     """Return the JSON Schema of a configuration, for editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Configuration of legwatch",
         **TypeAdapter(Config).json_schema(),
+        "title": "Configuration of legwatch",
     }

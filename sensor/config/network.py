@@ -129,6 +129,14 @@ def _protocol(value: object) -> str:
     )
 
 
+def _name_at_least_one(section: Section, *keys: str) -> None:
+    faults: list[tuple[Location, str]] = [
+        ((key,), "must name at least one") for key in keys if not getattr(section, key)
+    ]
+    if faults:
+        raise FaultsError(faults)
+
+
 @dataclass(frozen=True, slots=True)
 class ManagementPath(Section):
     """A way on which hosts may be managed: ranges or segments at either end, and the protocols that may be used."""
@@ -136,6 +144,10 @@ class ManagementPath(Section):
     clients: tuple[Ends, ...]
     servers: tuple[Ends, ...]
     protocols: tuple[Annotated[str, Parsed(_protocol, {"type": "string"})], ...] = ("any",)
+
+    def __post_init__(self) -> None:
+        """Refuse a path that nobody can take."""
+        _name_at_least_one(self, "clients", "servers", "protocols")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +198,7 @@ class Waiver(Section):
 
     def __post_init__(self) -> None:
         """Refuse a waiver of nothing."""
-        faults: list[tuple[Location, str]] = [
-            ((key,), "must name at least one") for key in ("subjects", "codes") if not getattr(self, key)
-        ]
-        if faults:
-            raise FaultsError(faults)
+        _name_at_least_one(self, "subjects", "codes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,9 @@ def _said(details: ErrorDetails, at: Location, kinds: list[str]) -> tuple[Locati
             at = at[:-1] if kind == "missing" else at
             message = "must name two segments"
         case "literal_error":
-            message = f"must be {context['expected'].replace(chr(39), '')}"
+            # YAML reads 1.2 as a number, and what is asked for is the text.
+            quotes = ", in quotes" if type(details["input"]) in (int, float) else ""
+            message = f"must be {context['expected'].replace(chr(39), '')}{quotes}"
         case kind:
             message = _MESSAGES.get(kind, details["msg"])
     return at, message

@@ -234,20 +234,27 @@ class Policy(Section):
         return faults
 
     def _unknown_segments(self) -> list[tuple[Location, str]]:
-        names = [OUTSIDE, *(segment.name for segment in self.segments)]
+        segments = [segment.name for segment in self.segments]
+        names = [OUTSIDE, *segments]
         named: list[tuple[Location, object]] = []
         for i, pair in enumerate(self.pairs):
             named += [(("pairs", i, "between", j), name) for j, name in enumerate(pair.between)]
         for i, path in enumerate(self.management):
             for key in ("clients", "servers"):
                 named += [(("management", i, key, j), name) for j, name in enumerate(getattr(path, key))]
-        for i, waiver in enumerate(self.waivers):
-            named += [(("waivers", i, "subjects", j), name) for j, name in enumerate(waiver.subjects)]
-        return [
+        faults: list[tuple[Location, str]] = [
             (at, f'no segment is called "{name}"{suggestion(name, names)}')
             for at, name in named
-            if isinstance(name, str) and name not in (names[1:] if at[0] == "waivers" else names)
+            if isinstance(name, str) and name not in names
         ]
+        for i, waiver in enumerate(self.waivers):
+            for j, name in enumerate(waiver.subjects):
+                if name == OUTSIDE:  # it would waive findings of anybody
+                    faults.append((("waivers", i, "subjects", j), f'"{OUTSIDE}" is no segment; name addresses'))
+                elif isinstance(name, str) and name not in segments:
+                    what = f'no segment is called "{name}"{suggestion(name, segments)}'
+                    faults.append((("waivers", i, "subjects", j), what))
+        return faults
 
 
 @dataclass(frozen=True, slots=True)

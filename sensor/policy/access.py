@@ -11,10 +11,11 @@ from sensor.policy.claims import claim, end
 from sensor.policy.waivers import day
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
     from fastpath.records import FlowKey
-    from sensor.config.network import Vendor
+    from sensor.config.network import ManagementPath, Vendor
     from sensor.config.schema import Policy
     from sensor.findings import Claim
     from sensor.policy.segments import Required, Segments
@@ -41,12 +42,20 @@ def violation(key: FlowKey, app: str, segments: Segments, policy: Policy) -> lis
 def is_managed(key: FlowKey, app: str, segments: Segments, policy: Policy) -> bool:
     """Say whether a flow is on a path that the policy allows for management."""
     return any(
-        _is_at(path.clients, client, segments, key)
-        and _is_at(path.servers, server, segments, key)
-        and any(_is_protocol(protocol, app, key.proto, port) for protocol in path.protocols)
-        for path in policy.management
+        _is_protocol(protocol, app, key.proto, port)
         for client, server, port in ((key.a, key.b, key.b_port), (key.b, key.a, key.a_port))
+        for path in paths(client, server, key.vlans, segments, policy)
+        for protocol in path.protocols
     )
+
+
+def paths(
+    client: str, server: str, vlans: tuple[int, ...], segments: Segments, policy: Policy
+) -> Iterator[ManagementPath]:
+    """Give the paths on which the policy lets one host manage another."""
+    for path in policy.management:
+        if _is_at(path.clients, client, vlans, segments) and _is_at(path.servers, server, vlans, segments):
+            yield path
 
 
 def peer(outside: str, inside: str, required: Required, policy: Policy, now_ns: int) -> list[Claim]:
@@ -99,8 +108,10 @@ def is_external(address: str, vlans: tuple[int, ...], segments: Segments) -> boo
     return not any(ip in network for network in PRIVATE.cidrs)
 
 
-def _is_at(places: tuple[IPv4Network | IPv6Network | str, ...], address: str, segments: Segments, key: FlowKey) -> bool:
-    segment, ip = segments.of(address, key.vlans), _ip(address)
+def _is_at(
+    places: tuple[IPv4Network | IPv6Network | str, ...], address: str, vlans: tuple[int, ...], segments: Segments
+) -> bool:
+    segment, ip = segments.of(address, vlans), _ip(address)
     name = segment.name if segment is not None else "outside"
     return any(place == name if isinstance(place, str) else ip is not None and ip in place for place in places)
 

@@ -27,6 +27,13 @@ class Required(NamedTuple):
     access: bool = True  # they may talk at all
 
 
+class Match(NamedTuple):
+    """A segment, and what puts an address into it: "range 10.20.0.0/16", "VLAN 20", "interface span0"."""
+
+    segment: Segment
+    by: str
+
+
 class Segments:
     """The policy's answer for pairs of addresses: a pair's rule where there is one, else the stricter segment's.
 
@@ -52,6 +59,7 @@ class Segments:
         )
         self._roles = {address: host.role for host in policy.hosts for address in host.addresses}
         self._vlans = {vlan: segment for segment in policy.segments for vlan in segment.vlans}
+        self._interface = interface
         on_link = (segment for segment in policy.segments if interface and interface in segment.interfaces)
         self._on_interface = next(on_link, None)
         self._by_address: dict[str, Segment | None] = {}
@@ -78,6 +86,17 @@ class Segments:
         if segment is None and self._vlans:
             segment = next((self._vlans[vlan] for vlan in vlans if vlan in self._vlans), None)
         return segment or self._on_interface
+
+    def match(self, address: str, vlans: tuple[int, ...] = ()) -> Match | None:
+        """Return the segment of an address and why it is that one, None when the address is outside all of them."""
+        segment = self.of(address, vlans)
+        if segment is None:
+            return None
+        ranges = [network for network in segment.cidrs if ip_address(address) in network]
+        if ranges:
+            return Match(segment, f"range {max(ranges, key=lambda network: network.prefixlen)}")
+        vlan = next((vlan for vlan in vlans if vlan in self._vlans), None)
+        return Match(segment, f"interface {self._interface}" if vlan is None else f"VLAN {vlan}")
 
     def role(self, address: str) -> Role | None:
         """Return what the policy says that a host is there for, None when it says nothing."""
@@ -160,9 +179,21 @@ def _encrypted(by_pair: Pair | Requirement | None, by_segment: list[Requirement]
 def _may_talk(pair: Pair | None, a: Segment | None, b: Segment | None) -> bool:
     if pair is not None and pair.access is not None:
         return pair.access == "allowed"
-    return not any(
-        one is not None and one.isolated and one is not other and (other is None or other.kind not in VOICE_KINDS)
-        for one, other in ((a, b), (b, a))
+    return isolating(a, b) is None
+
+
+def isolating(a: Segment | None, b: Segment | None) -> Segment | None:
+    """Return the segment that is isolated from the other one, None when neither is."""
+    return next(
+        (
+            one
+            for one, other in ((a, b), (b, a))
+            if one is not None
+            and one.isolated
+            and one is not other
+            and (other is None or other.kind not in VOICE_KINDS)
+        ),
+        None,
     )
 
 

@@ -34,6 +34,11 @@ class Waivers:
                 return f"{waiver.owner}: {waiver.reason} (until {waiver.until})"
         return None
 
+    def naming(self, a: str, b: str, segments: tuple[str, ...]) -> list[Waiver]:
+        """Return the waivers, those that are over too, which name one of two addresses or their segments."""
+        ends = [ip_address(a), ip_address(b)]
+        return [waiver for waiver in self._waivers if _names(waiver, ends, segments)]
+
     def counts(self, now_ns: int) -> dict[str, int]:
         """Return how many waivers hold and how many are over: "active" and "expired"."""
         active = sum(day(now_ns) <= waiver.until for waiver in self._waivers)

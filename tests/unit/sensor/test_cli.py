@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from sensor.cli import main
@@ -67,7 +68,9 @@ def test_wrong_use_is_one_line_and_2(argv: list[str], capsys: Capture) -> None:
     assert_one_line(capsys, "--help")
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["scan"], ["explain"], ["check-config"], ["interfaces"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["scan"], ["explain"], ["explain-policy"], ["check-config"], ["interfaces"]]
+)
 def test_help_is_there_for_every_command(command: list[str], capsys: Capture) -> None:
     assert main([*command, "--help"]) == 0
     assert "usage: legwatch" in capsys.readouterr().out
@@ -239,6 +242,41 @@ class TestCheckConfig:
         assert out == ""
         assert [line.startswith(f"{path}:") for line in err.splitlines()] == [True, True]
         assert f"{path}:2:3: policy.grase: " in err
+
+    def test_several_files_are_a_stream_of_documents(self, tmp_path: Path, capsys: Capture) -> None:
+        one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+        one.write_text("site: one\n")
+        other.write_text("site: other\n")
+        assert main(["check-config", str(one), str(other)]) == 0
+        out = capsys.readouterr().out
+        assert [document["site"] for document in yaml.safe_load_all(out)] == ["one", "other"]
+        assert f"--- # {other}\n" in out
+
+    def test_several_files_of_which_some_are_wrong_give_the_faults_of_all(
+        self, tmp_path: Path, capsys: Capture
+    ) -> None:
+        texts = {"a": "grase: 1\n", "b": "site: b\n", "c": "capture: {filter: here and there}\n", "d": "limit: 1\n"}
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+        assert main(["check-config", *(str(tmp_path / name) for name in texts)]) == 2
+        out, err = capsys.readouterr()
+        assert yaml.safe_load(out)["site"] == "b"
+        assert [line.removeprefix(f"{tmp_path}/").partition(":")[0] for line in err.splitlines()] == ["a", "c", "d"]
+
+    def test_file_with_something_that_is_over_is_printed_said_and_1(self, tmp_path: Path, capsys: Capture) -> None:
+        path = tmp_path / "legwatch.yaml"
+        path.write_text(
+            "policy: {waivers: [{subjects: [voice], codes: [media-clear], owner: a, reason: b, until: 2020-01-31}]}\n"
+        )
+        assert main(["check-config", str(path)]) == 1
+        out, err = capsys.readouterr()
+        assert "until: 2020-01-31" in out
+        assert err == f"{path}: policy.waivers[0].until: the waiver ended on 2020-01-31\n"
+
+    @pytest.mark.parametrize("argv", [[], ["--schema", "x.yaml"]])
+    def test_neither_files_nor_the_schema_or_both_is_wrong_use(self, argv: list[str], capsys: Capture) -> None:
+        assert main(["check-config", *argv]) == 2
+        assert_one_line(capsys, "--help")
 
     @pytest.mark.parametrize("text", ["udp prt 5060", "vlan 20"])
     def test_filter_that_would_fail_at_the_start_is_one_line_and_2(
