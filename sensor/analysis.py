@@ -144,6 +144,7 @@ class Analysis:
         if now_ns < self._now_ns:
             return
         self._now_ns = now_ns
+        self.book.advance(now_ns)
         while self._waiting and self._waiting[0].waits_until_ns <= now_ns:
             leg = self._waiting.popleft()
             leg.waits_until_ns = 0
@@ -177,6 +178,10 @@ class Analysis:
         for leg in sorted(self._legs, key=lambda leg: leg.clear_since_ns):
             self._judge(leg, self._now_ns)
 
+    def settle(self, seconds: float) -> None:
+        """Let a finding that is over and comes back within so long be the same one; without it, it is another one."""
+        self.book.settle_ns = int(seconds * NS)
+
     def close(self) -> None:
         """End every leg, after the last record. Findings stay open: the end of the input resolves nothing."""
         self._judge_by_time()
@@ -189,6 +194,7 @@ class Analysis:
         self._tls.close()
         self._attempts.close(self._now_ns)
         self._paths.tell()
+        self.book.close()
 
     def compare(self, entries: dict[str, Known], learning_ns: int) -> None:
         """Hold endpoints against a baseline from now on, in place of the one before."""

@@ -47,18 +47,21 @@ class Book:
     """One open finding per code and subject, held open by whoever claims it.
 
     A holder (a leg, two SIP hosts, the sensor) claims what is true of it now; a finding opens with its first holder
-    and resolves with its last. ``count`` is how many holders it had, and what they counted. Sinks hear that a finding
-    opened and resolved once each, and that it was updated when its severity or its evidence changed.
+    and resolves ``settle_ns`` after its last has let go, unless there is another one by then. ``count`` is how many
+    holders it had, and what they counted. Sinks hear that a finding opened and resolved once each, and that it was
+    updated when its severity or its evidence changed.
     """
 
     def __init__(self, sinks: Sequence[Sink], *, capacity: int = 10_000, waived: Waived = _nothing_is) -> None:
         self.overflow = 0  # claims turned away because the book was full
+        self.settle_ns = 0
         self._sinks = sinks
         self._capacity = capacity
         self._waived = waived
         self._open: dict[tuple[str, Subject], Finding] = {}
         self._holders: dict[tuple[str, Subject], set[Hashable]] = {}
         self._held: dict[Hashable, list[tuple[str, Subject]]] = {}
+        self._settling: dict[tuple[str, Subject], int] = {}  # since when nobody holds them, the first one first
 
     def hold(self, holder: Hashable, claims: Iterable[Claim], now_ns: int) -> None:
         """Make these the holder's only claims: open or join what is new, let go of what is gone."""
@@ -86,6 +89,22 @@ class Book:
             finding = self._open[key]
             finding.last_ns = max(finding.last_ns, now_ns)
             finding.count += times
+
+    def advance(self, now_ns: int) -> None:
+        """Resolve what nobody has held for ``settle_ns``.
+
+        What was let go later than now came before the clock was set.
+        """
+        while self._settling:
+            key, left_ns = next(iter(self._settling.items()))
+            if left_ns <= now_ns < left_ns + self.settle_ns:
+                return
+            self._resolve(key)
+
+    def close(self) -> None:
+        """Resolve what only waits for that, at the end."""
+        for key in list(self._settling):
+            self._resolve(key)
 
     def open_findings(self) -> list[Finding]:
         """Return the findings that are open, oldest first."""
@@ -124,6 +143,7 @@ class Book:
     def _join(self, key: tuple[str, Subject], claim: Claim, holder: Hashable, now_ns: int) -> None:
         finding, holders = self._open[key], self._holders[key]
         finding.last_ns = max(finding.last_ns, now_ns)
+        self._settling.pop(key, None)
         if holder not in holders:
             holders.add(holder)
             finding.count += 1
@@ -139,11 +159,17 @@ class Book:
         holders = self._holders[key]
         holders.discard(holder)
         if not holders:
-            del self._holders[key]
-            finding = self._open.pop(key)
-            finding.state = "resolved" if finding.waived_by is None else "waived"
+            finding = self._open[key]
             finding.last_ns = max(finding.last_ns, now_ns)
-            self._say(finding, "resolved")
+            self._settling[key] = now_ns
+            if not self.settle_ns:
+                self._resolve(key)
+
+    def _resolve(self, key: tuple[str, Subject]) -> None:
+        del self._settling[key], self._holders[key]
+        finding = self._open.pop(key)
+        finding.state = "resolved" if finding.waived_by is None else "waived"
+        self._say(finding, "resolved")
 
     def _say(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         for sink in self._sinks:

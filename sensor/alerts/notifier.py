@@ -1,4 +1,4 @@
-"""What is said of findings: each once, none for what comes back at once, a summary where there are too many."""
+"""What is said of findings: each once, and a summary where there are too many."""
 
 from __future__ import annotations
 
@@ -40,13 +40,18 @@ class _Summary:
         self.resolved = 0
         self.changed = False
 
+    def left(self, identity: str) -> None:
+        """Count that one of them is over."""
+        del self.findings[identity]
+        self.resolved += 1
+        self.changed = True
+
 
 class Notifier(QuietSink):
     """A sink of findings that tells outlets of them, as ``make`` puts them in words. Time is the packets' own.
 
-    A finding that is over is said to be after ``settle``; if it is true again by then, nothing has happened. Of one
-    code at most ``burst`` findings are said to be open within ``window``; what is beyond is counted, and a summary at
-    the window's end says how many there are. ``suppressed`` counts what was never said by itself.
+    Of one code at most ``burst`` findings are said to be open within ``window``; what is beyond is counted, and a
+    summary at the window's end says how many there are. ``suppressed`` counts what was never said by itself.
     """
 
     def __init__(self, outlets: Sequence[Outlet], alerts: Alerts, make: Maker) -> None:
@@ -54,34 +59,31 @@ class Notifier(QuietSink):
         self._outlets = outlets
         self._alerts = alerts
         self._make = make
-        self._told: dict[str, Finding] = {}  # by id, as it was said last
-        self._settling: dict[str, tuple[int, Finding]] = {}  # over, and when that is to be said; the first to be first
+        self._told: dict[str, None] = {}  # ids of what was said to be open
         self._recent: dict[str, deque[int]] = {}  # by code, when findings were said to be open
         self._summaries: dict[str, _Summary] = {}
         self._now_ns = 0
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """Say it, or keep it until it is time to."""
-        now_ns = finding.last_ns if change != "opened" else max(finding.first_ns, self._now_ns)
+        """Say it, or count it for a summary."""
         summary = self._summaries.get(finding.code)
         if summary is not None and finding.id in summary.findings:
-            self._summed(summary, finding, change)
+            if change == "resolved":
+                summary.left(finding.id)
         elif change == "resolved":
             if finding.id in self._told:
-                self._settling[finding.id] = (now_ns + int(self._alerts.settle * NS), _copy(finding))
-        elif finding.id in self._told:
-            self._again(finding)
-        elif finding.state == "waived" or self._has_room(finding.code, now_ns):
+                del self._told[finding.id]
+                self._put(self._make(finding, change))
+        elif finding.id in self._told or finding.state == "waived":
+            self._say(finding, change)
+        elif self._has_room(finding.code, max(finding.first_ns, self._now_ns)):
             self._say(finding, "opened")
         else:
-            self._sum(finding, now_ns)
+            self._sum(finding, max(finding.first_ns, self._now_ns))
 
     def advance(self, now_ns: int) -> None:
-        """Say what is due by now. Time that goes back makes nothing due."""
+        """Say the summaries that are due by now. Time that goes back makes nothing due."""
         self._now_ns = now_ns
-        for due_ns, finding in list(self._settling.values()):
-            if due_ns <= now_ns:
-                self._end(finding)
         for code, summary in list(self._summaries.items()):
             if summary.end_ns <= now_ns:
                 summary.end_ns = now_ns + int(self._alerts.window * NS)
@@ -93,25 +95,11 @@ class Notifier(QuietSink):
 
     def close(self) -> None:
         """Say what is still kept back, at the end."""
-        for _, finding in list(self._settling.values()):
-            self._end(finding)
         for code, summary in list(self._summaries.items()):
             self._say_summary(code, summary)
 
-    def _again(self, finding: Finding) -> None:
-        """Say of a finding that is known to be open what is new of it."""
-        before = self._told[finding.id]
-        came_back = self._settling.pop(finding.id, None) is not None
-        if came_back and (before.severity, before.state) == (finding.severity, finding.state):
-            return
-        self._say(finding, "opened" if before.state == "waived" != finding.state else "updated")
-
-    def _end(self, finding: Finding) -> None:
-        del self._settling[finding.id], self._told[finding.id]
-        self._put(self._make(finding, "resolved"))
-
     def _say(self, finding: Finding, change: Literal["opened", "updated"]) -> None:
-        self._told[finding.id] = _copy(finding)
+        self._told[finding.id] = None
         self._put(self._make(finding, change))
 
     def _has_room(self, code: str, now_ns: int) -> bool:
@@ -128,17 +116,12 @@ class Notifier(QuietSink):
         summary = self._summaries.get(finding.code)
         if summary is None:
             end_ns = now_ns + int(self._alerts.window * NS)
-            summary = self._summaries[finding.code] = _Summary(_copy(finding), end_ns)
+            example = replace(finding, evidence=list(finding.evidence))
+            summary = self._summaries[finding.code] = _Summary(example, end_ns)
         summary.findings[finding.id] = None
         summary.opened += 1
         summary.changed = True
         self.suppressed += 1
-
-    def _summed(self, summary: _Summary, finding: Finding, change: str) -> None:
-        if change == "resolved":
-            del summary.findings[finding.id]
-            summary.resolved += 1
-            summary.changed = True
 
     def _say_summary(self, code: str, summary: _Summary) -> None:
         if summary.changed:
@@ -170,7 +153,3 @@ class Notifier(QuietSink):
     def _put(self, event: Event) -> None:
         for outlet in self._outlets:
             outlet.put(event)
-
-
-def _copy(finding: Finding) -> Finding:
-    return replace(finding, evidence=list(finding.evidence))

@@ -90,6 +90,7 @@ class _Daemon:
         self._evidence = _evidence(args.interface, config)
         unveiled = () if self._evidence is None else (self._evidence,)
         self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
+        self._analysis.settle(config.alerts.settle)
         self._compare()
 
     def healthy(self) -> bool:
@@ -199,6 +200,7 @@ class _Daemon:
         else:
             self._metrics.reload(config.policy)
             self._analysis.reload(config.policy)
+            self._analysis.settle(config.alerts.settle)
             self._notifier.reload(config.alerts)
             self._compare()
             fixed = [name for name in _FIXED if getattr(config, name) != getattr(self._config, name)]

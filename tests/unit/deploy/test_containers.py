@@ -130,7 +130,7 @@ def test_password_of_grafana_comes_from_a_file_and_has_no_default() -> None:
 def test_prometheus_scrapes_the_sensor_and_tells_the_alertmanager() -> None:
     settings = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
     (job,) = settings["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [str(LOOPBACK)]}]
+    assert job["static_configs"] == [{"targets": [str(LOOPBACK)], "labels": {"site": "main"}}]
     assert settings["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]
 
 

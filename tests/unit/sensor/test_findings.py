@@ -94,3 +94,52 @@ def test_book_full_counts_what_it_turns_away() -> None:
     findings.hold("c", [claim(a="c")], T0)
     assert [finding.subject.a for finding in findings.open_findings()] == ["b", "c"]
     assert counts(findings) == {("media-clear", "critical"): 2}
+
+
+def settling(seconds: float) -> tuple[Book, Heard]:
+    findings, heard = book()
+    findings.settle_ns = int(seconds * S)
+    return findings, heard
+
+
+def test_finding_that_flaps_is_one_and_is_resolved_when_it_has_settled() -> None:
+    findings, heard = settling(60)
+    for i in range(5):
+        findings.hold(i, [claim()], T0 + 20 * i * S)
+        findings.hold(i, [], T0 + (20 * i + 10) * S)
+        findings.advance(T0 + (20 * i + 19) * S)
+    assert heard.said == [("opened", "media-clear")]
+    findings.advance(T0 + 149 * S)
+    assert heard.said == [("opened", "media-clear")]
+    findings.advance(T0 + 150 * S)
+    assert heard.said == [("opened", "media-clear"), ("resolved", "media-clear")]
+    assert (heard.findings[0].count, heard.findings[0].last_ns) == (5, T0 + 90 * S)
+
+
+def test_finding_that_comes_back_more_severe_is_updated() -> None:
+    findings, heard = settling(60)
+    findings.hold("one", [claim(severity="medium")], T0)
+    findings.hold("one", [], T0 + S)
+    findings.hold("two", [claim()], T0 + 2 * S)
+    assert heard.said == [("opened", "media-clear"), ("updated", "media-clear")]
+
+
+def test_finding_that_comes_back_after_it_settled_is_opened_again() -> None:
+    findings, heard = settling(60)
+    findings.hold("one", [claim()], T0)
+    findings.hold("one", [], T0 + S)
+    findings.advance(T0 + 61 * S)
+    findings.hold("one", [claim()], T0 + 62 * S)
+    assert heard.said == [("opened", "media-clear"), ("resolved", "media-clear"), ("opened", "media-clear")]
+
+
+def test_clock_set_back_and_the_end_leave_nothing_settling() -> None:
+    findings, heard = settling(60)
+    findings.hold("one", [claim()], T0)
+    findings.hold("one", [], T0 + S)
+    findings.advance(T0 - 7200 * S)
+    assert heard.said[1:] == [("resolved", "media-clear")]
+    findings.hold("two", [claim()], T0)
+    findings.hold("two", [], T0 + S)
+    findings.close()
+    assert heard.said[2:] == [("opened", "media-clear"), ("resolved", "media-clear")]

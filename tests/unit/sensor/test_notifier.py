@@ -1,4 +1,4 @@
-"""The notifier: a finding is said once, not again while it flaps, and in a summary where there are too many."""
+"""The notifier: a finding is said once, and in a summary where there are too many."""
 
 from __future__ import annotations
 
@@ -50,51 +50,11 @@ def claim(a: str = "10.0.0.1", code: str = "media-clear", severity: Severity = "
 
 
 def test_finding_opened_and_resolved_is_said_once_each() -> None:
-    made = Made(settle=0)
+    made = Made()
     made.hold("leg", claim())
     made.hold("leg", at=5)
     assert made.heard.said == ["opened", "resolved"]
     assert made.heard.events[1]["last"] == "2026-01-05T10:00:05.000000Z"
-
-
-def test_finding_resolved_is_said_when_it_has_settled() -> None:
-    made = Made(settle=60)
-    made.hold("leg", claim())
-    made.hold("leg", at=5)
-    made.notifier.advance(T0 + 64 * S)
-    assert made.heard.said == ["opened"]
-    made.notifier.advance(T0 + 65 * S)
-    assert made.heard.said == ["opened", "resolved"]
-
-
-def test_finding_that_comes_back_before_it_settled_says_nothing() -> None:
-    made = Made(settle=60)
-    for i in range(5):
-        made.hold("leg", claim(), at=20 * i)
-        made.hold("leg", at=20 * i + 10)
-    made.notifier.advance(T0 + 200 * S)
-    assert made.heard.said == ["opened", "resolved"]
-    assert len({said["id"] for said in made.heard.events}) == 1
-
-
-def test_finding_that_comes_back_more_severe_is_updated() -> None:
-    made = Made(settle=60)
-    made.hold("leg", claim(severity="medium"))
-    made.hold("leg", at=5)
-    made.hold("leg", claim(severity="critical"), at=10)
-    assert [(said["event"], said["severity"]) for said in made.heard.events] == [
-        ("finding_opened", "medium"),
-        ("finding_updated", "critical"),
-    ]
-
-
-def test_finding_that_comes_back_later_is_opened_again() -> None:
-    made = Made(settle=60)
-    made.hold("leg", claim())
-    made.hold("leg", at=5)
-    made.hold("leg", at=100)
-    made.hold("leg", claim(), at=200)
-    assert made.heard.said == ["opened", "resolved", "opened"]
 
 
 def test_evidence_that_is_new_is_an_update() -> None:
@@ -127,7 +87,7 @@ def test_ten_thousand_clear_legs_are_a_burst_and_one_summary() -> None:
 
 
 def test_summary_is_said_again_only_when_it_changed_and_is_resolved_with_the_last() -> None:
-    made = Made(burst=1, window=60, settle=0)
+    made = Made(burst=1, window=60)
     for i in range(3):
         made.hold(f"leg{i}", claim(f"10.0.0.{i}"), at=i)
     for minute in range(1, 4):
@@ -166,7 +126,7 @@ def test_waived_finding_is_told_as_waived_and_opened_when_the_waiver_is_over() -
 
 
 def test_end_says_what_was_kept_back() -> None:
-    made = Made(burst=1, settle=60)
+    made = Made(burst=1)
     made.hold("a", claim("10.0.0.1"))
     made.hold("b", claim("10.0.0.2"))
     made.hold("a", at=1)
@@ -178,12 +138,9 @@ def test_end_says_what_was_kept_back() -> None:
 @given(
     steps=st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 90)), max_size=60),
     burst=st.integers(1, 4),
-    settle=st.integers(0, 120),
 )
-def test_whatever_happens_every_finding_is_told_or_counted(
-    steps: list[tuple[int, bool, int]], burst: int, settle: int
-) -> None:
-    made = Made(burst=burst, settle=settle, window=60)
+def test_whatever_happens_every_finding_is_told_or_counted(steps: list[tuple[int, bool, int]], burst: int) -> None:
+    made = Made(burst=burst, window=60)
     at = 0
     for leg, clear, later in steps:
         at += later
