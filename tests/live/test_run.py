@@ -43,6 +43,7 @@ AGING = {"cert-expiring", "cert-expired"}  # the capture is of one day, and it i
 LASTING = AGING | {"cert-untrusted", "not-observable", "sensor-clock"}  # of a server, until it shows something else
 # The defaults divided by the speed of the replay, and shorter where they would only make the test wait.
 CONFIG = """
+alerts: {settle: 0}
 policy: {grace: 0.5, media_idle: 4, resolve_after: 3, no_traffic_after: 3600}
 capture: {flow_idle: 5}
 """
@@ -178,14 +179,15 @@ def test_live_findings_equal_those_of_a_scan_of_the_same_packets(shift: Shift) -
 def test_live_verdicts_equal_those_of_a_scan_of_the_same_packets(shift: Shift) -> None:
     legs = [line for line in shift.scanned if line["type"] == "leg"]
     live = {
-        (signalled, observed): value
+        tuple(labels): value
         for (name, *labels), value in shift.after.items()
         if name == "legwatch_legs_ended_total" and value
-        for observed, signalled in [labels]
     }
-    scanned: dict[tuple[str, str], float] = {}
+    known = {segments for name, _, segments, _ in (key for key in shift.after if key[0] == "legwatch_legs_ended_total")}
+    scanned: dict[tuple[str, ...], float] = {}
     for leg in legs:
-        key = (leg["signalled"], leg["observed"])
+        (segments,) = known & {"/".join(leg["segments"]), "/".join(reversed(leg["segments"]))}
+        key = (leg["observed"], segments, leg["signalled"])
         scanned[key] = scanned.get(key, 0) + 1
     assert live == scanned
     (summary,) = (line for line in shift.scanned if line["type"] == "summary")
@@ -321,7 +323,7 @@ def test_interface_down_and_up_again_goes_on(
 def test_silence_is_a_finding_until_the_first_packet(
     namespace: Namespace, mirror: Mirror, clinic: Frames, config: Path, tmp_path: Path
 ) -> None:
-    config.write_text("policy: {no_traffic_after: 1}")
+    config.write_text("policy: {no_traffic_after: 1}\nalerts: {settle: 0}")
     with running_sensor(namespace, tmp_path, "--config", str(config)) as sensor:
         (opened,) = wait_for(lambda: sensor.events("finding_opened"), "silence is found")
         assert opened["code"] == "sensor-no-traffic"
