@@ -1,7 +1,7 @@
 # Every command of the project. `make demo` and `make test` each work as the first one after `git clone`.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-live live-packages lint ext bench clean
+.PHONY: help demo test test-live test-stack live-packages lint ext bench clean
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
@@ -27,6 +27,9 @@ test: $(VENV)/test  ## unit, property, golden and source tests; no root, no serv
 
 test-live: live-packages $(VENV)/test  ## namespaces, live rings, real servers; as root, installs Debian packages
 	@REQUIRE_LIVE=1 $(PYTEST) -m live $(ARGS)
+
+test-stack: live-packages $(VENV)/test  ## the way of an alert through real servers; as root
+	@REQUIRE_LIVE=1 $(PYTEST) -m live tests/live/test_stack.py $(ARGS)
 
 live-packages:
 	@[ "$$(id -u)" -eq 0 ] || { echo "legwatch: make test-live makes network namespaces: run it as root" >&2; exit 1; }

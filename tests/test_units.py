@@ -26,9 +26,9 @@ def analyze(*arguments: str | Path) -> None:
     assert done.stderr == ""
 
 
-def test_units_differ_only_in_how_they_name_the_interface() -> None:
+def test_units_differ_only_in_how_they_name_the_interface_and_their_state() -> None:
     one, many = map(settings, UNITS)
-    assert {line.partition("=")[0] for line in one ^ many} == {"ExecStart", "EnvironmentFile"}
+    assert {line.partition("=")[0] for line in one ^ many} == {"ExecStart", "EnvironmentFile", "StateDirectory"}
 
 
 @pytest.mark.live
