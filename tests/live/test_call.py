@@ -116,7 +116,9 @@ def test_real_call_is_judged_while_it_lasts_and_as_it_ends(
         wait_for(lambda: streams(sensor, observed) == 2, "a verdict on both directions")
         wait_for(lambda: codes(sensor, "opened") == findings, f"findings {findings}")
         agents.close()
-        wait_for(lambda: sensor.metric("legwatch_legs_ended_total", observed, "voice/voice", signalled) == 1, "the leg ends")
+        wait_for(
+            lambda: sensor.metric("legwatch_legs_ended_total", observed, "voice/voice", signalled) == 1, "the leg ends"
+        )
         wait_for(lambda: codes(sensor, "resolved") == findings & OF_A_LEG, "what the leg had is resolved")
         assert codes(sensor, "opened") == findings
         assert sensor.metric("legwatch_kernel_dropped_packets_total") == 0
