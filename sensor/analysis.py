@@ -37,7 +37,6 @@ from sensor.network.baseline import Baseline, Known
 from sensor.network.peers import Peers
 from sensor.policy import media as rules
 from sensor.policy import qos
-from sensor.policy.access import CALLS
 from sensor.policy.segments import Required, Segments
 from sensor.policy.waivers import Waivers
 from sensor.signalling.attempts import Attempts
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from sensor.policy.media import MediaFacts
 
 NS = 1_000_000_000
+DAY_NS = 86_400 * NS
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
 JUMP_NS = 3600 * NS  # a step of time that one packet alone does not prove: its stamp may be broken
 
@@ -83,6 +83,7 @@ class Analysis:
         self._segments = Segments(policy, interface)
         self._waivers = Waivers(policy)
         self.book = Book(sinks, capacity=limits.findings, waived=self._waivers.of)
+        self._waived_day = 0  # on which it was looked last whether waivers are over
         self._unprotected = Unprotected()
         self._peers = Peers(self.book, self._segments, policy)
         self.baseline: Baseline | None = None
@@ -106,7 +107,7 @@ class Analysis:
         self._sweep_ns = 0
         self._health = Health(self.book, interface, policy)
         self._take: dict[type, Callable[..., None]] = {
-            Negotiation: self._legs.negotiated,
+            Negotiation: self._negotiated,
             Exposure: self._exposed,
             Agent: self._agent,
             Attempt: self._attempts.take,
@@ -117,7 +118,7 @@ class Analysis:
             Tones: self._legs.tones,
             Certificate: self._legs.certificate,
             Hello: self._hello,
-            Handshake: self._tls.handshake,
+            Handshake: self._handshake,
             Evidence: lambda _record: None,  # how a verdict came about changes nothing
             FlowEnded: self._flow_ended,
         }
@@ -241,6 +242,7 @@ class Analysis:
             "exposures_refused": self._paths.refused,
             "findings_refused": self.book.overflow,
             "peers_refused": self._peers.refused,
+            "baseline_refused": self.baseline.refused if self.baseline is not None else 0,
             "baseline": len(self.baseline or ()),
             "baseline_learning": int(self.baseline is not None and self.baseline.is_learning(self._now_ns)),
         }
@@ -264,14 +266,14 @@ class Analysis:
 
     def _agent(self, record: Agent) -> None:
         self._endpoints.agent(record)
+        if self.baseline is not None and record.flow not in self._ws_flows:
+            self.baseline.seen(_sender(record), "signalling", "clear", record.key.vlans, record.ts_ns)
         self._attempts.agent(record)
 
     def _app_seen(self, record: AppSeen) -> None:
-        is_call = record.app in CALLS
         if record.app == "tls":
             if self._tls.tls_seen(record):
                 self._signalling(record, "encrypted")
-                is_call = True
         elif record.app == "sip":
             self._signalling(record, "clear")
             self._tls.sip_seen(record)
@@ -283,21 +285,33 @@ class Analysis:
             if record.app == "rtp":
                 self._endpoints.media(record)
             self._legs.app_seen(record)
-        self._peers.seen(record.key, record.app, record.ts_ns, calls=is_call)
+        self._peers.seen(record.flow, record.key, record.app, record.ts_ns)
 
     def _signalling(self, record: AppSeen, state: Protection) -> None:
         self._endpoints.signalling(record, state)
         if self.baseline is not None:
-            for address in (record.key.a, record.key.b):
+            # Whoever asks shows how it speaks. Whom it asks, may never answer.
+            hosts = (record.key.a,) if state == "clear" else (record.key.a, record.key.b)
+            for address in hosts:
                 self.baseline.seen(address, "signalling", state, record.key.vlans, record.ts_ns)
+
+    def _negotiated(self, record: Negotiation) -> None:
+        self._legs.negotiated(record)
+        if record.state == "agreed":
+            self._peers.calls(record.flow, record.key, record.ts_ns)
+
+    def _handshake(self, record: Handshake) -> None:
+        self._tls.handshake(record)
+        if record.outcome == "completed" and self._tls.is_sip(record.flow):
+            self._peers.calls(record.flow, record.key, record.ts_ns)
 
     def _verdict(self, record: Verdict) -> None:
         self._legs.verdict(record)
         state = protection(record.protection)
         self._endpoints.verdict(record, state)
-        if self.baseline is not None:
-            for address in (record.key.a, record.key.b):
-                self.baseline.seen(address, "media", state, record.key.vlans, record.ts_ns)
+        self._peers.calls(record.flow, record.key, record.ts_ns)
+        if self.baseline is not None and state == "encrypted":  # "clear" has its grace
+            self.baseline.seen(_sender(record), "media", state, record.key.vlans, record.ts_ns)
 
     def _hello(self, record: Hello) -> None:
         if record.kind == "dtls":
@@ -316,7 +330,7 @@ class Analysis:
         basis = "subprotocol" if self._ws_flows.pop(record.flow, False) else self._tls.flow_ended(record.flow)
         if basis is not None:
             context = FlowContext("unknown", "unknown", "sip", basis)
-        self._peers.seen(record.key, record.app, record.last_ns, calls=False)
+        self._peers.ended(record.flow, record.key, record.app, record.last_ns)
         if self._policy.dscp:
             pair, claims = qos.unmarked(record, self._segments, self._policy)
             self.book.hold(pair, claims, record.last_ns)
@@ -394,6 +408,8 @@ class Analysis:
         self._unprotected.judge(leg, ends, clear_ns, now_ns)
         if facts.clear is not None:
             grace_end = rules.grace_end(facts, required.policy)
+            if self.baseline is not None and now_ns >= grace_end:
+                self.baseline.seen(_sender(facts.clear), "media", "clear", facts.vlans, now_ns)
             if now_ns < grace_end and not leg.waits_until_ns:
                 leg.waits_until_ns = grace_end
                 self._waiting.append(leg)
@@ -434,7 +450,9 @@ class Analysis:
         self._peers.sweep(self._now_ns)
         if self.baseline is not None:
             self.baseline.sweep(self._now_ns)
-        if self._policy.waivers:
+        today = self._now_ns // DAY_NS
+        if self._policy.waivers and today != self._waived_day:
+            self._waived_day = today
             self.book.waive(self._now_ns)
         self._judge_by_time()
 
@@ -443,3 +461,7 @@ class Analysis:
         for leg in self._legs:
             if leg.live() == "undetermined" or (leg.accepted and leg.last_state == leg.live() == "not-observed"):
                 self._judge(leg, self._now_ns)
+
+
+def _sender(record: Verdict | Agent) -> str:
+    return record.key.a if record.from_a else record.key.b

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sensor.model import Finding, FindingState, Severity, Sink, Subject
+from sensor.model import SEVERITIES, Finding, Severity, Sink, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+CODES_AT_LEAST = 4  # that share the book when each has as much as it may
 MAX_EVIDENCE = 4  # statements a finding keeps; each one is an update, so this also bounds what is said of it
 
 
+_Key = tuple[str, Subject]  # code and subject
 Waived = Callable[[str, Subject, tuple[str, ...], int], str | None]  # as sensor.policy.waivers.Waivers.of
 
 
@@ -25,10 +28,6 @@ def identity(code: str, subject: Subject) -> str:
 
 def _nothing_is(_code: str, _subject: Subject, _segments: tuple[str, ...], _now_ns: int) -> None:
     """Waive nothing."""
-
-
-def _state(waived_by: str | None) -> FindingState:
-    return "open" if waived_by is None else "waived"
 
 
 class Claim(NamedTuple):
@@ -43,25 +42,97 @@ class Claim(NamedTuple):
     since_ns: int = 0  # when the first packet came that it is about; 0: not known
 
 
+class _Together:
+    """What several holders of a finding say together."""
+
+    __slots__ = ("segments", "severities", "waivers")
+
+    def __init__(self) -> None:
+        self.severities: Counter[Severity] = Counter()
+        self.segments: Counter[str] = Counter()
+        self.waivers: Counter[str | None] = Counter()  # None: of those that nothing waives
+
+    def add(self, claim: Claim, waived_by: str | None) -> None:
+        """Add what one says."""
+        self.severities[claim.severity] += 1
+        self.segments.update(claim.segments)
+        self.waivers[waived_by] += 1
+
+    def remove(self, claim: Claim, waived_by: str | None) -> None:
+        """Take back what one said."""
+        self.severities[claim.severity] -= 1
+        self.segments.subtract(claim.segments)
+        self.waivers[waived_by] -= 1
+
+
+class _Entry:
+    """An open finding, and who holds it open by what claim."""
+
+    __slots__ = ("finding", "holders", "together")
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        self.holders: dict[Hashable, tuple[Claim, str | None]] = {}  # with what waives it
+        self.together: _Together | None = None  # most findings have one holder and need none
+
+    def add(self, holder: Hashable, claim: Claim, waived_by: str | None) -> None:
+        """Let a holder claim this, in place of what it claimed before."""
+        self.remove(holder)
+        if self.holders and self.together is None:
+            self.together = _Together()
+            for each in self.holders.values():
+                self.together.add(*each)
+        self.holders[holder] = claim, waived_by
+        if self.together is not None:
+            self.together.add(claim, waived_by)
+
+    def remove(self, holder: Hashable) -> None:
+        """Let a holder go."""
+        said = self.holders.pop(holder, None)
+        if said is not None and self.together is not None:
+            self.together.remove(*said)
+
+    def settle_on(self) -> bool:
+        """Make the finding what its holders say together: the worst of it. Say whether that is another one."""
+        finding, together = self.finding, self.together
+        before = finding.severity, finding.segments, finding.waived_by
+        if together is None:
+            ((claim, finding.waived_by),) = self.holders.values()
+            finding.severity, finding.segments = claim.severity, claim.segments
+        else:
+            finding.severity = next(each for each in reversed(SEVERITIES) if together.severities[each])
+            finding.segments = tuple(name for name, count in together.segments.items() if count)
+            # One that nothing waives is enough.
+            waivers = together.waivers
+            finding.waived_by = None if waivers[None] else next(by for by, count in waivers.items() if count)
+        finding.state = "open" if finding.waived_by is None else "waived"
+        return before != (finding.severity, finding.segments, finding.waived_by)
+
+
 class Book:
     """One open finding per code and subject, held open by whoever claims it.
 
     A holder (a leg, two SIP hosts, the sensor) claims what is true of it now; a finding opens with its first holder
     and resolves ``settle_ns`` after its last has let go, unless there is another one by then. ``count`` is how many
-    holders it had, and what they counted. Sinks hear that a finding opened and resolved once each, and that it was
-    updated when its severity or its evidence changed.
+    holders it had, and what they counted. Its severity is the worst of its holders'; it is waived when all of them are.
+    Sinks hear that a finding opened and resolved once each, and that it was updated when its severity, its segments or
+    its evidence changed.
+
+    No code has more than a quarter of the book: a flood of one leaves room for the others. What finds no room waits,
+    and is counted in ``overflow``.
     """
 
-    def __init__(self, sinks: Sequence[Sink], *, capacity: int = 10_000, waived: Waived = _nothing_is) -> None:
-        self.overflow = 0  # claims turned away because the book was full
+    def __init__(self, sinks: Sequence[Sink], *, capacity: int = 40_000, waived: Waived = _nothing_is) -> None:
+        self.overflow = 0  # claims that found no room at once
         self.settle_ns = 0
         self._sinks = sinks
         self._capacity = capacity
         self._waived = waived
-        self._open: dict[tuple[str, Subject], Finding] = {}
-        self._holders: dict[tuple[str, Subject], set[Hashable]] = {}
-        self._held: dict[Hashable, list[tuple[str, Subject]]] = {}
-        self._settling: dict[tuple[str, Subject], int] = {}  # since when nobody holds them, the first one first
+        self._open: dict[_Key, _Entry] = {}
+        self._codes: Counter[str] = Counter()
+        self._held: dict[Hashable, list[_Key]] = {}
+        self._settling: dict[_Key, int] = {}  # since when nobody holds them, the first one first
+        self._waiting: dict[tuple[Hashable, _Key], Claim] = {}  # for room, the first one first
 
     def hold(self, holder: Hashable, claims: Iterable[Claim], now_ns: int) -> None:
         """Make these the holder's only claims: open or join what is new, let go of what is gone."""
@@ -69,14 +140,13 @@ class Book:
         after = []
         for claim in claims:
             key = (claim.code, claim.subject)
+            after.append(key)
             if key in self._open:
                 self._join(key, claim, holder, now_ns)
-            elif len(self._open) < self._capacity:
+            elif self._has_room(claim.code):
                 self._begin(key, claim, holder, now_ns)
             else:
-                self.overflow += 1
-                continue
-            after.append(key)
+                self._wait(holder, key, claim)
         if after:
             self._held[holder] = after
         for key in before or ():
@@ -86,9 +156,10 @@ class Book:
     def touch(self, holder: Hashable, now_ns: int, times: int = 0) -> None:
         """Note that what the holder claims still holds, and was seen so many times more; the sinks hear nothing."""
         for key in self._held.get(holder, ()):
-            finding = self._open[key]
-            finding.last_ns = max(finding.last_ns, now_ns)
-            finding.count += times
+            if key in self._open:
+                finding = self._open[key].finding
+                finding.last_ns = max(finding.last_ns, now_ns)
+                finding.count += times
 
     def advance(self, now_ns: int) -> None:
         """Resolve what nobody has held for ``settle_ns``.
@@ -98,8 +169,9 @@ class Book:
         while self._settling:
             key, left_ns = next(iter(self._settling.items()))
             if left_ns <= now_ns < left_ns + self.settle_ns:
-                return
+                break
             self._resolve(key)
+        self._admit(now_ns)
 
     def close(self) -> None:
         """Resolve what only waits for that, at the end."""
@@ -108,66 +180,100 @@ class Book:
 
     def open_findings(self) -> list[Finding]:
         """Return the findings that are open, oldest first."""
-        return list(self._open.values())
+        return [entry.finding for entry in self._open.values()]
 
     def waive(self, now_ns: int, waived: Waived | None = None) -> None:
-        """Ask again what is waived, by other waivers or because time went on: one that is over opens its finding."""
+        """Ask again what is waived, by other waivers or because a day is over: one that is over opens its finding."""
         self._waived = waived or self._waived
-        for finding in self._open.values():
-            by = self._waived(finding.code, finding.subject, finding.segments, now_ns)
-            if by == finding.waived_by:
-                continue
-            reopened = by is None
-            finding.state, finding.waived_by = _state(by), by
-            self._say(finding, "opened" if reopened else "updated")
+        for entry in self._open.values():
+            was_waived = entry.finding.state == "waived"
+            for holder, (claim, _) in list(entry.holders.items()):
+                entry.add(holder, claim, self._waived(claim.code, claim.subject, claim.segments, now_ns))
+            if entry.holders and entry.settle_on():
+                self._say(entry.finding, "opened" if was_waived and entry.finding.state == "open" else "updated")
 
-    def _begin(self, key: tuple[str, Subject], claim: Claim, holder: Hashable, now_ns: int) -> None:
-        by = self._waived(claim.code, claim.subject, claim.segments, now_ns)
-        finding = self._open[key] = Finding(
+    def _has_room(self, code: str) -> bool:
+        if len(self._open) >= self._capacity and self._settling:
+            self._resolve(next(iter(self._settling)))
+        return len(self._open) < self._capacity and self._codes[code] < max(self._capacity // CODES_AT_LEAST, 1)
+
+    def _wait(self, holder: Hashable, key: _Key, claim: Claim) -> None:
+        if (holder, key) not in self._waiting:
+            self.overflow += 1
+        if len(self._waiting) < self._capacity:
+            self._waiting[holder, key] = claim
+
+    def _admit(self, now_ns: int) -> None:
+        """Open what waits for room, as far as there is some."""
+        if not self._waiting or len(self._open) >= self._capacity:
+            return
+        for (holder, key), claim in list(self._waiting.items()):
+            if key in self._open:
+                self._join(key, claim, holder, now_ns)
+            elif self._has_room(claim.code):
+                self._begin(key, claim, holder, now_ns)
+            else:
+                continue
+            del self._waiting[holder, key]
+
+    def _begin(self, key: _Key, claim: Claim, holder: Hashable, now_ns: int) -> None:
+        finding = Finding(
             claim.code,
             claim.severity,
-            _state(by),
+            "open",
             claim.subject,
             claim.segments,
             [claim.evidence],
             claim.controls,
             now_ns,
             now_ns,
-            waived_by=by,
             id=identity(claim.code, claim.subject),
             since_ns=claim.since_ns,
         )
-        self._holders[key] = {holder}
+        entry = self._open[key] = _Entry(finding)
+        self._codes[claim.code] += 1
+        entry.add(holder, claim, self._waived(claim.code, claim.subject, claim.segments, now_ns))
+        entry.settle_on()
         self._say(finding, "opened")
 
-    def _join(self, key: tuple[str, Subject], claim: Claim, holder: Hashable, now_ns: int) -> None:
-        finding, holders = self._open[key], self._holders[key]
+    def _join(self, key: _Key, claim: Claim, holder: Hashable, now_ns: int) -> None:
+        entry = self._open[key]
+        finding = entry.finding
         finding.last_ns = max(finding.last_ns, now_ns)
         self._settling.pop(key, None)
-        if holder not in holders:
-            holders.add(holder)
+        if holder not in entry.holders:
             finding.count += 1
-        changed = finding.severity != claim.severity or finding.segments != claim.segments
-        finding.severity, finding.segments = claim.severity, claim.segments
+        was_waived = finding.state == "waived"
+        entry.add(holder, claim, self._waived(claim.code, claim.subject, claim.segments, now_ns))
+        changed = entry.settle_on()
         if len(finding.evidence) < MAX_EVIDENCE and claim.evidence not in finding.evidence:
             finding.evidence.append(claim.evidence)
             changed = True
         if changed:
-            self._say(finding, "updated")
+            self._say(finding, "opened" if was_waived and finding.state == "open" else "updated")
 
-    def _leave(self, key: tuple[str, Subject], holder: Hashable, now_ns: int) -> None:
-        holders = self._holders[key]
-        holders.discard(holder)
-        if not holders:
-            finding = self._open[key]
-            finding.last_ns = max(finding.last_ns, now_ns)
-            self._settling[key] = now_ns
-            if not self.settle_ns:
-                self._resolve(key)
+    def _leave(self, key: _Key, holder: Hashable, now_ns: int) -> None:
+        self._waiting.pop((holder, key), None)
+        entry = self._open.get(key)
+        if entry is None or holder not in entry.holders:
+            return
+        entry.remove(holder)
+        finding = entry.finding
+        if entry.holders:
+            was_waived = finding.state == "waived"
+            if entry.settle_on():
+                self._say(finding, "opened" if was_waived and finding.state == "open" else "updated")
+            return
+        finding.last_ns = max(finding.last_ns, now_ns)
+        self._settling[key] = now_ns
+        if not self.settle_ns:
+            self._resolve(key)
+            self._admit(now_ns)
 
-    def _resolve(self, key: tuple[str, Subject]) -> None:
-        del self._settling[key], self._holders[key]
-        finding = self._open.pop(key)
+    def _resolve(self, key: _Key) -> None:
+        del self._settling[key]
+        finding = self._open.pop(key).finding
+        self._codes[finding.code] -= 1
         finding.state = "resolved" if finding.waived_by is None else "waived"
         self._say(finding, "resolved")
 

@@ -23,6 +23,7 @@ class Unprotected:
     def __init__(self) -> None:
         self._since: dict[Hashable, tuple[Ends, int]] = {}
         self._over: dict[Ends, int] = {}
+        self._given: dict[Ends, int] = {}  # the most that was told
 
     def judge(self, leg: Hashable, ends: Ends, clear_ns: int | None, now_ns: int) -> None:
         """Take that a leg is in clear since ``clear_ns``, or (None) that it is not, or not any more."""
@@ -39,4 +40,8 @@ class Unprotected:
         for ends, since_ns in list(self._since.values()):
             legs, ns = totals.get(ends, InClear(0, 0))
             totals[ends] = InClear(legs + 1, ns + max(now_ns - since_ns, 0))
+        # A leg that goes silent counts on until it is known to be over, and a counter must not go down again.
+        for ends, (legs, ns) in totals.items():
+            self._given[ends] = given = max(ns, self._given.get(ends, 0))
+            totals[ends] = InClear(legs, given)
         return totals

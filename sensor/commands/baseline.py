@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ def execute(args: Namespace) -> int:
 
 
 def _show(file: BaselineFile, args: Namespace, _config: Config) -> int:
-    entries, learning_ns = file.load()
+    entries, learning_ns, _ = file.load()
     if args.json:
         for address, known in sorted(entries.items(), key=_in_order):
             line = {"address": address, "media": known.media, "signalling": known.signalling}
@@ -65,6 +66,8 @@ def _set(file: BaselineFile, args: Namespace, config: Config) -> int:
         analysis.compare(entries, sys.maxsize)
         _feed(path, source, engine, analysis)
         say_how_it_ended(path, source)
+    for known in entries.values():
+        known.last_ns = max(known.last_ns, time.time_ns())  # a capture may be old; that it was chosen is not
     file.replace(entries, NOT_LEARNING)
     print(f"{len(entries)} endpoints are the baseline. {_RELOAD}")  # noqa: T201
     return 0
@@ -90,7 +93,7 @@ def _relearn(file: BaselineFile, _args: Namespace, config: Config) -> int:
 
 
 def _accept(file: BaselineFile, args: Namespace, _config: Config) -> int:
-    entries, learning_ns = file.load()
+    entries, learning_ns, _ = file.load()
     unknown = [name for name in args.names if _address(name) not in entries]
     if unknown or not args.names:
         raise OperatorError(f"baseline accept: not in the baseline: {', '.join(unknown) or '(no address was named)'}")

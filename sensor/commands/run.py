@@ -202,9 +202,11 @@ class _Daemon:
             self._analysis.reload(config.policy)
             self._analysis.settle(config.alerts.settle)
             self._notifier.reload(config.alerts)
-            self._compare()
             fixed = [name for name in _FIXED if getattr(config, name) != getattr(self._config, name)]
+            if config.policy.media_idle != self._config.policy.media_idle:
+                fixed.append("policy.media_idle")
             self._config = replace(self._config, policy=config.policy, alerts=config.alerts)
+            self._compare()
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)
@@ -231,8 +233,9 @@ class _Daemon:
             return
         try:
             if self._analysis.baseline is not None:
-                self._memory.add(self._analysis.baseline)
-            self._analysis.compare(*self._memory.baseline())
+                self._memory.keep(self._analysis.baseline, now=True)
+            stored = self._memory.baseline(self._config.policy.baseline.forget_after)
+            self._analysis.compare(stored.entries, stored.learning_ns)
         except StateError as error:
             self._memory.errors += 1
             self._events.say("state_failed", level="error", error=str(error))
@@ -295,7 +298,7 @@ def _memory(config: Config, names: Pseudonyms) -> Memory | None:
         directory = state_directory(config.state.directory)
         if directory is None:
             return None
-        return Memory(directory, names, config.privacy.rotate_days, config.policy.baseline.forget_after)
+        return Memory(directory, names, config.privacy.rotate_days)
     except StateError as error:
         raise OperatorError(str(error)) from None
 

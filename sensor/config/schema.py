@@ -295,7 +295,7 @@ class Limits(Section):
     flows: TableSize = 1 << 20
     streams: TableSize = 1 << 20
     dialogues: TableSize = 1 << 17
-    findings: TableSize = 10_000
+    findings: TableSize = 40_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from sensor.config.network import VOICE_KINDS
 from sensor.model import WORSE
 from sensor.network.passing import Passing
 from sensor.policy import posture
+from sensor.policy.access import is_group, is_public
 from sensor.policy.claims import NS
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from sensor.policy.segments import Required, Segments
 
 MAX_ENDPOINTS = 1 << 16
+HOUR_NS = 3600 * NS
+DRIFT_NS = 24 * HOUR_NS  # without another sight of it a drift is over
+LEAST_NS = 1_577_836_800 * NS  # 2020: a clock that is before it was not set yet
 
 
 @dataclass(slots=True)
@@ -55,7 +60,8 @@ class Baseline:
         self._policy = policy
         self._book = book
         self._new = Passing(book, int(policy.resolve_after * NS))
-        self._drifts: dict[_Drift, None] = {}
+        self._drifts = Passing(book, DRIFT_NS)
+        self._noted: dict[str, int] = {}  # when an entry was put among the changed ones last
 
     def __len__(self) -> int:
         """Return the number of endpoints."""
@@ -67,10 +73,7 @@ class Baseline:
 
     def seen(self, address: str, plane: Plane, protection: Protection, vlans: tuple[int, ...], now_ns: int) -> None:
         """Take how an endpoint of the telephone system's segments is protected."""
-        if protection not in ("clear", "encrypted"):
-            return
-        segment = self._segments.of(address, vlans)
-        if segment is None or segment.kind in ("data", "management"):
+        if protection not in ("clear", "encrypted") or now_ns < LEAST_NS or not self._concerns(address, vlans):
             return
         if not self.learning_ns:
             self.learning_ns = now_ns + int(self._policy.baseline.learn * NS)
@@ -79,7 +82,8 @@ class Baseline:
             known = self._first(address, self._segments.required(address, address, vlans), now_ns)
             if known is None:
                 return
-        if now_ns - known.last_ns > 3600 * NS:
+        if now_ns - self._noted.get(address, 0) > HOUR_NS:
+            self._noted[address] = now_ns
             self.changed.add(address)
         known.last_ns = max(known.last_ns, now_ns)
         before: Protection | None = getattr(known, plane)
@@ -98,12 +102,21 @@ class Baseline:
         """Take another baseline: what has drifted from the old one may be right by the new one."""
         self.entries, self.learning_ns = entries, learning_ns
         self.changed.clear()
-        for drift in list(self._drifts):
-            self._let_go(drift, now_ns)
+        self._noted.clear()
+        for drift in self._drifts:
+            self._drifts.judge(drift, [], now_ns)
 
     def sweep(self, now_ns: int) -> None:
         """Resolve what is new no longer."""
         self._new.sweep(now_ns)
+        self._drifts.sweep(now_ns)
+
+    def _concerns(self, address: str, vlans: tuple[int, ...]) -> bool:
+        """Say whether an address is a host of the telephone system: in a VLAN, not one from anywhere."""
+        segment = self._segments.of(address, vlans)
+        if segment is None or segment.kind not in VOICE_KINDS:
+            return False
+        return self._segments.by_range(address) is not None or not (is_public(address) or is_group(address))
 
     def _first(self, address: str, required: Required, now_ns: int) -> Known | None:
         if len(self.entries) >= MAX_ENDPOINTS:
@@ -118,17 +131,9 @@ class Baseline:
     def _compare(
         self, drift: _Drift, before: Protection, protection: Protection, vlans: tuple[int, ...], now_ns: int
     ) -> None:
-        if protection == "encrypted" or before == "clear":
-            self._let_go(drift, now_ns)
-        elif drift not in self._drifts:
-            self._drifts[drift] = None
+        claims = []
+        if before == "encrypted" and protection == "clear":
             required = self._segments.required(drift.address, drift.address, vlans)
             since = datetime.fromtimestamp(self.entries[drift.address].first_ns // NS, UTC).date().isoformat()
-            self._book.hold(drift, [posture.drifted(drift.address, drift.plane, since, required)], now_ns)
-        else:
-            self._book.touch(drift, now_ns, 1)
-
-    def _let_go(self, drift: _Drift, now_ns: int) -> None:
-        if drift in self._drifts:
-            del self._drifts[drift]
-            self._book.hold(drift, (), now_ns)
+            claims = [posture.drifted(drift.address, drift.plane, since, required)]
+        self._drifts.hold(drift, claims, now_ns)

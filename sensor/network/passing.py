@@ -6,55 +6,73 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sensor.findings import Book, Claim
 
 MOST = 1 << 14  # holders; what finds no room is counted
 
 
 class Passing:
-    """Holds claims, each by its holder, until they were not renewed for ``after_ns``."""
+    """Holds claims, each by its holder, until they were not renewed for ``after_ns`` and none of its flows goes on."""
 
     def __init__(self, book: Book, after_ns: int) -> None:
         self.after_ns = after_ns
         self.refused = 0
         self._book = book
         self._seen: dict[Hashable, int] = {}
+        self._flows: dict[tuple[Hashable, int], None] = {}
+        self._going_on: dict[Hashable, int] = {}  # how many flows
 
     def __len__(self) -> int:
         """Return the number of holders."""
         return len(self._seen)
 
-    def __contains__(self, holder: Hashable) -> bool:
-        """Say whether somebody holds claims now."""
-        return holder in self._seen
+    def __iter__(self) -> Iterator[Hashable]:
+        """Iterate over the holders."""
+        return iter(list(self._seen))
 
-    def renew(self, holder: Hashable, now_ns: int) -> bool:
-        """Say that what a holder claims was seen again; False when it claims nothing."""
-        if holder not in self._seen:
-            return False
-        self._seen[holder] = max(self._seen[holder], now_ns)
-        self._book.touch(holder, now_ns, 1)
-        return True
-
-    def hold(self, holder: Hashable, claims: list[Claim], now_ns: int) -> None:
-        """Make these the holder's only claims from now on; none lets go of what it held."""
+    def hold(self, holder: Hashable, claims: list[Claim], now_ns: int, flow: int | None = None) -> None:
+        """Make these the holder's claims, or note that they were seen again, in a flow that goes on; none lets go."""
         if not claims:
-            if self._seen.pop(holder, None) is not None:
-                self._book.hold(holder, (), now_ns)
-        elif holder in self._seen or len(self._seen) < MOST:
+            self._let_go(holder, now_ns)
+            return
+        if holder in self._seen:
+            self._seen[holder] = max(self._seen[holder], now_ns)
+            self._book.touch(holder, now_ns, 1)
+        elif len(self._seen) < MOST:
             self._seen[holder] = now_ns
             self._book.hold(holder, claims, now_ns)
         else:
             self.refused += 1
+            return
+        if flow is not None and (holder, flow) not in self._flows and len(self._flows) < MOST:
+            self._flows[holder, flow] = None
+            self._going_on[holder] = self._going_on.get(holder, 0) + 1
+
+    def judge(self, holder: Hashable, claims: list[Claim], now_ns: int) -> None:
+        """Hold something else of what was seen before, since the policy is another one."""
+        if claims:
+            self._book.hold(holder, claims, now_ns)
+        else:
+            self._let_go(holder, now_ns)
+
+    def ended(self, holder: Hashable, flow: int, now_ns: int) -> None:
+        """Take that a flow is over in which it was seen."""
+        if (holder, flow) in self._flows:
+            del self._flows[holder, flow]
+            self._going_on[holder] -= 1
+            if not self._going_on[holder]:
+                del self._going_on[holder]
+            if holder in self._seen:
+                self._seen[holder] = max(self._seen[holder], now_ns)
 
     def sweep(self, now_ns: int) -> None:
         """Let go of what was not renewed. What lies in the future was seen before the clock was set back."""
         for holder, seen_ns in list(self._seen.items()):
-            if not now_ns - self.after_ns <= seen_ns <= now_ns:
-                del self._seen[holder]
-                self._book.hold(holder, (), seen_ns)
+            if holder not in self._going_on and not now_ns - self.after_ns <= seen_ns <= now_ns:
+                self._let_go(holder, seen_ns)
 
-    def clear(self, now_ns: int) -> None:
-        """Let go of everything."""
-        for holder in list(self._seen):
-            self.hold(holder, [], now_ns)
+    def _let_go(self, holder: Hashable, now_ns: int) -> None:
+        if self._seen.pop(holder, None) is not None:
+            self._book.hold(holder, (), now_ns)

@@ -11,12 +11,12 @@ from sensor.policy.claims import NS
 if TYPE_CHECKING:
     from fastpath.records import FlowKey
     from sensor.config.schema import Policy
-    from sensor.findings import Book
+    from sensor.findings import Book, Claim
     from sensor.policy.segments import Segments
 
 
 class _Stranger(NamedTuple):
-    """Two hosts that may not talk, as the holder of the finding."""
+    """Two hosts that may not talk, by the flow that showed it first, as the holder of the finding."""
 
     a: str
     b: str
@@ -36,34 +36,74 @@ class Peers:
         self._segments = segments
         self._policy = policy
         self._held = Passing(book, int(policy.resolve_after * NS))
+        self._firsts: dict[_Stranger | _Peer, tuple[FlowKey, str]] = {}  # of what is held, the flow that showed it
 
     @property
     def refused(self) -> int:
         """What found no room."""
         return self._held.refused
 
-    def seen(self, key: FlowKey, app: str, now_ns: int, *, calls: bool) -> None:
-        """Take that two hosts exchange packets; ``calls``: of a call or its signalling."""
-        if self._segments.isolates and not self._held.renew(_Stranger(key.a, key.b), now_ns):
-            self._held.hold(_Stranger(key.a, key.b), access.violation(key, app, self._segments, self._policy), now_ns)
-        if calls and self._policy.vendors:
-            self._vendor(key, now_ns)
+    def seen(self, flow: int, key: FlowKey, app: str, now_ns: int) -> None:
+        """Take that two hosts exchange packets, and go on to."""
+        if self._segments.isolates:
+            self._hold(_stranger(key), key, app, access.violation(key, app, self._segments, self._policy), now_ns, flow)
+
+    def calls(self, flow: int, key: FlowKey, now_ns: int) -> None:
+        """Take that two hosts are in a call, or have agreed on one: not just that one of them asked."""
+        holder = self._peer(key) if self._policy.vendors else None
+        if holder is not None:
+            self._hold(holder, key, "", self._vendor(holder, key, now_ns), now_ns, flow)
+
+    def ended(self, flow: int, key: FlowKey, app: str, now_ns: int) -> None:
+        """Take that a flow is over; what it carried may be known only now."""
+        if not self._segments.isolates and not self._policy.vendors:
+            return
+        if app == "other":
+            self.seen(flow, key, app, now_ns)
+        for holder in (_stranger(key), self._peer(key)):
+            if holder is not None:
+                self._held.ended(holder, flow, now_ns)
 
     def reload(self, segments: Segments, policy: Policy, now_ns: int) -> None:
-        """Judge by another policy from the next packets on."""
+        """Judge what is held by another policy."""
         self._segments, self._policy = segments, policy
         self._held.after_ns = int(policy.resolve_after * NS)
-        self._held.clear(now_ns)
+        for holder in self._held:
+            key, app = self._firsts[holder]  # type: ignore[index]
+            if isinstance(holder, _Stranger):
+                claims = access.violation(key, app, segments, policy)
+            else:
+                claims = self._vendor(holder, key, now_ns) if policy.vendors and self._peer(key) == holder else []  # type: ignore[arg-type]
+            self._held.judge(holder, claims, now_ns)
+        self._forget()
 
     def sweep(self, now_ns: int) -> None:
         """Resolve what was not seen again for the policy's time."""
         self._held.sweep(now_ns)
+        self._forget()
 
-    def _vendor(self, key: FlowKey, now_ns: int) -> None:
+    def _hold(
+        self, holder: _Stranger | _Peer, key: FlowKey, app: str, claims: list[Claim], now_ns: int, flow: int
+    ) -> None:
+        if claims:  # other traffic between the same two hosts may be allowed: it says nothing of this
+            self._held.hold(holder, claims, now_ns, flow)
+            self._firsts.setdefault(holder, (key, app))
+
+    def _forget(self) -> None:
+        held = set(self._held)
+        for holder in [each for each in self._firsts if each not in held]:
+            del self._firsts[holder]
+
+    def _peer(self, key: FlowKey) -> _Peer | None:
         a, b = (access.is_external(host, key.vlans, self._segments) for host in (key.a, key.b))
         if a == b:  # traffic between strangers, or inside
-            return
-        holder = _Peer(key.a, key.b) if a else _Peer(key.b, key.a)
-        if not self._held.renew(holder, now_ns):
-            required = self._segments.required(key.a, key.b, key.vlans)
-            self._held.hold(holder, access.peer(*holder, required, self._policy, now_ns), now_ns)
+            return None
+        return _Peer(key.a, key.b) if a else _Peer(key.b, key.a)
+
+    def _vendor(self, holder: _Peer, key: FlowKey, now_ns: int) -> list[Claim]:
+        required = self._segments.required(key.a, key.b, key.vlans)
+        return access.peer(*holder, required, self._policy, now_ns)
+
+
+def _stranger(key: FlowKey) -> _Stranger:
+    return _Stranger(key.a, key.b) if key.a <= key.b else _Stranger(key.b, key.a)

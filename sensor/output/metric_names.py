@@ -111,6 +111,7 @@ ANALYSIS_COUNTERS = {
     "attempts_evicted": ("legwatch_sip_attempts_evicted", "Such pairs and accounts that had to make room for others."),
     "exposures_refused": ("legwatch_exposures_refused", "What pairs of hosts showed and found no room."),
     "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),
+    "baseline_refused": ("legwatch_baseline_refused", "Endpoints that found no room in the baseline."),
     "peers_refused": (
         "legwatch_peers_refused",
         "Pairs of hosts that may not talk and found no room.",

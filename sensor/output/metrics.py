@@ -173,21 +173,24 @@ class Metrics(Collector, QuietSink):
         self._to_finding = _Histogram(FINDING_BUCKETS)
         self._quality = {name: _Histogram(bounds) for name, (bounds, _) in QUALITY.items()}
         self._pairs: dict[tuple[str, str], str] = {}
+        self._known: frozenset[str] = frozenset()
         self.reload(policy)
         self.reload_succeeded = True
         self.reload_time_s = 0.0  # Unix time of the last configuration that was taken
 
     def reload(self, policy: Policy) -> None:
-        """Take the segments and severities of a policy; what was counted stays."""
-        self._pairs = pair_labels(policy)
-        labels = dict.fromkeys((*self._pairs.values(), OTHER_PAIRS))
-        for leg in product(SIGNALLED, LEG_STATES, labels):
-            self._legs.setdefault(leg, 0)
-        for code, severity in severities_of(policy):
-            self._opened.setdefault((code, severity), 0)
-            self._resolved.setdefault((code, severity), 0)
-            for state in FINDING_STATES:
-                self._findings.setdefault((code, severity, state), 0)
+        """Take the segments and severities of a policy; what was counted stays where its labels do."""
+        pairs = pair_labels(policy)
+        legs = product(SIGNALLED, LEG_STATES, dict.fromkeys((*pairs.values(), OTHER_PAIRS)))
+        kinds = list(severities_of(policy))
+        now = set(self._now.values())
+        self._legs = {key: self._legs.get(key, 0) for key in legs}
+        self._opened = {key: self._opened.get(key, 0) for key in kinds}
+        self._resolved = {key: self._resolved.get(key, 0) for key in kinds}
+        findings = dict.fromkeys((*((*kind, state) for kind in kinds for state in FINDING_STATES), *now))
+        self._findings = {key: self._findings.get(key, 0) for key in findings}
+        self._known = frozenset((OUTSIDE, *(segment.name for segment in policy.segments)))
+        self._pairs = pairs
 
     def observe(self, records: Iterable[Record]) -> None:
         """Count what records say before any leg or flow is over: verdicts, their changes and how long they took."""
@@ -207,7 +210,8 @@ class Metrics(Collector, QuietSink):
 
     def leg_ended(self, leg: Leg) -> None:
         """Count the leg by what was promised, what was seen, where, and how they compare."""
-        self._legs[leg.signalled, leg.observed, self._pair(leg.segments)] += 1
+        key = leg.signalled, leg.observed, self._pairs.get(leg.segments, OTHER_PAIRS)
+        self._legs[key] += 1
         self._comparisons[leg.comparison] += 1
         if leg.quality is not None:
             seen = leg.quality
@@ -340,11 +344,13 @@ class Metrics(Collector, QuietSink):
         yield _counter(
             "legwatch_legs_compared", "Legs by how promise and packets compare.", self._comparisons, "comparison"
         )
-        legs = dict.fromkeys((*self._pairs.values(), OTHER_PAIRS), 0)
+        pairs, known = self._pairs, self._known
+        legs = dict.fromkeys((*pairs.values(), OTHER_PAIRS), 0)
         seconds = dict.fromkeys(legs, 0.0)
         for ends, clear in self._sources.in_clear().items():
-            legs[self._pair(ends)] += clear.legs
-            seconds[self._pair(ends)] += clear.ns / 1e9
+            if known.issuperset(ends):  # segments of an earlier policy are history
+                legs[pairs.get(ends, OTHER_PAIRS)] += clear.legs
+                seconds[pairs.get(ends, OTHER_PAIRS)] += clear.ns / 1e9
         yield _gauge("legwatch_unprotected_legs", "Legs with media in clear now.", legs, "segments")
         yield _counter("legwatch_unprotected_seconds", "Time that legs were in clear.", seconds, "segments")
         for name, (_, help_text) in QUALITY.items():
@@ -366,12 +372,9 @@ class Metrics(Collector, QuietSink):
 
     def _findings_opened(self) -> Metric:
         family = CounterMetricFamily("legwatch_findings_opened", "Findings opened.", labels=("code", "severity"))
-        for key, value in self._opened.items():
+        for key, value in tuple(self._opened.items()):
             family.add_metric(key, value, exemplar=self._exemplars.get(key))
         return family
-
-    def _pair(self, ends: tuple[str, str]) -> str:
-        return self._pairs.get(ends, OTHER_PAIRS)
 
 
 def pair_labels(policy: Policy) -> dict[tuple[str, str], str]:

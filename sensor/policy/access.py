@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
 from sensor.config.network import PRIVATE, VOICE_KINDS
@@ -12,7 +12,7 @@ from sensor.policy.waivers import day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+    from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
     from fastpath.records import FlowKey
     from sensor.config.network import ManagementPath, Vendor
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from sensor.findings import Claim
     from sensor.policy.segments import Required, Segments
 
-# What a flow carries when somebody outside takes part in a call
-CALLS = frozenset(("sip", "rtp", "rtcp", "t38", "sccp", "mgcp", "megaco", "h323", "iax2", "msrp", "zrtp", "dtls"))
+_DHCP = frozenset((67, 68, 546, 547))  # RFC 2131 and RFC 8415: who asks for an address has none yet
+_ALL_HOSTS = IPv4Address("255.255.255.255")
 _ENCRYPTED = {"https": (443, 8443), "ssh": (22,)}  # what a path may name and the packets do not show
 
 
 def violation(key: FlowKey, app: str, segments: Segments, policy: Policy) -> list[Claim]:
     """Return the claim that two hosts talk that may not, the one outside the telephone system first."""
     required = segments.required(key.a, key.b, key.vlans)
-    if required.access or is_managed(key, app, segments, policy):
+    if required.access or _is_for_all(key, segments) or is_managed(key, app, segments, policy):
         return []
     a, b = segments.of(key.a, key.vlans), segments.of(key.b, key.vlans)
     # Where both may be it, the one that began is the stranger.
@@ -98,14 +98,42 @@ def missing_agreement(vendor: Vendor, now_ns: int) -> str | None:
 
 
 def is_external(address: str, vlans: tuple[int, ...], segments: Segments) -> bool:
-    """Say whether an address is somebody else's: in a trunk's segment, or in none and not private."""
+    """Say whether an address is somebody else's: in a trunk's segment, or public and in no segment's ranges."""
     segment = segments.of(address, vlans)
-    if segment is not None:
-        return segment.kind == "trunk"
+    if segment is not None and segment.kind == "trunk":
+        return True
+    return segments.by_range(address) is None and is_public(address)
+
+
+def is_public(address: str) -> bool:
+    """Say whether an address is a host's that may be anywhere."""
     ip = _ip(address)
-    if ip is None or ip.is_multicast or ip.is_unspecified:
-        return False
-    return not any(ip in network for network in PRIVATE.cidrs)
+    return ip is not None and not is_group(address) and not any(ip in network for network in PRIVATE.cidrs)
+
+
+def is_group(address: str) -> bool:
+    """Say whether an address is no host's: of many, of all, or of none yet."""
+    ip = _ip(address)
+    return ip is None or ip.is_multicast or ip.is_unspecified or ip == _ALL_HOSTS
+
+
+def _is_for_all(key: FlowKey, segments: Segments) -> bool:
+    """Say whether a flow is to every host of a network, or on the way to an address: who sends that talks to nobody."""
+    if key.proto == "udp" and {key.a_port, key.b_port} <= _DHCP:
+        return True
+    for address in (key.a, key.b):
+        ip, segment = _ip(address), segments.by_range(address)
+        if is_group(address):
+            return True
+        if segment is not None and any(
+            ip == network.broadcast_address for network in segment.cidrs if _is_lan(network)
+        ):
+            return True
+    return False
+
+
+def _is_lan(network: IPv4Network | IPv6Network) -> bool:
+    return network.version == 4 and network.prefixlen < 31  # noqa: PLR2004  (RFC 3021: two hosts need no broadcast)
 
 
 def _is_at(

@@ -77,15 +77,20 @@ class Segments:
 
     def of(self, address: str, vlans: Iterable[int] = ()) -> Segment | None:
         """Return the segment of an address, None when it is outside all of them."""
+        segment = self.by_range(address)
+        if segment is None and self._vlans:
+            segment = next((self._vlans[vlan] for vlan in vlans if vlan in self._vlans), None)
+        return segment or self._on_interface
+
+    def by_range(self, address: str) -> Segment | None:
+        """Return the segment whose range holds an address best, None where VLAN or interface would have to tell."""
         try:
-            segment = self._by_address[address]
+            return self._by_address[address]
         except KeyError:
             if len(self._by_address) >= CACHED:
                 self._by_address.clear()
             segment = self._by_address[address] = self._longest_match(address)
-        if segment is None and self._vlans:
-            segment = next((self._vlans[vlan] for vlan in vlans if vlan in self._vlans), None)
-        return segment or self._on_interface
+            return segment
 
     def match(self, address: str, vlans: tuple[int, ...] = ()) -> Match | None:
         """Return the segment of an address and why it is that one, None when the address is outside all of them."""

@@ -10,7 +10,7 @@ from sensor.policy.claims import NS
 
 if TYPE_CHECKING:
     from datetime import date
-    from ipaddress import IPv4Address, IPv6Address
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
     from sensor.config.network import Waiver
     from sensor.config.schema import Policy
@@ -22,15 +22,21 @@ class Waivers:
 
     def __init__(self, policy: Policy) -> None:
         self._waivers = policy.waivers
-        self._codes = {code for waiver in policy.waivers for code in waiver.codes}
+        self._by_code: dict[str, list[Waiver]] = {}
+        for waiver in policy.waivers:
+            for code in waiver.codes:
+                self._by_code.setdefault(code, []).append(waiver)
+        self._vendors = {vendor.name: vendor.addresses for vendor in policy.vendors}
 
     def of(self, code: str, subject: Subject, segments: tuple[str, ...], now_ns: int) -> str | None:
         """Return what waives a finding now, in words; None when nothing does."""
-        if code not in self._codes:
+        waivers = self._by_code.get(code)
+        if waivers is None:
             return None
         today, ends = day(now_ns), _ends(subject)
-        for waiver in self._waivers:
-            if code in waiver.codes and today <= waiver.until and _names(waiver, ends, segments):
+        ranges = self._vendors.get(subject.name, ()) if subject.kind == "vendor" else ()
+        for waiver in waivers:
+            if today <= waiver.until and (_names(waiver, ends, segments) or _holds(waiver, ranges)):
                 return f"{waiver.owner}: {waiver.reason} (until {waiver.until})"
         return None
 
@@ -43,6 +49,15 @@ class Waivers:
         """Return how many waivers hold and how many are over: "active" and "expired"."""
         active = sum(day(now_ns) <= waiver.until for waiver in self._waivers)
         return {"active": active, "expired": len(self._waivers) - active}
+
+
+def _holds(waiver: Waiver, ranges: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Say whether a waiver names a range of a vendor."""
+    return any(
+        not isinstance(subject, str) and subject.version == network.version and subject.overlaps(network)
+        for subject in waiver.subjects
+        for network in ranges
+    )
 
 
 def day(now_ns: int) -> date:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from sensor.network.baseline import Known
 from sensor.state.directory import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from sensor.model import Protection
@@ -20,11 +20,25 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS endpoints (
     address TEXT PRIMARY KEY, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, media TEXT, signalling TEXT
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS learning (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), until_ns INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS learning (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1), until_ns INTEGER NOT NULL, generation INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO learning VALUES (1, 0, 0);
 PRAGMA user_version = 1;
 """
+_VERSION = 1
+PATIENCE_S = 0.2  # with another process at the file: the sensor does not wait for it
+Result = TypeVar("Result")
 _Row = tuple[str, int, int, str | None, str | None]
 _STATES = (None, "clear", "encrypted")
+
+
+class Stored(NamedTuple):
+    """A baseline as the file has it."""
+
+    entries: dict[str, Known]
+    learning_ns: int  # packet time until which it is learned; 0: from the next packet on, for the policy's time
+    generation: int  # raised by ``legwatch baseline``: what a sensor holds of an earlier one is of no account
 
 
 class BaselineFile:
@@ -32,59 +46,62 @@ class BaselineFile:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / NAME
-        try:
-            self._path.touch(mode=0o600, exist_ok=True)
-            with self._open() as connection:
-                connection.executescript(_TABLES)
-        except (OSError, sqlite3.Error) as error:
-            raise self._failed(error) from None
+        self._use(lambda _connection: None)
 
-    def load(self, before_ns: int = 0) -> tuple[dict[str, Known], int]:
-        """Return the endpoints that were seen since then, and the packet time until which it is learned (0: unset)."""
-        try:
-            with self._open() as connection:
-                with connection:
-                    connection.execute("DELETE FROM endpoints WHERE last_ns < ?", (before_ns,))
-                rows = connection.execute("SELECT address, first_ns, last_ns, media, signalling FROM endpoints")
-                entries = {str(address): _known(*rest) for address, *rest in rows}
-                until = connection.execute("SELECT until_ns FROM learning").fetchone()
-        except (sqlite3.Error, TypeError) as error:
-            raise self._failed(error) from None
-        return entries, int(until[0]) if until else 0
+    def load(self, before_ns: int = 0) -> Stored:
+        """Return the endpoints that were seen since then, and forget the others."""
 
-    def save(self, entries: Mapping[str, Known], changed: Iterable[str], learning_ns: int) -> None:
-        """Keep what changed."""
-        self._write("REPLACE", _rows(entries, changed), learning_ns)
+        def read(connection: sqlite3.Connection) -> Stored:
+            connection.execute("DELETE FROM endpoints WHERE last_ns < ?", (before_ns,))
+            rows = connection.execute("SELECT address, first_ns, last_ns, media, signalling FROM endpoints")
+            entries = {str(address): _known(*rest) for address, *rest in rows}
+            learning_ns, generation = connection.execute("SELECT until_ns, generation FROM learning").fetchone()
+            return Stored(entries, int(learning_ns), int(generation))
 
-    def add(self, entries: Mapping[str, Known], changed: Iterable[str]) -> None:
-        """Keep those of the changed endpoints that are not there yet."""
-        self._write("INSERT OR IGNORE", _rows(entries, changed))
+        return self._use(read)
+
+    def save(self, entries: Mapping[str, Known], changed: Iterable[str], learning_ns: int, generation: int) -> bool:
+        """Keep what a sensor saw; False when the baseline that it holds was replaced meanwhile."""
+
+        def write(connection: sqlite3.Connection) -> bool:
+            if connection.execute("SELECT generation FROM learning").fetchone() != (generation,):
+                return False
+            connection.executemany("REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?)", _rows(entries, changed))
+            connection.execute("UPDATE learning SET until_ns = ?", (learning_ns,))
+            return True
+
+        return self._use(write)
 
     def replace(self, entries: Mapping[str, Known], learning_ns: int) -> None:
-        """Keep these endpoints and no other ones."""
-        self._write("INSERT", _rows(entries, entries), learning_ns, empty=True)
+        """Keep these endpoints and no other ones, in a new generation."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM endpoints")
+            connection.executemany("INSERT INTO endpoints VALUES (?, ?, ?, ?, ?)", _rows(entries, entries))
+            connection.execute("UPDATE learning SET until_ns = ?, generation = generation + 1", (learning_ns,))
+
+        self._use(write)
 
     def learn(self, until_ns: int) -> None:
-        """Learn until a packet time: 0 for anew from the next packet on, 1 for no longer."""
-        self._write("INSERT", [], until_ns)
+        """Learn until a packet time, in a new generation: 0 for anew from the next packet on, 1 for no longer."""
+        self._use(
+            lambda connection: connection.execute(
+                "UPDATE learning SET until_ns = ?, generation = generation + 1", (until_ns,)
+            )
+        )
 
-    def _write(self, how: str, rows: list[_Row], learning_ns: int | None = None, *, empty: bool = False) -> None:
+    def _use(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do something with the file in one transaction; it is made where it is not there, or not any more."""
         try:
-            with self._open() as connection, connection:
-                if empty:
-                    connection.execute("DELETE FROM endpoints")
-                connection.executemany(f"{how} INTO endpoints VALUES (?, ?, ?, ?, ?)", rows)
-                if learning_ns is not None:
-                    connection.execute("REPLACE INTO learning VALUES (1, ?)", (learning_ns,))
-        except sqlite3.Error as error:
-            raise self._failed(error) from None
-
-    def _open(self) -> closing[sqlite3.Connection]:
-        return closing(sqlite3.connect(self._path, timeout=2.0))
-
-    def _failed(self, error: Exception) -> StateError:
-        reason = error.strerror if isinstance(error, OSError) else error
-        return StateError(f"{self._path}: {reason}; delete it to learn the baseline anew")
+            self._path.touch(mode=0o600, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=PATIENCE_S)) as connection:
+                if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+                    connection.executescript(_TABLES)
+                with connection:
+                    return work(connection)
+        except (OSError, sqlite3.Error, TypeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StateError(f"{self._path}: {reason}; delete it to learn the baseline anew") from None
 
 
 def _rows(entries: Mapping[str, Known], addresses: Iterable[str]) -> list[_Row]:

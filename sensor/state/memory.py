@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.identities import Pseudonyms
-    from sensor.network.baseline import Baseline, Known
+    from sensor.network.baseline import Baseline
+    from sensor.state.baseline import Stored
 
 NS = 1_000_000_000
 SAVE_S = 30.0  # what the sensor learned in so long is lost when it is killed
@@ -22,24 +23,22 @@ SAVE_S = 30.0  # what the sensor learned in so long is lost when it is killed
 class Memory:
     """The state directory of a running sensor. What fails after the start is counted and tried again."""
 
-    def __init__(self, directory: Path, names: Pseudonyms, rotate_days: int, forget_after_s: float) -> None:
+    def __init__(self, directory: Path, names: Pseudonyms, rotate_days: int) -> None:
         """Raise StateError when the directory cannot be used."""
         self.errors = 0
         self._directory = directory
         self._names = names
         self._rotate_days = rotate_days
-        self._forget_after_s = forget_after_s
         self._file = BaselineFile(directory)
         self._next_save = 0.0
+        self._generation = -1
         self._use_key()
 
-    def baseline(self) -> tuple[dict[str, Known], int]:
-        """Return the endpoints and the time until which they are learned; raises StateError."""
-        return self._file.load(int((time.time() - self._forget_after_s) * NS))
-
-    def add(self, baseline: Baseline) -> None:
-        """Write the endpoints that are new, and nothing over what ``legwatch baseline`` wrote; raises StateError."""
-        self._file.add(baseline.entries, baseline.changed)
+    def baseline(self, forget_after_s: float) -> Stored:
+        """Return the baseline, without those that were not seen for so long; raises StateError."""
+        stored = self._file.load(int((time.time() - forget_after_s) * NS))
+        self._generation = stored.generation
+        return stored
 
     def keep(self, baseline: Baseline, *, now: bool = False) -> None:
         """Write what changed, every half minute or ``now``, and see whether another epoch has begun."""
@@ -50,7 +49,7 @@ class Memory:
         try:
             self._use_key()
             if changed:
-                self._file.save(baseline.entries, changed, baseline.learning_ns)
+                self._file.save(baseline.entries, changed, baseline.learning_ns, self._generation)
         except StateError:
             self.errors += 1
             baseline.changed |= changed

@@ -94,6 +94,10 @@ class TlsServers:
         known = [(server.record.address, server.chain) for server in list(self._servers.values())]
         return [(address, chain.not_after_ns) for address, chain in known if chain is not None and chain.readable]
 
+    def is_sip(self, flow: int) -> bool:
+        """Say whether a flow is known to carry SIP."""
+        return flow in self._flows
+
     def sip_seen(self, record: AppSeen) -> None:
         """Take that SIP is read in clear: TLS to the same address and port will carry it, too."""
         for known in ((record.key.a, record.key.a_port), (record.key.b, record.key.b_port)):

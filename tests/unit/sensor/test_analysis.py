@@ -356,7 +356,7 @@ def test_clock_set_back_ends_grace_and_what_is_not_seen_again() -> None:
 
 
 def test_tables_are_told_with_what_they_turned_away() -> None:
-    made = Sensor(limits=Limits(findings=16))
+    made = Sensor(limits=Limits(findings=64))
     for i in range(40):
         made.hear(sip("INVITE", sdp(f"10.1.0.{i}", 9), call_id=f"c{i}", source=f"10.1.0.{i}", tags=("a", "")))
     tables = made.tables()
@@ -454,5 +454,21 @@ def test_strangers_in_calls_are_held_against_the_policy() -> None:
     phones = Segment("phones", cidrs=(ip_network("10.0.0.0/8"),))
     vendor = Vendor("Example Telecom", (ip_network("203.0.113.0/24"),))
     policy = Policy(segments=(phones, trunk), vendors=(vendor,))
-    _, heard = analysis(*CALL, seen("rtp"), policy=policy)
+    _, heard = analysis(*CALL, seen("rtp"), verdict("clear"), policy=policy)
     assert "unknown-vendor" in {finding.code for finding in heard.findings}
+
+
+def test_request_that_nobody_answers_shows_how_its_sender_speaks_and_no_vendor() -> None:
+    vendor = Vendor("Example Telecom", (ip_network("203.0.113.0/24"),))
+    made, heard = analysis(policy=Policy(vendors=(vendor,)))
+    made.compare({ALICE: Known(T0, T0, signalling="encrypted"), BOB: Known(T0, T0, signalling="encrypted")}, 1)
+    made.hear(sip("OPTIONS", source="198.51.100.9", target=ALICE), sip("OPTIONS", source=BOB, target=ALICE))
+    found = [(each.code, each.subject.a) for each in heard.findings if each.code != "signalling-clear"]
+    assert found == [("posture-drift", BOB)]
+
+
+def test_media_in_clear_for_as_long_as_its_grace_has_not_drifted() -> None:
+    made, heard = analysis()
+    made.compare({ALICE: Known(T0, T0, media="encrypted")}, 1)
+    made.hear(*SRTP_CALL, seen("rtp"), verdict("clear"), verdict("encrypted"))
+    assert "posture-drift" not in {finding.code for finding in heard.findings}

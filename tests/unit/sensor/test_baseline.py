@@ -110,3 +110,35 @@ def test_drift_is_resolved_when_another_baseline_accepts_it() -> None:
     made.seen("10.20.0.1", "media", "clear", T0 + 2 * S)
     assert made.heard.said == [("opened", "posture-drift"), ("resolved", "posture-drift")]
     assert made.baseline.entries["10.20.0.1"].media == "clear"
+
+
+def test_drift_that_is_not_seen_again_is_over_after_a_day() -> None:
+    made = Made(phone(media="encrypted"))
+    made.seen("10.20.0.1", "media", "clear")
+    made.baseline.sweep(T0 + 23 * HOUR)
+    assert made.heard.said == [("opened", "posture-drift")]
+    made.baseline.sweep(T0 + 25 * HOUR)
+    assert made.heard.said[1:] == [("resolved", "posture-drift")]
+
+
+def test_endpoint_that_is_always_there_is_kept_every_hour() -> None:
+    made = Made(phone(media="encrypted"))
+    for minutes in range(0, 180, 10):
+        made.baseline.changed.clear()
+        made.seen("10.20.0.1", "media", "encrypted", T0 + minutes * 60 * S)
+        assert bool(made.baseline.changed) == (minutes in (0, 70, 140))
+
+
+def test_clock_that_was_not_set_yet_begins_no_learning() -> None:
+    made = Made(learning_ns=0)
+    made.seen("10.20.0.1", "media", "encrypted", 5 * S)
+    assert (made.baseline.learning_ns, len(made.baseline)) == (0, 0)
+
+
+@pytest.mark.parametrize("address", ["224.0.1.75", "198.51.100.9"])
+def test_address_from_anywhere_in_a_voice_vlan_is_no_endpoint_of_it(address: str) -> None:
+    policy = parse_config("policy: {segments: [{name: phones, vlans: [20]}]}", "f").policy
+    made = Made(policy=policy)
+    made.baseline.seen(address, "media", "clear", (20,), T0)
+    made.baseline.seen("10.1.1.1", "media", "clear", (20,), T0)
+    assert list(made.baseline.entries) == ["10.1.1.1"]

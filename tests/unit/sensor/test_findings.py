@@ -84,16 +84,73 @@ def test_touch_counts_in_silence() -> None:
     assert (heard.findings[0].count, heard.findings[0].last_ns) == (42, T0 + S)
 
 
-def test_book_full_counts_what_it_turns_away() -> None:
-    findings, heard = book(capacity=2)
+def test_code_with_its_share_of_the_book_waits_and_is_opened_when_there_is_room() -> None:
+    findings, heard = book(capacity=8)  # a quarter of which is two
     for a in "abc":
         findings.hold(a, [claim(a=a)], T0)
     assert (len(heard.findings), findings.overflow) == (2, 1)
-    findings.hold("c", [], T0)
-    findings.hold("a", [], T0)
     findings.hold("c", [claim(a="c")], T0)
+    assert findings.overflow == 1
+    findings.hold("a", [], T0)
     assert [finding.subject.a for finding in findings.open_findings()] == ["b", "c"]
-    assert counts(findings) == {("media-clear", "critical"): 2}
+    findings.hold("c", [], T0)
+    findings.advance(T0)
+    assert counts(findings) == {("media-clear", "critical"): 1}
+
+
+def test_claim_let_go_while_it_waits_is_not_opened() -> None:
+    findings, _ = book(capacity=4)
+    findings.hold("a", [claim(a="a")], T0)
+    findings.hold("b", [claim(a="b")], T0)
+    findings.hold("b", [], T0)
+    findings.hold("a", [], T0)
+    assert findings.open_findings() == []
+
+
+def test_flood_of_one_code_leaves_room_for_others() -> None:
+    findings, _ = book(capacity=8)
+    for i in range(100):
+        findings.hold(i, [claim(a=str(i), code="signalling-clear")], T0)
+    findings.hold("leg", [claim()], T0)
+    assert counts(findings) == {("signalling-clear", "critical"): 2, ("media-clear", "critical"): 1}
+
+
+def test_finding_that_only_settles_makes_room() -> None:
+    findings, heard = book(capacity=4)
+    findings.settle_ns = 60 * S
+    for i, code in enumerate(("media-clear", "dtmf-clear", "fax-clear", "rtcp-clear")):
+        findings.hold(i, [claim(code=code)], T0)
+        findings.hold(i, [], T0)
+    findings.hold("leg", [claim(code="message-clear")], T0 + S)
+    assert heard.said[-2:] == [("resolved", "media-clear"), ("opened", "message-clear")]
+
+
+def test_finding_is_as_severe_as_the_worst_of_its_holders_and_in_the_segments_of_all() -> None:
+    findings, heard = book()
+    held: list[tuple[str, Severity, str]] = [("a", "info", "attic"), ("b", "critical", "icu"), ("c", "low", "attic")]
+    for holder, severity, segment in (*held[:2], held[0], held[2]):
+        findings.hold(holder, [claim(severity=severity)._replace(segments=(segment,))], T0)
+    (finding,) = findings.open_findings()
+    assert (finding.severity, finding.segments, finding.count) == ("critical", ("attic", "icu"), 3)
+    assert heard.said == [("opened", "media-clear"), ("updated", "media-clear")]
+    findings.hold("b", [], T0)
+    assert (finding.severity, finding.segments) == ("low", ("attic",))
+
+
+def test_finding_is_waived_only_when_all_of_its_holders_are() -> None:
+    heard = Heard()
+    findings = Book(
+        [heard], waived=lambda _code, _subject, segments, _now_ns: "J. Doe" if "attic" in segments else None
+    )
+    findings.hold("a", [claim()._replace(segments=("attic",))], T0)
+    (finding,) = findings.open_findings()
+    assert finding.state == "waived"
+    for _ in range(3):
+        findings.hold("b", [claim()._replace(segments=("icu",))], T0)
+        findings.hold("a", [claim()._replace(segments=("attic",))], T0)
+    assert (finding.state, heard.said) == ("open", [("opened", "media-clear"), ("opened", "media-clear")])
+    findings.hold("b", [], T0)
+    assert (finding.state, finding.waived_by) == ("waived", "J. Doe")
 
 
 def settling(seconds: float) -> tuple[Book, Heard]:

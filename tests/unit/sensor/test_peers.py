@@ -47,9 +47,15 @@ class Made:
         self.heard = Heard()
         self.peers = Peers(Book([self.heard]), Segments(policy), policy)
 
-    def seen(self, a: str, b: str, port: int, app: str = "other", *, at: int = T0, calls: bool = False) -> None:
-        proto = "udp" if app in ("rtp", "snmp") or port == 161 else "tcp"
-        self.peers.seen(FlowKey(proto, a, 40000, b, port, ()), app, at, calls=calls)
+    def seen(self, a: str, b: str, port: int, app: str = "other", *, at: int = T0, flow: int = 1) -> None:
+        proto = "udp" if app in ("rtp", "snmp", "dns") or port in (161, 67) else "tcp"
+        self.peers.seen(flow, FlowKey(proto, a, 40000 if port != 67 else 68, b, port, ()), app, at)
+
+    def call(self, a: str, b: str, *, at: int = T0, flow: int = 1) -> None:
+        self.peers.calls(flow, FlowKey("udp", a, 16384, b, 16384, ()), at)
+
+    def ended(self, a: str, b: str, port: int, app: str = "other", *, at: int = T0, flow: int = 1) -> None:
+        self.peers.ended(flow, FlowKey("tcp", a, 40000, b, port, ()), app, at)
 
     @property
     def codes(self) -> list[str]:
@@ -95,6 +101,7 @@ def test_violation_is_over_when_it_was_not_seen_for_a_while() -> None:
     made = Made()
     made.seen("10.50.0.1", "10.20.0.1", 80)
     made.seen("10.50.0.1", "10.20.0.1", 80, at=T0 + 30 * S)
+    made.ended("10.50.0.1", "10.20.0.1", 80, "http", at=T0 + 30 * S)
     made.peers.sweep(T0 + 80 * S)
     assert made.heard.said == [("opened", "segment-violation")]
     made.peers.sweep(T0 + 91 * S)
@@ -114,22 +121,16 @@ def test_violation_is_over_when_it_was_not_seen_for_a_while() -> None:
 )
 def test_call_with_somebody_outside_asks_for_vendor_and_agreement(peer: str, code: str | None) -> None:
     made = Made()
-    made.seen("10.30.0.1", peer, 5061, "rtp", calls=True)
+    made.call("10.30.0.1", peer)
     assert [found for found in made.codes if "vendor" in found] == ([code] if code else [])
-
-
-def test_other_traffic_asks_for_no_vendor() -> None:
-    made = Made()
-    made.seen("10.30.0.1", "1.1.1.1", 443, "tls")
-    assert "unknown-vendor" not in made.codes
 
 
 def test_agreement_ends_with_its_last_day() -> None:
     made = Made()
     last = T0 - T0 % DAY + 27 * DAY - S  # the end of 2026-01-31
-    made.seen("10.30.0.1", "203.0.113.9", 5061, "rtp", calls=True, at=last)
+    made.call("10.30.0.1", "203.0.113.9", at=last)
     assert made.codes == []
-    made.seen("10.30.0.2", "203.0.113.9", 5061, "rtp", calls=True, at=last + S)
+    made.call("10.30.0.2", "203.0.113.9", at=last + S)
     assert made.codes == ["vendor-without-baa"]
     assert "ended on 2026-01-31" in made.heard.findings[0].evidence[0]
 
@@ -137,14 +138,14 @@ def test_agreement_ends_with_its_last_day() -> None:
 def test_vendor_is_one_finding_whoever_calls() -> None:
     made = Made()
     for host in ("10.30.0.1", "10.30.0.2"):
-        made.seen(host, "198.51.100.9", 5061, "rtp", calls=True)
+        made.call(host, "198.51.100.9")
     found = [finding for finding in made.heard.findings if finding.code == "vendor-without-baa"]
     assert [(finding.subject.name, finding.count) for finding in found] == [("No Paper Ltd", 2)]
 
 
 def test_policy_without_vendors_and_isolation_finds_nothing() -> None:
     made = Made(Policy())
-    made.seen("10.30.0.1", "1.1.1.1", 5061, "rtp", calls=True)
+    made.call("10.30.0.1", "1.1.1.1")
     assert made.codes == []
 
 
@@ -154,3 +155,58 @@ def test_policy_reloaded_judges_what_is_seen_next() -> None:
     made.peers.reload(Segments(Policy()), Policy(), T0 + S)
     made.seen("10.50.0.1", "10.20.0.1", 80, at=T0 + 2 * S)
     assert made.heard.said == [("opened", "segment-violation"), ("resolved", "segment-violation")]
+
+
+def test_violation_goes_on_as_long_as_its_flow_does() -> None:
+    made = Made()
+    made.seen("10.50.0.1", "10.20.0.1", 80, "http")
+    made.peers.sweep(T0 + 3600 * S)
+    assert made.heard.said == [("opened", "segment-violation")]
+    made.ended("10.50.0.1", "10.20.0.1", 80, "http", at=T0 + 3600 * S)
+    made.peers.sweep(T0 + 3661 * S)
+    assert made.heard.said[1:] == [("resolved", "segment-violation")]
+
+
+def test_allowed_traffic_between_two_hosts_says_nothing_of_what_is_not() -> None:
+    made = Made()
+    made.seen("10.40.0.1", "10.30.0.1", 23, "telnet")
+    made.ended("10.40.0.1", "10.30.0.1", 23, "telnet")
+    for minute in range(10):
+        made.seen("10.40.0.1", "10.30.0.1", 443, "tls", at=T0 + 60 * minute * S, flow=2)
+    made.peers.sweep(T0 + 600 * S)
+    assert made.heard.said == [("opened", "segment-violation"), ("resolved", "segment-violation")]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "port"),
+    [
+        ("10.20.0.1", "224.0.0.251", 5353),
+        ("10.20.0.1", "ff02::fb", 5353),
+        ("10.20.0.1", "255.255.255.255", 9),
+        ("10.50.0.1", "10.20.255.255", 137),
+        ("0.0.0.0", "10.50.0.1", 67),
+        ("10.20.0.1", "10.50.0.1", 67),
+    ],
+)
+def test_what_is_for_all_or_asks_for_an_address_is_no_violation(a: str, b: str, port: int) -> None:
+    made = Made()
+    made.seen(a, b, port)
+    assert made.codes == []
+
+
+def test_violation_that_another_policy_allows_is_resolved_and_one_that_it_does_not_stays() -> None:
+    made = Made()
+    made.seen("10.50.0.1", "10.20.0.1", 80, "http")
+    made.peers.reload(Segments(HOSPITAL), HOSPITAL, T0 + S)
+    assert made.heard.said == [("opened", "segment-violation")]
+    made.peers.reload(Segments(Policy()), Policy(), T0 + 2 * S)
+    assert made.heard.said[1:] == [("resolved", "segment-violation")]
+
+
+def test_host_from_anywhere_in_a_voice_vlan_is_a_stranger_all_the_same() -> None:
+    policy = parse_config(
+        "policy: {segments: [{name: phones, vlans: [20]}], vendors: [{name: A, addresses: [203.0.113.0/24]}]}", "f"
+    ).policy
+    made = Made(policy)
+    made.peers.calls(1, FlowKey("udp", "10.1.1.1", 5060, "1.1.1.1", 5060, (20,)), T0)
+    assert made.codes == ["unknown-vendor"]

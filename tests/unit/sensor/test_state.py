@@ -82,24 +82,43 @@ def test_key_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_baseline_outlives_the_sensor(tmp_path: Path) -> None:
-    BaselineFile(tmp_path).save({"10.0.0.1": PHONE, "10.0.0.2": PHONE}, {"10.0.0.1"}, 77)
-    assert BaselineFile(tmp_path).load() == ({"10.0.0.1": PHONE}, 77)
+    assert BaselineFile(tmp_path).save({"10.0.0.1": PHONE, "10.0.0.2": PHONE}, {"10.0.0.1"}, 77, 0)
+    assert BaselineFile(tmp_path).load() == ({"10.0.0.1": PHONE}, 77, 0)
     assert mode(tmp_path / "baseline.db") == 0o600
 
 
 def test_endpoint_not_seen_for_long_is_forgotten(tmp_path: Path) -> None:
     file = BaselineFile(tmp_path)
-    file.save({"10.0.0.1": PHONE}, {"10.0.0.1"}, 0)
+    file.save({"10.0.0.1": PHONE}, {"10.0.0.1"}, 0, 0)
     assert file.load(PHONE.last_ns)[0] == {"10.0.0.1": PHONE}
     assert file.load(PHONE.last_ns + 1)[0] == {}
     assert file.load()[0] == {}
 
 
-def test_add_writes_nothing_over_what_was_accepted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["hold", "relearn"])
+def test_sensor_that_runs_does_not_undo_what_was_decided_of_the_baseline(tmp_path: Path, change: str) -> None:
     file = BaselineFile(tmp_path)
-    file.save({"10.0.0.1": Known(T0, T0)}, {"10.0.0.1"}, 0)
-    file.add({"10.0.0.1": PHONE, "10.0.0.2": PHONE}, {"10.0.0.1", "10.0.0.2"})
-    assert file.load()[0] == {"10.0.0.1": Known(T0, T0), "10.0.0.2": PHONE}
+    file.save({"10.0.0.1": PHONE}, {"10.0.0.1"}, 77, 0)
+    if change == "hold":
+        file.learn(1)
+    else:
+        file.replace({}, 0)
+    after = file.load()
+    assert not file.save({"10.0.0.1": PHONE}, {"10.0.0.1"}, 77, 0)
+    assert file.load() == after
+    assert file.save({"10.0.0.1": PHONE}, {"10.0.0.1"}, 78, after.generation)
+
+
+def test_baseline_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    file = BaselineFile(tmp_path)
+    (tmp_path / "baseline.db").unlink()
+    assert file.save({"10.0.0.1": PHONE}, {"10.0.0.1"}, 0, 0)
+    assert mode(tmp_path / "baseline.db") == 0o600
+
+
+def test_baseline_set_from_an_old_capture_is_not_forgotten(tmp_path: Path) -> None:
+    assert main(["baseline", "set", CLINIC, "--state", str(tmp_path)]) == 0
+    assert len(Memory(tmp_path, Pseudonyms(), 0).baseline(3600).entries) == 9
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + bytes(4000)])
@@ -120,7 +139,8 @@ def test_baseline_with_words_of_others_is_refused(tmp_path: Path) -> None:
 
 def test_memory_keeps_what_changed_and_tries_again_what_failed(tmp_path: Path) -> None:
     names = Pseudonyms()
-    memory = Memory(tmp_path, names, 0, 0)
+    memory = Memory(tmp_path, names, 0)
+    assert memory.baseline(3600).entries == {}
     assert names.of("+15550100").startswith("user-1-")
     held = baseline({"10.0.0.1": PHONE})
     held.changed.add("10.0.0.1")
@@ -146,12 +166,12 @@ def test_baseline_is_set_shown_held_accepted_and_learned_anew(
 ) -> None:
     state = ("--state", str(tmp_path))
     assert said(capsys, "set", CLINIC, *state).startswith("9 endpoints are the baseline.")
-    assert "10.20.1.102  encrypted  encrypted  2026-03-02 2026-03-02\n" in said(capsys, "show", *state)
+    assert "10.20.1.102  encrypted  encrypted  2026-03-02 " in said(capsys, "show", *state)
     assert said(capsys, "show", *state).endswith("9 endpoints; held\n")
     first, *_ = said(capsys, "show", "--json", *state).splitlines()
     assert first.startswith('{"address": "10.20.0.10", "media": "clear", "signalling": "clear", ')
     said(capsys, "accept", "10.20.1.102", *state)
-    assert "10.20.1.102  -          -          2026-03-02 2026-03-02\n" in said(capsys, "show", *state)
+    assert "10.20.1.102  -          -          2026-03-02 " in said(capsys, "show", *state)
     said(capsys, "relearn", *state)
     assert said(capsys, "show", *state).endswith("0 endpoints; learning begins with the first packet\n")
     said(capsys, "hold", *state)

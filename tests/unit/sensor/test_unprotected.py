@@ -36,3 +36,11 @@ def test_clock_set_back_takes_no_time_away() -> None:
     assert clear.totals(T0 - S) == {PHONES: InClear(1, 0)}
     clear.judge("leg", PHONES, None, T0 - S)
     assert clear.totals(T0) == {PHONES: InClear(0, 0)}
+
+
+def test_counter_never_goes_down_when_a_silent_leg_turns_out_to_be_over() -> None:
+    clear = Unprotected()
+    clear.judge("leg", PHONES, T0, T0)
+    assert clear.totals(T0 + 39 * S)[PHONES].ns == 39 * S
+    clear.judge("leg", PHONES, None, T0 + 9 * S)
+    assert clear.totals(T0 + 40 * S) == {PHONES: InClear(0, 39 * S)}

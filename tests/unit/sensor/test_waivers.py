@@ -72,3 +72,22 @@ def test_finding_waived_is_opened_when_its_waiver_is_over_and_ends_waived_when_i
     assert (heard.findings[-1].state, heard.findings[-1].waived_by) == ("open", None)
     book.hold("leg", [], T0 + 2 * DAY)
     assert heard.findings[-1].state == "resolved"
+
+
+def test_waiver_of_a_vendors_range_waives_what_is_said_of_the_vendor() -> None:
+    policy = parse_config(
+        """
+policy:
+  vendors: [{name: Example Telecom, addresses: [203.0.113.0/24]}]
+  waivers:
+  - subjects: [203.0.113.0/25]
+    codes: [vendor-without-baa]
+    owner: J. Doe
+    reason: it is signed in March
+    until: 2026-03-31
+""",
+        "f",
+    ).policy
+    waivers = Waivers(policy)
+    assert waivers.of("vendor-without-baa", Subject("vendor", name="Example Telecom"), (), T0)
+    assert waivers.of("vendor-without-baa", Subject("vendor", name="Another"), (), T0) is None
