@@ -132,7 +132,8 @@ class Book:
         self._codes: Counter[str] = Counter()
         self._held: dict[Hashable, list[_Key]] = {}
         self._settling: dict[_Key, int] = {}  # since when nobody holds them, the first one first
-        self._waiting: dict[tuple[Hashable, _Key], Claim] = {}  # for room, the first one first
+        self._waiting: dict[str, dict[tuple[Hashable, _Key], Claim]] = {}  # for room, by code, the first one first
+        self._waits = 0  # how many
 
     def hold(self, holder: Hashable, claims: Iterable[Claim], now_ns: int) -> None:
         """Make these the holder's only claims: open or join what is new, let go of what is gone."""
@@ -198,23 +199,25 @@ class Book:
         return len(self._open) < self._capacity and self._codes[code] < max(self._capacity // CODES_AT_LEAST, 1)
 
     def _wait(self, holder: Hashable, key: _Key, claim: Claim) -> None:
-        if (holder, key) not in self._waiting:
-            self.overflow += 1
-        if len(self._waiting) < self._capacity:
-            self._waiting[holder, key] = claim
+        waiting = self._waiting.setdefault(claim.code, {})
+        if (holder, key) in waiting:
+            waiting[holder, key] = claim
+            return
+        self.overflow += 1
+        if self._waits < self._capacity:
+            self._waits += 1
+            waiting[holder, key] = claim
 
     def _admit(self, now_ns: int) -> None:
         """Open what waits for room, as far as there is some."""
-        if not self._waiting or len(self._open) >= self._capacity:
+        if not self._waits:
             return
-        for (holder, key), claim in list(self._waiting.items()):
-            if key in self._open:
-                self._join(key, claim, holder, now_ns)
-            elif self._has_room(claim.code):
-                self._begin(key, claim, holder, now_ns)
-            else:
-                continue
-            del self._waiting[holder, key]
+        for code, waiting in self._waiting.items():
+            while waiting and self._has_room(code):
+                (holder, key), claim = next(iter(waiting.items()))
+                del waiting[holder, key]
+                self._waits -= 1
+                (self._join if key in self._open else self._begin)(key, claim, holder, now_ns)
 
     def _begin(self, key: _Key, claim: Claim, holder: Hashable, now_ns: int) -> None:
         finding = Finding(
@@ -253,7 +256,8 @@ class Book:
             self._say(finding, "opened" if was_waived and finding.state == "open" else "updated")
 
     def _leave(self, key: _Key, holder: Hashable, now_ns: int) -> None:
-        self._waiting.pop((holder, key), None)
+        if self._waits and self._waiting.get(key[0], {}).pop((holder, key), None) is not None:
+            self._waits -= 1
         entry = self._open.get(key)
         if entry is None or holder not in entry.holders:
             return
