@@ -149,9 +149,9 @@ class Delivery:
         known = event["id"] in self._told
         if not known and _RANKS[event["severity"]] < self._least:
             return False
-        if event["event"] == "finding_resolved":
+        if event["event"] == "finding_resolved" or event["state"] == "resolved":  # as a summary is
             self._told.discard(event["id"])
-        elif event["event"] != "finding_summary":
+        else:
             self._told.add(event["id"])
         return True
 

@@ -233,6 +233,16 @@ def test_finding_that_was_said_is_resolved_though_it_became_less_severe() -> Non
     assert delivery.counts().filtered == 1
 
 
+def test_summary_that_became_less_severe_is_still_said_to_its_end() -> None:
+    receiver = Receiver()
+    low, over = summary() | {"severity": "low"}, summary() | {"severity": "low", "state": "resolved"}
+    with delivering(receiver, min_severity="high") as delivery:
+        for said in (low, summary(), low, over, over):
+            delivery.put(said)
+        eventually(lambda: delivery.counts().delivered == 3)
+    assert delivery.counts().filtered == 2
+
+
 def test_sender_that_repeats_is_called_when_that_is_due() -> None:
     class Repeating(Receiver):
         repeat_s = 0.02
