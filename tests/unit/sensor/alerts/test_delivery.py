@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +51,11 @@ def eventually(look: Callable[[], object], seconds: float = 5.0) -> None:
     while not look():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.002)
+
+
+def ended(n: int) -> Event:
+    """The end of another finding for each number."""
+    return event("resolved", id=f"{n:016x}", state="resolved")
 
 
 def adds_up(counts: Counts) -> bool:
@@ -145,6 +150,72 @@ def test_queue_that_is_full_drops_the_newest_and_counts_them() -> None:
         receiver.answer = lambda _: None
         eventually(lambda: delivery.counts().queued == 0)
     assert receiver.got == list(range(len(receiver.got)))
+
+
+def test_end_that_finds_the_queue_full_takes_the_room_of_the_oldest_event_that_is_none() -> None:
+    receiver = Receiver(lambda _: DOWN)
+    with delivering(receiver, queue=16) as delivery:
+        delivery.put(numbered(100))
+        eventually(lambda: receiver.attempts)
+        for n in range(16):
+            delivery.put(numbered(n))
+        delivery.put(ended(200))
+        delivery.put(event("updated", id=f"{201:016x}", state="waived", waived_by="J. Doe"))
+        delivery.put(event("opened", id=f"{202:016x}", state="waived", waived_by="J. Doe"))
+        assert adds_up(delivery.counts())
+        assert delivery.counts().dropped["full"] == 3
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().queued == 0)
+    assert receiver.got == [100, *range(2, 16), 200, 201]
+
+
+class Repeating(Receiver):
+    """Remembers what it is to forget, and how much it had got by then."""
+
+    repeat_s = 0.01
+
+    def __init__(self, answer: Callable[[Sequence[Event]], Exception | None]) -> None:
+        super().__init__(answer)
+        self.forgotten: list[tuple[int, int]] = []
+
+    def forget(self, findings: Iterable[str]) -> None:
+        self.forgotten += [(int(finding, 16), len(self.got)) for finding in findings]
+
+
+def test_end_for_which_there_is_no_room_at_all_is_forgotten_by_the_sender_after_what_waits() -> None:
+    receiver = Repeating(lambda _: DOWN)
+    with delivering(receiver, queue=16) as delivery:
+        delivery.put(numbered(100))
+        eventually(lambda: receiver.attempts)
+        for n in (*range(16), 100, 101):
+            delivery.put(ended(n))
+        assert delivery.counts().dropped["full"] == 2
+        eventually(lambda: receiver.forgotten.count((100, 0)) > 1)
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().queued == 0)
+        eventually(lambda: receiver.forgotten[-1][1])
+    assert receiver.forgotten[-1][0] == 100
+    assert [finding for finding, _ in receiver.forgotten].count(101) == 1
+
+
+def test_finding_that_opens_again_is_not_forgotten() -> None:
+    receiver = Repeating(lambda _: None)
+    delivery = Delivery("test", receiver, queue=16)
+    for n in range(18):
+        delivery.put(ended(n))
+    delivery.put(numbered(16))
+    delivery._forget()
+    assert receiver.forgotten == [(17, 0)]
+    delivery.stop(0.1)
+
+
+def test_end_that_is_refused_is_forgotten_by_the_sender() -> None:
+    receiver = Repeating(lambda _: REFUSED)
+    with delivering(receiver) as delivery:
+        delivery.put(numbered(1))
+        delivery.put(ended(2))
+        eventually(lambda: delivery.counts().queued == 0)
+    assert receiver.forgotten == [(2, 0)]
 
 
 def test_put_returns_at_once_while_the_receiver_keeps_its_sender_waiting() -> None:
@@ -244,7 +315,7 @@ def test_summary_that_became_less_severe_is_still_said_to_its_end() -> None:
 
 
 def test_sender_that_repeats_is_called_when_that_is_due() -> None:
-    class Repeating(Receiver):
+    class Failing(Receiver):
         repeat_s = 0.02
         repeats = 0
 
@@ -253,7 +324,7 @@ def test_sender_that_repeats_is_called_when_that_is_due() -> None:
             if self.repeats == 2:
                 raise DOWN
 
-    receiver = Repeating()
+    receiver = Failing()
     with delivering(receiver) as delivery:
         eventually(lambda: receiver.repeats == 2 and not delivery.counts().up)
         eventually(lambda: receiver.repeats > 3)
