@@ -151,7 +151,7 @@ class Delivery:
             self._queue.clear()
         stored = 0
         if self._spool is not None:
-            stored = self._spool.append(rest)
+            stored = self._store(rest)
             self._note_spool(stored)
             self._spool.close()
         with self._lock:
@@ -212,7 +212,7 @@ class Delivery:
         if self._spooled and self._spool is not None:
             try:
                 hand = self._spool.head(self._sender.batch)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  (as in an attempt)
                 self._failed(f"the spool cannot be read: {error}")
                 return False
             self._note_spool(0)
@@ -329,13 +329,23 @@ class Delivery:
         while True:
             with self._lock:
                 oldest = [self._queue[n] for n in range(min(len(self._queue), _CHUNK))]
-            stored = self._spool.append(oldest) if oldest else 0
+            stored = self._store(oldest)
             with self._lock:
                 for _ in range(stored):
                     self._queue.popleft()
             self._note_spool(stored)
             if stored < _CHUNK:
                 return
+
+    def _store(self, events: list[Event]) -> int:
+        """Put events into the spool; return how many found room, the first ones."""
+        if self._spool is None or not events:
+            return 0
+        try:
+            return self._spool.append(events)
+        except Exception as error:  # noqa: BLE001  (as in an attempt)
+            self._fell(f"{type(error).__name__} in the spool")
+            return 0
 
     def _note_spool(self, stored: int) -> None:
         """Account for what was put into the spool, and for what went missing in it."""

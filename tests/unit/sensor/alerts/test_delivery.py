@@ -435,6 +435,32 @@ def test_spool_on_a_disk_that_does_not_give_it_is_read_later(tmp_path: Path, mon
     assert (receiver.got, delivery.counts().retries) == (list(range(5)), 2)
 
 
+def test_spool_that_fails_in_any_way_leaves_events_in_memory_and_the_thread_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: object) -> int:
+        raise BROKEN
+
+    spool = Spool(tmp_path / "s.db", MIB)
+    receiver = Receiver(lambda _: DOWN)
+    monkeypatch.setattr(spool, "append", failing)
+    with delivering(receiver, spool=spool) as delivery:
+        delivery.put(numbered(1))
+        eventually(lambda: receiver.attempts > 2)
+        monkeypatch.undo()
+        eventually(lambda: delivery.counts().spooled == 1)
+        monkeypatch.setattr(spool, "head", failing)
+        delivery.put(numbered(2))
+        eventually(lambda: delivery.counts().spooled == 2)
+        monkeypatch.undo()
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().delivered == 2)
+        receiver.answer = lambda _: DOWN
+        monkeypatch.setattr(spool, "append", failing)
+        delivery.put(numbered(3))
+    assert (receiver.got, delivery.counts().dropped["unsent"]) == ([1, 2], 1)
+
+
 def test_listener_and_repeat_that_fail_do_not_end_the_delivery() -> None:
     class Broken(Receiver):
         repeat_s = 0.005
