@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from sensor.alerts.event import Event
@@ -19,6 +20,7 @@ Say = Callable[..., None]  # an event's name, its level and its keys, as sensor.
 Reason = Literal["full", "refused", "spool", "unsent"]
 REASONS: tuple[Reason, ...] = ("full", "refused", "spool", "unsent")
 _CHUNK = 256  # events that go to disk at once
+_SCANNED = 1000  # events among which room for an end is looked for
 _INTERRUPTED_S = 0.5  # what a sender has to end after it was interrupted
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
@@ -37,6 +39,11 @@ class Counts(NamedTuple):
     spool_resets: int  # spool files that were moved aside
     up: bool  # the last attempt worked, or there was none yet
     last_delivery: float  # seconds since 1970, 0: none yet
+
+
+def _ends(event: Event) -> bool:
+    """Whether a receiver that never gets it would take something over or waived for open."""
+    return event["state"] != "open" and event["event"] != "finding_opened"
 
 
 def _silent(*_args: object, **_keys: object) -> None:
@@ -72,6 +79,7 @@ class Delivery:
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
         self._told: set[str] = set()  # open findings that passed the filter, so that their end does, too
+        self._unended: set[str] = set()  # findings whose end was dropped
         self._queue: deque[Event] = deque()
         self._hand: list[Event] = []  # what the next attempt sends …
         self._from_spool = False  # … a copy of the spool's head
@@ -97,9 +105,15 @@ class Delivery:
                 self._filtered += 1
                 return
             self._put += 1
-            if self._stop_at is not None or len(self._queue) >= self._capacity:
-                self._dropped["full" if self._stop_at is None else "unsent"] += 1
+            if not _ends(event):
+                self._unended.discard(event["id"])
+            if self._stop_at is not None:
+                self._dropped["unsent"] += 1
                 return
+            if len(self._queue) >= self._capacity:
+                self._dropped["full"] += 1
+                if not self._makes_room(event):
+                    return
             self._queue.append(event)
         self._wake.set()
 
@@ -137,7 +151,7 @@ class Delivery:
             self._queue.clear()
         stored = 0
         if self._spool is not None:
-            stored = self._spool.append(rest)
+            stored = self._store(rest)
             self._note_spool(stored)
             self._spool.close()
         with self._lock:
@@ -149,10 +163,22 @@ class Delivery:
         known = event["id"] in self._told
         if not known and _RANKS[event["severity"]] < self._least:
             return False
-        if event["event"] == "finding_resolved":
+        if event["event"] == "finding_resolved" or event["state"] == "resolved":  # as a summary is
             self._told.discard(event["id"])
-        elif event["event"] != "finding_summary":
+        else:
             self._told.add(event["id"])
+        return True
+
+    def _makes_room(self, event: Event) -> bool:
+        """Let an end take the room of the oldest event that is none."""
+        if not _ends(event):
+            return False
+        oldest = next((n for n, each in enumerate(islice(self._queue, _SCANNED)) if not _ends(each)), None)
+        if oldest is None:
+            if self._sender.repeat_s is not None:
+                self._unended.add(event["id"])
+            return False
+        del self._queue[oldest]
         return True
 
     def _run(self) -> None:
@@ -186,7 +212,7 @@ class Delivery:
         if self._spooled and self._spool is not None:
             try:
                 hand = self._spool.head(self._sender.batch)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  (as in an attempt)
                 self._failed(f"the spool cannot be read: {error}")
                 return False
             self._note_spool(0)
@@ -213,8 +239,17 @@ class Delivery:
             self._settle(len(events))
         return True
 
+    def _forget(self) -> None:
+        """Have the sender forget what is over; again, when that of which events still wait was sent."""
+        with self._lock:
+            unended = set(self._unended)
+            if unended:
+                self._unended &= {event["id"] for event in (*self._hand, *self._queue)}
+        self._sender.forget(unended)
+
     def _repeat(self) -> None:
         try:
+            self._forget()
             self._sender.repeat()
         except SendError as error:
             self._failed(str(error))
@@ -228,6 +263,8 @@ class Delivery:
             self._suspects = count  # one of them may be what is refused
             return
         self._fell(reason)
+        if _ends(self._hand[0]):
+            self._sender.forget([self._hand[0]["id"]])
         self._settle(1, "refused")
 
     def _settle(self, count: int, dropped: Reason | None = None) -> None:
@@ -292,13 +329,23 @@ class Delivery:
         while True:
             with self._lock:
                 oldest = [self._queue[n] for n in range(min(len(self._queue), _CHUNK))]
-            stored = self._spool.append(oldest) if oldest else 0
+            stored = self._store(oldest)
             with self._lock:
                 for _ in range(stored):
                     self._queue.popleft()
             self._note_spool(stored)
             if stored < _CHUNK:
                 return
+
+    def _store(self, events: list[Event]) -> int:
+        """Put events into the spool; return how many found room, the first ones."""
+        if self._spool is None or not events:
+            return 0
+        try:
+            return self._spool.append(events)
+        except Exception as error:  # noqa: BLE001  (as in an attempt)
+            self._fell(f"{type(error).__name__} in the spool")
+            return 0
 
     def _note_spool(self, stored: int) -> None:
         """Account for what was put into the spool, and for what went missing in it."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from sensor.findings import identity
-from sensor.model import QuietSink, Subject
+from sensor.model import SEVERITIES, QuietSink, Severity, Subject
 from sensor.policy.claims import NS
 
 if TYPE_CHECKING:
@@ -27,21 +27,32 @@ if TYPE_CHECKING:
             """Take an event."""
 
 
+_RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+
 class _Summary:
     """The findings of one code that are not said one by one."""
 
-    __slots__ = ("changed", "end_ns", "example", "findings", "opened", "resolved")
+    __slots__ = ("changed", "end_ns", "example", "findings", "opened", "resolved", "severity")
 
     def __init__(self, example: Finding, end_ns: int) -> None:
         self.example = example  # the first of them
         self.end_ns = end_ns  # when it is to be said
-        self.findings: dict[str, None] = {}  # ids of those that are open
+        self.findings: dict[str, Severity] = {}  # of those that are open, by id
+        self.severity = example.severity  # the worst since it was said, and of those that were open then
         self.opened = 0  # since it was said last, as is the next
         self.resolved = 0
         self.changed = False
 
+    def holds(self, finding: Finding) -> None:
+        """Note how severe one of them is now."""
+        self.findings[finding.id] = finding.severity
+        if _RANKS[finding.severity] > _RANKS[self.severity]:
+            self.severity = finding.severity
+            self.changed = True
+
     def left(self, identity: str) -> None:
-        """Count that one of them is over."""
+        """Count that one of them is over, or waived."""
         del self.findings[identity]
         self.resolved += 1
         self.changed = True
@@ -59,7 +70,7 @@ class Notifier(QuietSink):
         self._outlets = outlets
         self._alerts = alerts
         self._make = make
-        self._told: dict[str, None] = {}  # ids of what was said to be open
+        self._told: dict[str, bool] = {}  # ids of what was said, and whether that was open and not waived
         self._recent: dict[str, deque[int]] = {}  # by code, when findings were said to be open
         self._summaries: dict[str, _Summary] = {}
         self._now_ns = 0
@@ -67,14 +78,18 @@ class Notifier(QuietSink):
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Say it, or count it for a summary."""
         summary = self._summaries.get(finding.code)
-        if summary is not None and finding.id in summary.findings:
-            if change == "resolved":
+        kept_back = summary is not None and finding.id in summary.findings
+        if summary is not None and kept_back:
+            if finding.state == "open":
+                summary.holds(finding)
+            else:
                 summary.left(finding.id)
-        elif change == "resolved":
-            if finding.id in self._told:
-                del self._told[finding.id]
+        if change == "resolved":
+            if self._told.pop(finding.id, None) is not None:
                 self._put(self._make(finding, change))
-        elif finding.id in self._told or finding.state == "waived":
+        elif kept_back:
+            pass  # the summary says it
+        elif finding.state == "waived" or self._told.get(finding.id):
             self._say(finding, change)
         elif self._has_room(finding.code, max(finding.first_ns, self._now_ns)):
             self._say(finding, "opened")
@@ -84,10 +99,13 @@ class Notifier(QuietSink):
     def advance(self, now_ns: int) -> None:
         """Say the summaries that are due by now. Time that goes back makes nothing due."""
         self._now_ns = now_ns
+        next_ns = now_ns + int(self._alerts.window * NS)
         for code, summary in list(self._summaries.items()):
             if summary.end_ns <= now_ns:
-                summary.end_ns = now_ns + int(self._alerts.window * NS)
+                summary.end_ns = next_ns
                 self._say_summary(code, summary)
+            else:  # of a clock that was set back, or of a longer window
+                summary.end_ns = min(summary.end_ns, next_ns)
 
     def reload(self, alerts: Alerts) -> None:
         """Go on by other limits."""
@@ -99,7 +117,7 @@ class Notifier(QuietSink):
             self._say_summary(code, summary)
 
     def _say(self, finding: Finding, change: Literal["opened", "updated"]) -> None:
-        self._told[finding.id] = None
+        self._told[finding.id] = finding.state == "open"
         self._put(self._make(finding, change))
 
     def _has_room(self, code: str, now_ns: int) -> bool:
@@ -118,7 +136,7 @@ class Notifier(QuietSink):
             end_ns = now_ns + int(self._alerts.window * NS)
             example = replace(finding, evidence=list(finding.evidence))
             summary = self._summaries[finding.code] = _Summary(example, end_ns)
-        summary.findings[finding.id] = None
+        summary.holds(finding)
         summary.opened += 1
         summary.changed = True
         self.suppressed += 1
@@ -126,6 +144,8 @@ class Notifier(QuietSink):
     def _say_summary(self, code: str, summary: _Summary) -> None:
         if summary.changed:
             summary.changed = False
+            if summary.findings:
+                summary.severity = max(summary.findings.values(), key=_RANKS.__getitem__)
             self._put(self._summary_event(code, summary))
             summary.opened = summary.resolved = 0
         if not summary.findings:
@@ -138,6 +158,7 @@ class Notifier(QuietSink):
             summary.example,
             id=identity(code, subject),
             subject=subject,
+            severity=summary.severity,
             state="open" if still_open else "resolved",
             waived_by=None,
             evidence=[evidence, *summary.example.evidence[:1]],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sensor.alerts.event import Event
 
@@ -27,6 +27,9 @@ class Sender:
 
     def repeat(self) -> None:
         """Say again what has to be said again; SendError as with ``send``."""
+
+    def forget(self, findings: Iterable[str]) -> None:
+        """Say no more of the findings with these ids: they are over, and nobody will send that."""
 
     def interrupt(self) -> None:
         """Make an attempt that waits fail soon, where that is possible."""

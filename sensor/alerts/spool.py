@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -68,6 +69,7 @@ class Spool:
         if self._db is None:
             return []
         try:
+            self._roll_back()
             rows = self._execute("SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?", self._after, count)
             events = [_event(text) for _, text in rows]
         except _CorruptError:
@@ -84,6 +86,7 @@ class Spool:
         del self._seen[:count]
         self._count -= count
         try:
+            self._roll_back()
             self._execute("DELETE FROM events WHERE seq <= ?", self._after)
         except OSError:
             return  # the next one takes these away, too
@@ -144,16 +147,22 @@ class Spool:
         """Insert all rows or, where they find no room, none."""
         assert self._db is not None  # noqa: S101
         try:
+            self._roll_back()
             self._execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT INTO events (event) VALUES (?)", rows)
             self._execute("COMMIT")
         except (OSError, sqlite3.OperationalError):
-            if self._db.in_transaction:  # SQLite may have rolled back by itself
-                self._execute("ROLLBACK")
+            with suppress(OSError):  # it is tried again before anything else is done
+                self._roll_back()
             return 0
         except sqlite3.DatabaseError:
             raise _CorruptError from None
         return len(rows)
+
+    def _roll_back(self) -> None:
+        """Undo what was not committed, unless SQLite did so itself."""
+        if self._db is not None and self._db.in_transaction:
+            self._execute("ROLLBACK")
 
     def _execute(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         assert self._db is not None  # noqa: S101

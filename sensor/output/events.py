@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import select
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sensor.alerts.event import Event
     from sensor.model import Severity
 
+_LONGEST = 4000  # octets of an event; with the end of its line less than PIPE_BUF
 _METHODS: dict[Severity, str] = {
     "info": "info",
     "low": "info",
@@ -36,7 +38,7 @@ def configure(out: TextIO) -> FilteringBoundLogger:
     last: list[Processor] = (
         [structlog.dev.ConsoleRenderer(timestamp_key="time", sort_keys=False)]
         if out.isatty()
-        else [_in_order, structlog.processors.JSONRenderer()]
+        else [_in_order, _shortened, structlog.processors.JSONRenderer()]
     )
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(out),
@@ -50,7 +52,7 @@ def configure(out: TextIO) -> FilteringBoundLogger:
 class _Room:
     """Refuses an event that ``out`` has no room for: who does not read its log must not hold the sensor up.
 
-    A pipe that can be written to takes PIPE_BUF octets at once (pipe(7)), more than an event has.
+    A pipe that can be written to takes PIPE_BUF octets at once, 4096 (pipe(7)); JSON is cut to that.
     """
 
     def __init__(self, out: TextIO) -> None:
@@ -70,6 +72,33 @@ class _Room:
 def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Put first what every event has."""
     return {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
+
+
+def _shortened(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Leave out the ends of lists of an event that is too long, the longest one first, and count what they were.
+
+    BlockingIOError when it is too long without them.
+    """
+    excess = _size(event) - _LONGEST
+    if excess <= 0:
+        return event
+    left_out = 0
+    excess += len(', "left_out": 1000000')
+    lists = [name for name in event if isinstance(event[name], list | tuple)]
+    for name in sorted(lists, key=lambda name: _size(event[name]), reverse=True):
+        kept = list(event[name])
+        while kept and excess > 0:
+            excess -= _size(kept.pop()) + len(", ")
+            left_out += 1
+        event[name] = kept
+    if excess > 0:
+        raise BlockingIOError
+    event["left_out"] = left_out
+    return event
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, default=repr))
 
 
 class Events:

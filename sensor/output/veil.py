@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sensor.findings import identity
 
@@ -15,9 +16,17 @@ if TYPE_CHECKING:
     from fastpath.records import FlowEnded, FlowKey
     from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Sink, TlsServer
 
-_IPV4 = r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)"
-_IPV6 = r"(?<![\w:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?![\w:])"  # dates and digests do not parse as one
-_ADDRESS = re.compile(f"{_IPV4}|{_IPV6}")
+_IPV4 = r"(?<!\w)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)"  # a version of five numbers is none
+_IPV6 = r"(?<!\w)(?<![0-9A-Fa-f]:)(?<!::)[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?!\w)"
+_ADDRESS, _DOTTED = re.compile(f"{_IPV4}|{_IPV6}"), re.compile(_IPV4)
+
+
+class _Life(NamedTuple):
+    """A finding from its first step to its last."""
+
+    finding: Finding  # as it came: while it is kept, no other object has its identity
+    veiled: Finding
+    names: dict[str, str]  # of its addresses, so that another key changes none of them
 
 
 class Veil:
@@ -26,7 +35,7 @@ class Veil:
     def __init__(self, sinks: Sequence[Sink], host: Callable[[str], str]) -> None:
         self._sinks = sinks
         self._host = host
-        self._veiled: dict[int, Finding] = {}  # by identity of the finding: a sink sees one object through its life
+        self._lives: dict[int, _Life] = {}  # by identity of the finding: a sink sees one object through its life
 
     def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
         """Pass a flow on."""
@@ -60,32 +69,41 @@ class Veil:
             sink.tls_server_ended(veiled)
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """Pass a step of a finding on, by another id: an address could be found by trying its digests."""
-        veiled = self._veiled.setdefault(id(finding), replace(finding))
-        subject = replace(
-            finding.subject,
-            a=self._text(finding.subject.a),
-            b=self._text(finding.subject.b),
-            name=self._text(finding.subject.name),
-        )
-        veiled.subject, veiled.id = subject, identity(finding.code, subject)
-        veiled.evidence = [self._text(statement) for statement in finding.evidence]
+        """Pass a step of a finding on, by another id: an address could be found by trying its digests.
+
+        Names and id stay what they were at first when the pseudonyms have another key.
+        """
+        life = self._lives.get(id(finding)) or self._begin(finding)
+        veiled = life.veiled
+        veiled.evidence = [self._text(statement, life.names) for statement in finding.evidence]
         veiled.severity, veiled.state, veiled.segments = finding.severity, finding.state, finding.segments
         veiled.first_ns, veiled.last_ns, veiled.count = finding.first_ns, finding.last_ns, finding.count
         veiled.waived_by = finding.waived_by
         if change == "resolved":
-            del self._veiled[id(finding)]
+            del self._lives[id(finding)]
         for sink in self._sinks:
             sink.finding_changed(veiled, change)
+
+    def _begin(self, finding: Finding) -> _Life:
+        names: dict[str, str] = {}
+        a, b, name = (self._text(text, names) for text in (finding.subject.a, finding.subject.b, finding.subject.name))
+        subject = replace(finding.subject, a=a, b=b, name=name)
+        veiled = replace(finding, subject=subject, id=identity(finding.code, subject))
+        life = self._lives[id(finding)] = _Life(finding, veiled, names)
+        return life
 
     def _key(self, key: FlowKey) -> FlowKey:
         return key._replace(a=self._host(key.a), b=self._host(key.b))
 
-    def _text(self, text: str) -> str:
-        return _ADDRESS.sub(lambda found: self._named(found[0]), text)
+    def _text(self, text: str, names: dict[str, str]) -> str:
+        return _ADDRESS.sub(lambda found: self._named(found[0], names), text)
 
-    def _named(self, text: str) -> str:
-        try:
-            return self._host(str(ip_address(text)))
-        except ValueError:
-            return text
+    def _named(self, text: str, names: dict[str, str]) -> str:
+        """Return what may be an address, with punctuation behind it, as a pseudonym; dates and digests as they are."""
+        for end in range(len(text), len(text.rstrip(":.")) - 1, -1):  # an address may end with two colons itself
+            with suppress(ValueError):
+                address = str(ip_address(text[:end]))
+                if address not in names:
+                    names[address] = self._host(address)
+                return names[address] + text[end:]
+        return _DOTTED.sub(lambda found: self._named(found[0], names), text) if ":" in text else text

@@ -30,4 +30,5 @@ def unmarked(flow: FlowEnded, segments: Segments, policy: Policy) -> tuple[Hasha
         return ("qos", hosts), []
     wanted = " or ".join(map(str, policy.dscp))
     evidence = f"media marked with DSCP {', '.join(sorted(wrong))}; the policy wants {wanted}"
-    return ("qos", hosts), [claim("qos-unmarked", policy, hosts, segments.required(key.a, key.b, key.vlans), evidence)]
+    required = segments.required(key.a, key.b, key.vlans)
+    return ("qos", hosts), [claim("qos-unmarked", required.policy, hosts, required, evidence)]

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPException
@@ -202,6 +202,11 @@ class Alertmanager(Sender):
         rest = iter(list(self._open.values()))
         while alerts := list(islice(rest, _ALERTS)):
             self._post(alerts)
+
+    def forget(self, findings: Iterable[str]) -> None:
+        """Repeat these no more; Alertmanager ends them by itself."""
+        for finding in findings:
+            self._open.pop(finding, None)
 
     def close(self) -> None:
         """Close connections."""

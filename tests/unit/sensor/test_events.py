@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
+import select
+import threading
 from typing import Any
 
 import pytest
@@ -92,6 +95,37 @@ def test_reader_that_does_not_read_holds_nobody_up() -> None:
         for _ in range(1000):
             events.put(event(finding()))
     assert 0 < events.failed < 1000
+
+
+def test_event_longer_than_a_pipe_takes_at_once_is_shortened_and_holds_nobody_up() -> None:
+    faults = [f"legwatch.yaml:{n}:3: policy.segments[{n}].cidrs[0]: must be an address range" for n in range(200)]
+    reader, writer = os.pipe()
+    os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) - select.PIPE_BUF))
+    with os.fdopen(reader, "rb", buffering=0) as pipe, os.fdopen(writer, "w") as out:
+        events = Events(configure(out))
+        thread = threading.Thread(
+            target=events.say, args=("reload_failed",), kwargs={"faults": faults, "codes": [1, 2]}
+        )
+        thread.start()
+        thread.join(2)
+        in_time = not thread.is_alive()
+        text = pipe.read(1 << 20).lstrip(b"\0")
+        thread.join()
+    assert in_time
+    assert events.failed == 0
+    line = json.loads(text)
+    assert 3900 < len(text) <= select.PIPE_BUF
+    assert (line["faults"], line["codes"]) == (faults[: len(line["faults"])], [1, 2])
+    assert line["left_out"] == 200 - len(line["faults"])
+
+
+@pytest.mark.parametrize(("octets", "written"), [(3700, True), (4000, False)])
+def test_event_that_is_too_long_without_its_lists_is_counted_and_not_written(octets: int, *, written: bool) -> None:
+    out = io.StringIO()
+    events = Events(configure(out))
+    events.say("state_failed", error="x" * octets, more=["y" * 400])
+    assert (events.failed, bool(said(out))) == (0, True) if written else (1, False)
+    assert not written or (said(out)[0]["more"], said(out)[0]["left_out"]) == ([], 1)
 
 
 def test_two_runs_in_one_process_do_not_share_a_logger() -> None:

@@ -125,6 +125,69 @@ def test_waived_finding_is_told_as_waived_and_opened_when_the_waiver_is_over() -
     ]
 
 
+def test_summary_has_the_worst_severity_of_what_is_open_and_is_said_again_when_that_rises() -> None:
+    made = Made(burst=1, window=60)
+    for i in range(3):
+        made.hold(f"leg{i}", claim(f"10.0.0.{i}", severity="info"))
+    made.hold("leg3", claim("10.0.0.3", severity="medium"))
+    for minute in (1, 2):
+        made.notifier.advance(T0 + 61 * minute * S)
+    made.hold("leg1", claim("10.0.0.1", severity="critical"), at=130)
+    made.hold("leg1", claim("10.0.0.1", severity="high"), at=131)
+    made.hold("leg1", claim("10.0.0.1", severity="critical"), at=132)
+    for minute in (3, 4):
+        made.notifier.advance(T0 + 61 * minute * S)
+    made.hold("leg1", at=250)
+    made.notifier.advance(T0 + 310 * S)
+    for i in (2, 3):
+        made.hold(f"leg{i}", at=311)
+    made.notifier.advance(T0 + 400 * S)
+    said = [(said["severity"], said["count"]) for said in made.heard.events if said["event"] == "finding_summary"]
+    assert said == [("medium", 3), ("critical", 3), ("medium", 2), ("medium", 0)]
+
+
+def test_clock_set_back_a_day_leaves_a_summary_due_within_its_window() -> None:
+    made = Made(burst=1, window=60)
+    for i in range(5):
+        made.hold(f"leg{i}", claim(f"10.0.0.{i}"), at=86_400)
+    made.notifier.advance(T0)
+    assert made.heard.said == ["opened"]
+    made.notifier.advance(T0 + 60 * S)
+    assert made.heard.said == ["opened", "summary"]
+
+
+def test_waiver_of_many_that_ends_is_a_burst_and_one_summary() -> None:
+    made = Made(waived="J. Doe: old gateway", burst=20, window=60)
+    for i in range(500):
+        made.hold(f"leg{i}", claim(f"10.0.{i >> 8}.{i & 255}"))
+    del made.heard.events[:]
+    made.waived = None
+    made.book.waive(T0 + S)
+    assert made.heard.said == ["opened"] * 20
+    made.notifier.advance(T0 + 62 * S)
+    assert (made.heard.said[20:], made.heard.events[-1]["count"]) == (["summary"], 480)
+    made.hold("leg0", at=63)
+    made.hold("leg499", at=63)
+    assert made.heard.said[21:] == ["resolved", "resolved"], "both were told, if only as waived"
+
+
+def test_finding_kept_back_that_is_waived_leaves_the_summary_and_comes_back_with_the_waivers_end() -> None:
+    made = Made(burst=1, window=60)
+    made.hold("a", claim("10.0.0.1"))
+    made.hold("b", claim("10.0.0.2"))
+    made.waived = "J. Doe"
+    made.book.waive(T0 + S)
+    made.notifier.advance(T0 + 61 * S)
+    assert [(said["event"], said["state"]) for said in made.heard.events] == [
+        ("finding_opened", "open"),
+        ("finding_updated", "waived"),
+        ("finding_summary", "resolved"),
+    ]
+    made.waived = None
+    made.book.waive(T0 + 62 * S)
+    assert [said["state"] for said in made.heard.events[3:]] == ["open"]
+
+
 def test_end_says_what_was_kept_back() -> None:
     made = Made(burst=1)
     made.hold("a", claim("10.0.0.1"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
 from sensor.calls.quality import quality_of, rating, score
+from sensor.config.network import Segment
 from sensor.config.schema import Policy
 from sensor.policy import qos
 from sensor.policy.segments import Segments
@@ -85,3 +87,11 @@ def test_media_with_another_mark_than_the_policy_s_is_claimed() -> None:
     assert "DSCP 0 from 192.0.2.10; the policy wants 46" in claim.evidence
     marked = replace(FLOW, streams=(replace(STREAM, packets=500, dscp=46), replace(STREAM, packets=9, dscp=0)))
     assert qos.unmarked(marked, segments, policy)[1] == []
+
+
+def test_segment_that_weighs_unmarked_media_otherwise_is_heeded() -> None:
+    phones = Segment("phones", cidrs=(ip_network("192.0.2.0/28"),), severities={"qos-unmarked": "high"})
+    policy = Policy(dscp=(46,), segments=(phones,))
+    flow = replace(FLOW, streams=(replace(STREAM, packets=500, dscp=0),))
+    _, (claim,) = qos.unmarked(flow, Segments(policy, ""), policy)
+    assert (claim.severity, claim.segments) == ("high", ("phones",))

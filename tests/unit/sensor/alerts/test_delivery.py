@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +51,11 @@ def eventually(look: Callable[[], object], seconds: float = 5.0) -> None:
     while not look():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.002)
+
+
+def ended(n: int) -> Event:
+    """The end of another finding for each number."""
+    return event("resolved", id=f"{n:016x}", state="resolved")
 
 
 def adds_up(counts: Counts) -> bool:
@@ -147,6 +152,72 @@ def test_queue_that_is_full_drops_the_newest_and_counts_them() -> None:
     assert receiver.got == list(range(len(receiver.got)))
 
 
+def test_end_that_finds_the_queue_full_takes_the_room_of_the_oldest_event_that_is_none() -> None:
+    receiver = Receiver(lambda _: DOWN)
+    with delivering(receiver, queue=16) as delivery:
+        delivery.put(numbered(100))
+        eventually(lambda: receiver.attempts)
+        for n in range(16):
+            delivery.put(numbered(n))
+        delivery.put(ended(200))
+        delivery.put(event("updated", id=f"{201:016x}", state="waived", waived_by="J. Doe"))
+        delivery.put(event("opened", id=f"{202:016x}", state="waived", waived_by="J. Doe"))
+        assert adds_up(delivery.counts())
+        assert delivery.counts().dropped["full"] == 3
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().queued == 0)
+    assert receiver.got == [100, *range(2, 16), 200, 201]
+
+
+class Repeating(Receiver):
+    """Remembers what it is to forget, and how much it had got by then."""
+
+    repeat_s = 0.01
+
+    def __init__(self, answer: Callable[[Sequence[Event]], Exception | None]) -> None:
+        super().__init__(answer)
+        self.forgotten: list[tuple[int, int]] = []
+
+    def forget(self, findings: Iterable[str]) -> None:
+        self.forgotten += [(int(finding, 16), len(self.got)) for finding in findings]
+
+
+def test_end_for_which_there_is_no_room_at_all_is_forgotten_by_the_sender_after_what_waits() -> None:
+    receiver = Repeating(lambda _: DOWN)
+    with delivering(receiver, queue=16) as delivery:
+        delivery.put(numbered(100))
+        eventually(lambda: receiver.attempts)
+        for n in (*range(16), 100, 101):
+            delivery.put(ended(n))
+        assert delivery.counts().dropped["full"] == 2
+        eventually(lambda: receiver.forgotten.count((100, 0)) > 1)
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().queued == 0)
+        eventually(lambda: receiver.forgotten[-1][1])
+    assert receiver.forgotten[-1][0] == 100
+    assert [finding for finding, _ in receiver.forgotten].count(101) == 1
+
+
+def test_finding_that_opens_again_is_not_forgotten() -> None:
+    receiver = Repeating(lambda _: None)
+    delivery = Delivery("test", receiver, queue=16)
+    for n in range(18):
+        delivery.put(ended(n))
+    delivery.put(numbered(16))
+    delivery._forget()
+    assert receiver.forgotten == [(17, 0)]
+    delivery.stop(0.1)
+
+
+def test_end_that_is_refused_is_forgotten_by_the_sender() -> None:
+    receiver = Repeating(lambda _: REFUSED)
+    with delivering(receiver) as delivery:
+        delivery.put(numbered(1))
+        delivery.put(ended(2))
+        eventually(lambda: delivery.counts().queued == 0)
+    assert receiver.forgotten == [(2, 0)]
+
+
 def test_put_returns_at_once_while_the_receiver_keeps_its_sender_waiting() -> None:
     waiting, leave = threading.Event(), threading.Event()
 
@@ -233,8 +304,18 @@ def test_finding_that_was_said_is_resolved_though_it_became_less_severe() -> Non
     assert delivery.counts().filtered == 1
 
 
+def test_summary_that_became_less_severe_is_still_said_to_its_end() -> None:
+    receiver = Receiver()
+    low, over = summary() | {"severity": "low"}, summary() | {"severity": "low", "state": "resolved"}
+    with delivering(receiver, min_severity="high") as delivery:
+        for said in (low, summary(), low, over, over):
+            delivery.put(said)
+        eventually(lambda: delivery.counts().delivered == 3)
+    assert delivery.counts().filtered == 2
+
+
 def test_sender_that_repeats_is_called_when_that_is_due() -> None:
-    class Repeating(Receiver):
+    class Failing(Receiver):
         repeat_s = 0.02
         repeats = 0
 
@@ -243,7 +324,7 @@ def test_sender_that_repeats_is_called_when_that_is_due() -> None:
             if self.repeats == 2:
                 raise DOWN
 
-    receiver = Repeating()
+    receiver = Failing()
     with delivering(receiver) as delivery:
         eventually(lambda: receiver.repeats == 2 and not delivery.counts().up)
         eventually(lambda: receiver.repeats > 3)
@@ -352,6 +433,32 @@ def test_spool_on_a_disk_that_does_not_give_it_is_read_later(tmp_path: Path, mon
     with delivering(receiver, spool=spool) as delivery:
         eventually(lambda: delivery.counts().delivered == 5)
     assert (receiver.got, delivery.counts().retries) == (list(range(5)), 2)
+
+
+def test_spool_that_fails_in_any_way_leaves_events_in_memory_and_the_thread_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: object) -> int:
+        raise BROKEN
+
+    spool = Spool(tmp_path / "s.db", MIB)
+    receiver = Receiver(lambda _: DOWN)
+    monkeypatch.setattr(spool, "append", failing)
+    with delivering(receiver, spool=spool) as delivery:
+        delivery.put(numbered(1))
+        eventually(lambda: receiver.attempts > 2)
+        monkeypatch.undo()
+        eventually(lambda: delivery.counts().spooled == 1)
+        monkeypatch.setattr(spool, "head", failing)
+        delivery.put(numbered(2))
+        eventually(lambda: delivery.counts().spooled == 2)
+        monkeypatch.undo()
+        receiver.answer = lambda _: None
+        eventually(lambda: delivery.counts().delivered == 2)
+        receiver.answer = lambda _: DOWN
+        monkeypatch.setattr(spool, "append", failing)
+        delivery.put(numbered(3))
+    assert (receiver.got, delivery.counts().dropped["unsent"]) == ([1, 2], 1)
 
 
 def test_listener_and_repeat_that_fail_do_not_end_the_delivery() -> None:

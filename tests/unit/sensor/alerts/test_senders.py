@@ -534,6 +534,14 @@ def test_alertmanager_that_failed_is_told_again_by_the_next_attempt_only() -> No
     assert manager.posts == []
 
 
+def test_alertmanager_is_not_told_again_of_what_is_to_be_forgotten() -> None:
+    manager = Manager(alertmanager())
+    manager.sender.send([numbered(1), numbered(2)])
+    manager.sender.forget([f"{1:016x}", f"{3:016x}"])
+    manager.sender.repeat()
+    assert [alert["labels"]["finding"] for alert in manager.posts[1]] == [f"{2:016x}"]
+
+
 def test_alertmanager_repeats_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sensor.alerts.senders.web._MAX_OPEN", 100)
     manager = Manager(alertmanager())

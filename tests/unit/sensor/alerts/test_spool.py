@@ -120,3 +120,25 @@ def test_spool_that_is_closed_has_no_room(tmp_path: Path) -> None:
     spool.close()
     assert (spool.append([numbered(2)]), spool.head(1)) == (0, [])
     spool.remove(1)
+
+
+def test_spool_on_a_disk_that_fails_to_roll_back_has_no_room_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = filled(tmp_path / "s.db", 1)
+    execute = spool._execute
+
+    def failing(statement: str, *values: object) -> list[tuple[object, ...]]:
+        if statement in {"COMMIT", "ROLLBACK"}:
+            raise OSError(5, "Input/output error")
+        return execute(statement, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "_execute", failing)
+        assert spool.append([numbered(2)]) == 0
+        with pytest.raises(OSError, match="Input/output"):
+            spool.head(9)
+    assert (ids(spool), len(spool)) == ([1], 1)
+    assert spool.append([numbered(3)]) == 1
+    assert (ids(spool), len(spool)) == ([1, 3], 2)
+    spool.close()
