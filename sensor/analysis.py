@@ -204,10 +204,6 @@ class Analysis:
         else:
             self.baseline.replace(entries, learning_ns, self._now_ns)
 
-    def required(self, a: str, b: str) -> Required:
-        """Return what the policy asks of traffic between two addresses."""
-        return self._segments.required(a, b)
-
     def in_clear(self) -> dict[tuple[str, str], InClear]:
         """Return how many legs are in clear now, and for how long legs were, by the segments of their ends."""
         return self._unprotected.totals(self._now_ns)
@@ -408,13 +404,19 @@ class Analysis:
         self._unprotected.judge(leg, ends, clear_ns, now_ns)
         if facts.clear is not None:
             grace_end = rules.grace_end(facts, required.policy)
-            if self.baseline is not None and now_ns >= grace_end:
-                self.baseline.seen(_sender(facts.clear), "media", "clear", facts.vlans, now_ns)
+            if now_ns >= grace_end:
+                self._note_senders(leg, now_ns)
             if now_ns < grace_end and not leg.waits_until_ns:
                 leg.waits_until_ns = grace_end
                 self._waiting.append(leg)
         if leg.call is not None and len(leg.call.legs) > 1:
             self._judge_call(leg.call, now_ns)
+
+    def _note_senders(self, leg: LegState, now_ns: int) -> None:
+        """Hold whoever sends a leg's media in clear, its grace being over, against the baseline."""
+        if self.baseline is not None:
+            for stream in leg.clears:
+                self.baseline.seen(_sender(stream), "media", "clear", stream.key.vlans, now_ns)
 
     def _claims(self, leg: LegState, facts: MediaFacts, required: Required, now_ns: int) -> list[Claim]:
         claims = rules.media(facts, required, required.policy, now_ns)
@@ -459,6 +461,8 @@ class Analysis:
     def _judge_by_time(self) -> None:
         """Judge the legs of which only time makes a finding."""
         for leg in self._legs:
+            if leg.clears and not leg.waits_until_ns:
+                self._note_senders(leg, self._now_ns)
             if leg.live() == "undetermined" or (leg.accepted and leg.last_state == leg.live() == "not-observed"):
                 self._judge(leg, self._now_ns)
 

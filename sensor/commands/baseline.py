@@ -18,7 +18,7 @@ from sensor.commands.pipeline import FILE_EVENTS, Pipeline
 from sensor.commands.reading import batches, open_source, say_how_it_ended
 from sensor.config.schema import Config
 from sensor.network.baseline import Known
-from sensor.state.baseline import BaselineFile
+from sensor.state.baseline import NAME, BaselineFile
 from sensor.state.directory import StateError, state_directory
 
 NS = 1_000_000_000
@@ -29,10 +29,14 @@ _RELOAD = "A sensor that is running reads it again when told to: systemctl reloa
 def execute(args: Namespace) -> int:
     """Do what was asked for with the baseline of a state directory."""
     config = configuration(args.config)
+    if args.names and args.action not in ("set", "accept"):
+        raise OperatorError(f"baseline {args.action}: takes no names")
     try:
         directory = state_directory(args.state or config.state.directory)
         if directory is None:
             raise OperatorError("no state directory: name one by --state, or as state.directory in the configuration")
+        if args.action in ("show", "hold", "accept") and not (directory / NAME).exists():
+            raise OperatorError(f"{directory}: has no baseline")
         file = BaselineFile(directory)
         return _ACTIONS[args.action](file, args, config)
     except StateError as error:

@@ -110,11 +110,11 @@ ANALYSIS_COUNTERS = {
     "certificates_left_out": ("legwatch_left_out_certificates", "Certificates beyond what is read in a second."),
     "attempts_evicted": ("legwatch_sip_attempts_evicted", "Such pairs and accounts that had to make room for others."),
     "exposures_refused": ("legwatch_exposures_refused", "What pairs of hosts showed and found no room."),
-    "findings_refused": ("legwatch_findings_refused", "Findings that found the book full."),
+    "findings_refused": ("legwatch_findings_refused", "Findings that found no room at once."),
     "baseline_refused": ("legwatch_baseline_refused", "Endpoints that found no room in the baseline."),
     "peers_refused": (
         "legwatch_peers_refused",
-        "Pairs of hosts that may not talk and found no room.",
+        "Pairs of hosts that may not talk, or call outside, and found no room.",
     ),
 }
 

@@ -467,6 +467,15 @@ def test_request_that_nobody_answers_shows_how_its_sender_speaks_and_no_vendor()
     assert found == [("posture-drift", BOB)]
 
 
+def test_every_sender_in_clear_is_held_against_the_baseline() -> None:
+    made, heard = analysis()
+    made.compare({ALICE: Known(T0, T0, media="encrypted"), BOB: Known(T0, T0, media="encrypted")}, 1)
+    made.hear(*CALL, seen("rtp"), verdict("clear"), verdict("clear", from_a=False, ssrc=2))
+    made.advance(T0 + 30 * S)
+    drifted = {each.subject.a for each in heard.findings if each.code == "posture-drift"}
+    assert drifted == {ALICE, BOB}
+
+
 def test_media_in_clear_for_as_long_as_its_grace_has_not_drifted() -> None:
     made, heard = analysis()
     made.compare({ALICE: Known(T0, T0, media="encrypted")}, 1)

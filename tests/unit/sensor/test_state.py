@@ -186,13 +186,23 @@ def test_baseline_is_set_shown_held_accepted_and_learned_anew(
         (["accept", "10.0.0.1"], "not in the baseline: 10.0.0.1"),
         (["accept", "phone"], "phone: is not an address"),
         (["set", "missing.pcap"], "missing.pcap"),
+        (["hold", "10.0.0.1"], "baseline hold: takes no names"),
     ],
 )
 def test_wrong_use_of_the_baseline_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
+    BaselineFile(tmp_path)
     assert main(["baseline", *arguments, "--state", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_directory_without_a_baseline_shows_none_and_gets_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["baseline", "show", "--state", str(tmp_path)]) == 2
+    assert "has no baseline" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_baseline_without_a_state_directory_says_how_to_name_one(
