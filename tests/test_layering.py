@@ -55,7 +55,14 @@ MAY_IMPORT = {
         "sensor.calls",
         "sensor.tls",
     },
-    "sensor.network": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.network", "sensor.policy"},
+    "sensor.network": {
+        *SEAM,
+        "sensor.config.network",
+        "sensor.config.schema",
+        "sensor.findings",
+        "sensor.network",
+        "sensor.policy",
+    },
     "sensor.capture": {"fastpath", "sensor.capture"},
     "sensor.output": {
         "fastpath.__version__",

@@ -230,6 +230,7 @@ def _tables() -> Section:
         "exposures": "legwatch_exposures_refused_total",
         "findings": "legwatch_findings_refused_total",
         "pairs that may not talk": "legwatch_peers_refused_total",
+        "endpoints of the baseline": "legwatch_baseline_refused_total",
     }
     evicted = {
         "hints": "legwatch_hints_replaced_total",
