@@ -193,6 +193,7 @@ cdef enum:
     LINKTYPE_ETHERNET = 1
     LINKTYPE_RAW = 101
 
+    NEW_GROUP = -1
     PACKET_FANOUT_FLAG_IGNORE_OUTGOING = 0x4000     # linux/if_packet.h, since Linux 5.17; headers may be older
 
     LINK_UP = 0
@@ -212,8 +213,8 @@ cdef class RingSource(PacketSource):
     on after ``retire_ms``. ``fill`` waits ``poll_ms`` for a packet. What this machine sends itself is seen too unless
     ``ignore_outgoing``; on a loopback interface it is always ignored, as everything would be seen twice.
 
-    ``fanout`` makes the ring one of several that divide an interface's packets: the number of a group to join, 0 for a
-    new one (``fanout_group`` is its number then), and a program as packed ``struct sock_filter`` whose result modulo
+    ``fanout`` makes the ring one of several that divide an interface's packets: the number of a group to join, -1 for
+    a new one (``fanout_group`` is its number then, which may be 0), and a program as packed ``struct sock_filter`` whose result modulo
     the number of rings says to which a packet goes. Nothing comes in before ``admit`` is called, which has to wait for
     the last of them: until then packets would go to another, and before it joins a ring has them all. The interface has
     to be up.
@@ -522,7 +523,7 @@ cdef class RingSource(PacketSource):
         cdef int kind = PACKET_FANOUT_CBPF, answer = 0
         cdef socklen_t length = sizeof(answer)
         cdef sock_fprog demultiplexer
-        if group < 0 or group > 0xFFFF or not program or len(program) % sizeof(sock_filter):
+        if group < NEW_GROUP or group > 0xFFFF or not program or len(program) % sizeof(sock_filter):
             raise ValueError("fanout: the number of a group and a row of struct sock_filter are needed")
         if not self.is_up():
             # Before Linux 6.14 a socket joins only while it receives.
@@ -530,13 +531,13 @@ cdef class RingSource(PacketSource):
             raise self.refused("interface")
         if ignore_outgoing:
             kind |= PACKET_FANOUT_FLAG_IGNORE_OUTGOING
-        if group == 0:
+        if group == NEW_GROUP:
             kind |= PACKET_FANOUT_FLAG_UNIQUEID
-        if self.set(PACKET_FANOUT, <int> (<unsigned int> kind << 16 | <unsigned int> group)) < 0:
+        if self.set(PACKET_FANOUT, <int> (<unsigned int> kind << 16 | <unsigned int> max(group, 0))) < 0:
             raise self.refused("group of rings")
         if getsockopt(self.socket, SOL_PACKET, PACKET_FANOUT, &answer, &length) < 0:
             raise self.refused("number of the group of rings")
-        if group == 0:
+        if group == NEW_GROUP:
             demultiplexer.len = len(program) // sizeof(sock_filter)
             demultiplexer.filter = <sock_filter*> PyBytes_AS_STRING(program)
             if setsockopt(self.socket, SOL_PACKET, PACKET_FANOUT_DATA, &demultiplexer, sizeof(demultiplexer)) < 0:

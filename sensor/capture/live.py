@@ -14,6 +14,7 @@ from sensor.capture.filters import compile_filter
 from sensor.capture.interfaces import linktype_of_interface
 from sensor.capture.linktypes import LINKTYPE_ETHERNET
 
+NEW_GROUP = -1  # of rings, whose number the kernel finds
 POLL_MS = 200  # a quiet link lets packet time go on so often
 SHARED_POLL_MS = 50  # … and the records of other threads wait for that
 
@@ -66,7 +67,7 @@ def open_ring(
     """
     linktype = linktype_of_interface(interface)
     bpf = live_filter(settings.filter, linktype)
-    fanout = (beside.fanout_group if beside else 0, fanout_program(linktype)) if settings.threads > 1 else None
+    fanout = (beside.fanout_group if beside else NEW_GROUP, fanout_program(linktype)) if settings.threads > 1 else None
     try:
         return RingSource(
             interface,

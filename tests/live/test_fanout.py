@@ -47,7 +47,7 @@ def closed_rings_on(namespace: Namespace, interface: str = "span0") -> list[Ring
     rings: list[RingSource] = []
     with namespace.entered():
         for _ in range(RINGS):
-            fanout = (rings[0].fanout_group if rings else 0, PROGRAM)
+            fanout = (rings[0].fanout_group if rings else -1, PROGRAM)
             rings.append(RingSource(interface, blocks=32, block_size=1 << 18, poll_ms=20, fanout=fanout))
     return rings
 
@@ -90,7 +90,7 @@ def test_nothing_comes_in_before_all_have_joined(namespace: Namespace, mirror: M
     frame = ethernet(udp(b"voice"))
     for _ in range(RINGS):
         with namespace.entered():
-            fanout = (rings[0].fanout_group if rings else 0, PROGRAM)
+            fanout = (rings[0].fanout_group if rings else -1, PROGRAM)
             rings.append(RingSource("span0", blocks=4, poll_ms=20, bpf=bpf, fanout=fanout))
         mirror.send(frame)
     for ring in rings:
@@ -183,8 +183,20 @@ def test_interface_deleted_and_made_again_is_an_error(namespace: Namespace, mirr
 
 
 def test_program_and_group_that_cannot_be_are_refused() -> None:
-    for fanout in ((-1, PROGRAM), (1 << 16, PROGRAM), (0, b""), (0, bytes(7))):
+    for fanout in ((-2, PROGRAM), (1 << 16, PROGRAM), (-1, b""), (-1, bytes(7))):
         with pytest.raises(ValueError, match="fanout"):
             RingSource("lo", blocks=1, fanout=fanout)
     with pytest.raises(OSError, match="program"):
-        RingSource("lo", blocks=1, fanout=(0, bytes(8)))
+        RingSource("lo", blocks=1, fanout=(-1, bytes(8)))
+
+
+def test_group_of_number_zero_is_a_group_like_any_other(namespace: Namespace, mirror: Mirror) -> None:
+    """The kernel counts new groups up: the first one after it was booted, and every 65,536th, is 0."""
+    with namespace.entered():
+        rings = [RingSource("span0", blocks=32, block_size=1 << 18, poll_ms=20, fanout=(0, PROGRAM)) for _ in range(2)]
+    assert {ring.fanout_group for ring in rings} == {0}
+    for ring in rings:
+        ring.admit()
+    for frame in FRAMES:
+        mirror.send(frame)
+    assert sum(map(len, received(rings, len(FRAMES)))) == len(FRAMES)
