@@ -193,7 +193,7 @@ cdef enum:
     LINKTYPE_ETHERNET = 1
     LINKTYPE_RAW = 101
 
-    NEW_GROUP = -1
+    NEW_GROUP = -1              # of rings: the kernel finds its number
     PACKET_FANOUT_FLAG_IGNORE_OUTGOING = 0x4000     # linux/if_packet.h, since Linux 5.17; headers may be older
 
     LINK_UP = 0
@@ -214,10 +214,10 @@ cdef class RingSource(PacketSource):
     ``ignore_outgoing``; on a loopback interface it is always ignored, as everything would be seen twice.
 
     ``fanout`` makes the ring one of several that divide an interface's packets: the number of a group to join, -1 for
-    a new one (``fanout_group`` is its number then, which may be 0), and a program as packed ``struct sock_filter`` whose result modulo
-    the number of rings says to which a packet goes. Nothing comes in before ``admit`` is called, which has to wait for
-    the last of them: until then packets would go to another, and before it joins a ring has them all. The interface has
-    to be up.
+    a new one (``fanout_group`` is its number then, which may be 0), and a program as packed ``struct sock_filter``
+    whose result modulo the number of rings says to which a packet goes. Nothing comes in before ``admit`` is called,
+    which has to wait for the last of them: until then packets would go to another, and before it joins a ring has them
+    all. The interface has to be up.
 
     An interface that goes down, vanishes or comes back is followed by its name; ``link`` says how it is. A ring of a
     group cannot be bound again: to it an interface that was deleted and made again is an error.
