@@ -176,8 +176,12 @@ def test_keys_agree_with_dpkt(
     assert flow.key.vlans == tuple(tag.id for tag in getattr(decoded, "vlan_tags", []) if tag.id)
 
 
+# No media among it: the same sequence number again is a packet that came twice, and is left out.
+NO_MEDIA = st.binary(min_size=1, max_size=30).filter(lambda payload: payload[0] >> 6 != 2)
+
+
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.binary(min_size=1, max_size=30)), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(0, 3), NO_MEDIA), min_size=1, max_size=60),
     st.sampled_from([A, A6]),
 )
 def test_flows_agree_with_a_dictionary(packets: list[tuple[int, bytes]], src: End) -> None:
