@@ -21,12 +21,11 @@ from sensor.evidence.files import EvidenceFiles
 from sensor.evidence.headers import find_headers
 from sensor.evidence.pairs import Pair, Pairs, pair_of
 from sensor.evidence.streams import Streams
-from sensor.model import SEVERITIES
+from sensor.model import SEVERITIES, QuietSink
 
 if TYPE_CHECKING:
-    from fastpath.records import FlowEnded
     from sensor.config.schema import Evidence
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, TlsServer
+    from sensor.model import Finding
 
 CODES = ("media-", "signalling-", "sdes-", "rtcp-", "dtmf-", "fax-", "recording-", "legacy-")
 # UDPTL counts its packets where RTP has its version, IAX2 has keys where RTP has a source, and what they carry repeats
@@ -51,7 +50,7 @@ class _Wish(NamedTuple):
     rtp: bool
 
 
-class EvidenceCapture:
+class EvidenceCapture(QuietSink):
     """A sink that has headers of the packets of a finding's hosts written, from the moment when it was opened.
 
     It sees what the sensor's own ring sees: it does not set promiscuous mode, and ``base_filter`` holds for it, too.
@@ -98,21 +97,6 @@ class EvidenceCapture:
             "errors": self._errors,
             "overflow": self._overflow,
         }
-
-    def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:
-        """Evidence is of findings."""
-
-    def leg_ended(self, leg: Leg) -> None:
-        """Evidence is of findings."""
-
-    def call_ended(self, call: Call) -> None:
-        """Evidence is of findings."""
-
-    def endpoint_ended(self, endpoint: Endpoint) -> None:
-        """Evidence is of findings."""
-
-    def tls_server_ended(self, server: TlsServer) -> None:
-        """Evidence is of findings."""
 
     def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
         """Want the packets of the two hosts of a finding that was opened, if it is one that packets can show."""

@@ -59,8 +59,8 @@ class Baseline:
         self._segments = segments
         self._policy = policy
         self._book = book
-        self._new = Passing(book, int(policy.resolve_after * NS))
-        self._drifts = Passing(book, DRIFT_NS)
+        self._new: Passing[str] = Passing(book, int(policy.resolve_after * NS))
+        self._drifts: Passing[_Drift] = Passing(book, DRIFT_NS)
         self._noted: dict[str, int] = {}  # when an entry was put among the changed ones last
 
     def __len__(self) -> int:
@@ -104,7 +104,9 @@ class Baseline:
         self.changed.clear()
         self._noted.clear()
         for drift in self._drifts:
-            self._drifts.judge(drift, [], now_ns)
+            known = entries.get(drift.address)
+            if known is None or getattr(known, drift.plane) != "encrypted":
+                self._drifts.judge(drift, [], now_ns)
 
     def sweep(self, now_ns: int) -> None:
         """Resolve what is new no longer."""

@@ -35,7 +35,7 @@ class Peers:
     def __init__(self, book: Book, segments: Segments, policy: Policy) -> None:
         self._segments = segments
         self._policy = policy
-        self._held = Passing(book, int(policy.resolve_after * NS))
+        self._held: Passing[_Stranger | _Peer] = Passing(book, int(policy.resolve_after * NS))
         self._firsts: dict[_Stranger | _Peer, tuple[FlowKey, str]] = {}  # of what is held, the flow that showed it
 
     @property
@@ -69,11 +69,11 @@ class Peers:
         self._segments, self._policy = segments, policy
         self._held.after_ns = int(policy.resolve_after * NS)
         for holder in self._held:
-            key, app = self._firsts[holder]  # type: ignore[index]
+            key, app = self._firsts[holder]
             if isinstance(holder, _Stranger):
                 claims = access.violation(key, app, segments, policy)
             else:
-                claims = self._vendor(holder, key, now_ns) if policy.vendors and self._peer(key) == holder else []  # type: ignore[arg-type]
+                claims = self._vendor(holder, key, now_ns) if policy.vendors and self._peer(key) == holder else []
             self._held.judge(holder, claims, now_ns)
         self._forget()
 

@@ -142,3 +142,10 @@ def test_address_from_anywhere_in_a_voice_vlan_is_no_endpoint_of_it(address: str
     made.baseline.seen(address, "media", "clear", (20,), T0)
     made.baseline.seen("10.1.1.1", "media", "clear", (20,), T0)
     assert list(made.baseline.entries) == ["10.1.1.1"]
+
+
+def test_drift_stays_through_a_reload_that_changes_nothing_of_its_baseline() -> None:
+    made = Made(phone(signalling="encrypted"))
+    made.seen("10.20.0.1", "signalling", "clear")
+    made.baseline.replace(phone(signalling="encrypted"), 1, T0 + S)
+    assert made.heard.said == [("opened", "posture-drift")]

@@ -210,3 +210,15 @@ def test_host_from_anywhere_in_a_voice_vlan_is_a_stranger_all_the_same() -> None
     made = Made(policy)
     made.peers.calls(1, FlowKey("udp", "10.1.1.1", 5060, "1.1.1.1", 5060, (20,)), T0)
     assert made.codes == ["unknown-vendor"]
+
+
+def test_flow_that_went_on_through_another_policy_holds_nothing_afterwards() -> None:
+    made = Made()
+    made.seen("10.50.0.1", "10.20.0.1", 80, "http", flow=1)
+    made.peers.reload(Segments(Policy()), Policy(), T0 + S)
+    made.ended("10.50.0.1", "10.20.0.1", 80, "http", at=T0 + 2 * S, flow=1)
+    made.peers.reload(Segments(HOSPITAL), HOSPITAL, T0 + 3 * S)
+    made.seen("10.50.0.1", "10.20.0.1", 80, "http", at=T0 + 4 * S, flow=2)
+    made.ended("10.50.0.1", "10.20.0.1", 80, "http", at=T0 + 5 * S, flow=2)
+    made.peers.sweep(T0 + 70 * S)
+    assert [change for change, _ in made.heard.said] == ["opened", "resolved", "opened", "resolved"]
