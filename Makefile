@@ -1,7 +1,7 @@
 # Every command of the project. `make demo` and `make test` each work as the first one after `git clone`.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-live test-stack live-packages lint ext bench clean
+.PHONY: help demo test test-sanitized test-live test-stack live-packages lint ext bench clean
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
@@ -16,7 +16,7 @@ REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \
 	print(*functools.reduce(dict.get, sys.argv[1].split("."), tomllib.load(open("pyproject.toml", "rb"))), sep="\n")'
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 	@$(VENV)/bin/legwatch scan deploy/demo/clinic.pcap || [ $$? -eq 1 ]
@@ -24,6 +24,9 @@ demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 
 test: $(VENV)/test  ## unit, property, golden and source tests; no root, no server
 	@$(PYTEST) -m "not live" $(ARGS)
+
+test-sanitized: $(VENV)/test  ## fuzzing corpora, properties and the demo under AddressSanitizer and UBSan
+	@$(VENV_PYTHON) -m tests.sanitizers $(ARGS)
 
 test-live: live-packages $(VENV)/test  ## namespaces, live rings, real servers; as root, installs Debian packages
 	@REQUIRE_LIVE=1 $(PYTEST) -m live $(ARGS)
