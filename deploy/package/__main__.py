@@ -45,7 +45,8 @@ def main() -> None:
     """Build the packages; a step that fails ends it."""
     if not Path("/usr/bin", environment.PYTHON).exists():
         sys.exit(f"legwatch: a package is for the system's Python; apt-get install {environment.PYTHON}")
-    os.environ.setdefault("SOURCE_DATE_EPOCH", _last_commit())
+    if "SOURCE_DATE_EPOCH" not in os.environ:
+        os.environ["SOURCE_DATE_EPOCH"] = _last_commit()
     for folder in (BUILD, DIST):
         shutil.rmtree(folder, ignore_errors=True)
     root, wheels = BUILD / "root", BUILD / "wheels"
