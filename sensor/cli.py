@@ -17,6 +17,7 @@ from sensor.model import SEVERITIES
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 and the signal, as shells say it
 EXIT_BROKEN_PIPE = 141
+_CAPTURING = ("run", "doctor")  # what begins with rights that it must not keep
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     try:
         args = parser().parse_args(argv)
+        if args.module in _CAPTURING:
+            _give_up_rights(args.user)
         # A command and all that it needs is loaded only when asked for: `scan` must not pay for the server of `run`.
         status: int = importlib.import_module(f"sensor.commands.{args.module}").execute(args)
         sys.stdout.flush()
@@ -56,6 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _give_up_rights(user: str) -> None:
+    """Go on without any, in a process that was executed anew; with packet sockets, if there was the right to them."""
+    from sensor.launch import LaunchError, give_up_rights  # noqa: PLC0415  (nobody else needs it)
+
+    try:
+        give_up_rights(user)
+    except (LaunchError, OSError) as error:
+        raise OperatorError(str(error)) from None
+
+
 def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -77,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--config", metavar="FILE", help="policy and settings (YAML); read again on SIGHUP")
     run.add_argument("--listen", metavar="HOST:PORT", help="where metrics are served (default 127.0.0.1:9767)")
     run.add_argument("--filter", metavar="BPF", help="take only these packets, as tcpdump writes it")
+    _add_user(run)
     _add_reveal(run)
 
     scan = commands.add_parser(
@@ -147,6 +161,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("-i", "--interface", required=True, metavar="IFACE", help="interface to look at")
     doctor.add_argument("--seconds", type=_count, default=10, metavar="N", help="how long (default: 10)")
     doctor.add_argument("--config", metavar="FILE", help="settings of the capture (YAML)")
+    _add_user(doctor)
 
     baseline = commands.add_parser(
         "baseline",
@@ -204,6 +219,14 @@ def _number(text: str, least: int, what: str, most: int = (1 << 32) - 1) -> int:
     if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text} is not {what}")
     return number
+
+
+def _add_user(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--user",
+        default="legwatch",
+        help="started by root: the user to become, without any capability (default: legwatch)",
+    )
 
 
 def _add_reveal(parser: argparse.ArgumentParser) -> None:
