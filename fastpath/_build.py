@@ -54,7 +54,7 @@ class BuildExt(build_ext):
         for extension in self.distribution.ext_modules:
             extension.depends.append("fastpath/_build.py")  # other flags, another build
         super().finalize_options()
-        self.parallel = self.parallel or os.cpu_count()
+        self.parallel = os.cpu_count()
 
     def build_extensions(self) -> None:
         """Build without the way to its own libraries that an interpreter may have been linked with."""

@@ -14,10 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.package import bill, completions, environment, manuals
+from deploy.package import bill, completions, environment, manuals, tools
+from deploy.package.tools import ROOT
 from fastpath import __version__
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 BUILD = ROOT / "build" / "package"
 DIST = ROOT / "dist"
@@ -51,8 +51,12 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     root, wheels = BUILD / "root", BUILD / "wheels"
 
-    # An sdist, and the wheel from what is in it.
-    _run(sys.executable, "-m", "build", "--quiet", "--no-isolation", "--outdir", DIST, ".")
+    # An sdist, the wheel from what is in it, and its name by the systems that it runs on.
+    tools.run("python", "-m", "build", "--quiet", "--no-isolation", "--outdir", DIST, ".")
+    (built,) = DIST.glob("*.whl")
+    tools.run("auditwheel", "repair", "--wheel-dir", DIST, built)
+    built.unlink()
+    tools.run("twine", "check", "--strict", *DIST.iterdir())
     environment.fetch(wheels)
     here = environment.make(root, next(DIST.glob("*.whl")), wheels)
     _lay_out(root)
@@ -63,15 +67,12 @@ def main() -> None:
         place.write_text(text)
     _normalise(root)
     _pack(here)
+    print(*sorted(path.relative_to(ROOT) for path in DIST.iterdir()), sep="\n")
 
 
 def _last_commit() -> str:
     command = ("git", "log", "-1", "--format=%ct")
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _run(*command: str | Path) -> None:
-    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def _lay_out(root: Path) -> None:
@@ -107,11 +108,10 @@ def _pack(here: Path) -> None:
         "PYTHON_FROM": f"3.{sys.version_info.minor}",
         "PYTHON_BEFORE": f"3.{sys.version_info.minor + 1}",
     }
-    nfpm = (Path(sys.executable).with_name("nfpm"), "package", "--config", HERE / "nfpm.yaml", "--packager")
     names = (f"legwatch_{__version__}_{architecture}.deb", f"legwatch-{__version__}-1.{platform.machine()}.rpm")
     for name in names:
-        command = (*nfpm, name[-3:], "--target", DIST / name)
-        subprocess.run(command, cwd=ROOT, check=True, env=os.environ | told)
+        options = ("--config", HERE / "nfpm.yaml", "--packager", name[-3:], "--target", DIST / name)
+        tools.run("nfpm", "package", *options, **told)
 
 
 if __name__ == "__main__":

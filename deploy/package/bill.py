@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from deploy.package import tools
+
 _KEPT = ("type", "name", "version", "purl", "hashes", "licenses")
 
 
 def make(environment: Path, version: str) -> str:
     """Return the bill of an environment, as JSON.
 
-    What a wheel bundles is listed within its component, as far as the wheel says so (PEP 770): C libraries, Rust crates.
+    What a wheel bundles, C libraries and Rust crates, is within its component, as far as the wheel says so (PEP 770).
     """
-    tool = Path(sys.executable).with_name("cyclonedx-py")
-    what = ("--spec-version", "1.6", "--output-format", "JSON", "--output-reproducible", "--pyproject", "pyproject.toml")
-    command = (tool, "environment", *what, environment / "bin" / "python3")
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    bill: dict[str, Any] = json.loads(done.stdout)
+    options = ("--spec-version", "1.6", "--output-reproducible", "--pyproject", "pyproject.toml")
+    made = tools.run("cyclonedx-py", "environment", *options, environment / "bin" / "python3")
+    bill: dict[str, Any] = json.loads(made)
     bill["metadata"]["component"]["version"] = version
     components = {f"{_normal(part['name'])}-{part['version']}": part for part in bill["components"]}
     for path in sorted(environment.rglob("*.dist-info/sboms/*.json")):

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
 from installer.sources import WheelFile
@@ -79,6 +80,7 @@ def needed_glibc(folder: Path) -> str:
     for path in folder.rglob("*.so*"):
         with path.open("rb") as file:
             needs = ELFFile(file).get_section_by_name(".gnu.version_r")
+            assert isinstance(needs, GNUVerNeedSection), path  # noqa: S101  (all of them call the C library)
             names = [symbol.name for _, symbols in needs.iter_versions() for symbol in symbols]
         versions |= {tuple(map(int, name[6:].split("."))) for name in names if name.startswith("GLIBC_2.")}
     return ".".join(map(str, max(versions)))

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import gzip
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from docutils import nodes
 from docutils.core import publish_doctree, publish_from_doctree
 from myst_parser.parsers.docutils_ import Parser
 
-ROOT = Path(__file__).parents[2]
+from deploy.package import tools
+from deploy.package.tools import ROOT
+
 HERE = Path(__file__).parent
 
 
 def write(share: Path, version: str) -> None:
     """Write the pages into ``share``, a picture of /usr/share; their date is ``SOURCE_DATE_EPOCH``."""
-    day = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.UTC).date().isoformat()
+    day = dt.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), dt.UTC).date().isoformat()
     pages = {"man1/legwatch.1.gz": commands(version, day), "man5/legwatch.yaml.5.gz": configuration(version, day)}
     for name, text in pages.items():
         path = share / "man" / name
@@ -30,15 +30,12 @@ def write(share: Path, version: str) -> None:
 
 def commands(version: str, day: str) -> str:
     """Return legwatch(1)."""
-    tool = Path(sys.executable).with_name("argparse-manpage")
     what = ("--module", "sensor.cli", "--function", "parser", "--prog", "legwatch", "--include", HERE / "legwatch.1.in")
     told = ("--version", version, "--project-name", "legwatch", "--manual-title", "legwatch")
     named = ("--description", "say for every call leg whether media and signalling are really encrypted")
-    command = (tool, *what, *told, *named, "--format", "single-commands-section")
-    # argparse breaks lines for the terminal that it thinks it has.
-    environment = os.environ | {"COLUMNS": "80", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment)
-    return re.sub(r'^(\.TH \S+ "1") "[^"]*"', rf'\1 "{day}"', done.stdout)  # as it escapes a date, nobody reads it
+    form = ("--format", "single-commands-section")
+    page = tools.run("argparse-manpage", *what, *told, *named, *form, PYTHONPATH=str(ROOT))
+    return re.sub(r'^(\.TH \S+ "1") "[^"]*"', rf'\1 "{day}"', page)  # as it escapes a date, nobody reads it
 
 
 def configuration(version: str, day: str) -> str:
