@@ -15,7 +15,8 @@ def run(name: str, *arguments: str | Path, **told: str) -> str:
 
     ``told`` is added to its environment. Raises subprocess.CalledProcessError; what is wrong went to standard error.
     """
-    command = (Path(sys.executable).with_name(name), *arguments)
-    # argparse and others break lines for the terminal that they think they have.
-    environment = os.environ | {"COLUMNS": "80"} | told
+    programs = Path(sys.executable).parent
+    # Some call others by name; argparse breaks lines for the terminal that it thinks it has.
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "COLUMNS": "80"} | told
+    command = (programs / name, *arguments)
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
