@@ -1,5 +1,6 @@
 """Evidence of a call in clear on a mirror port: its headers are in the files, and nothing that was said in it."""
 
+import socket
 import stat
 import struct
 import time
