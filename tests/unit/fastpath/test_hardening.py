@@ -21,7 +21,7 @@ def module(folder: Path, *flags: str) -> Path:
     """Build a small shared object as the extensions are built, with further flags."""
     source, target = folder / "module.c", folder / "module.so"
     source.write_text(SOURCE)
-    command = ("cc", "-shared", "-fPIC", *RELEASE_CFLAGS, *LDFLAGS, *flags, "-o", target, source)
+    command = ["cc", "-shared", "-fPIC", *RELEASE_CFLAGS, *LDFLAGS, *flags, "-o", str(target), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     return target
 
