@@ -85,7 +85,7 @@ class _Daemon:
         except CaptureError as error:
             self._server.stop()
             raise OperatorError(str(error)) from None
-        self._link = self._capture.link
+        self._link = self._link_now()
         self._clock = Clock()
         self._evidence = _evidence(args.interface, config)
         unveiled = () if self._evidence is None else (self._evidence,)
@@ -114,7 +114,7 @@ class _Daemon:
         if self._evidence is not None:
             self._evidence.start()
         self._server.start()
-        self._events.say("ready", link=self._link)
+        self._events.say("ready", link=self._capture.link)
         systemd.notify("READY=1")
         try:
             self._watch()
@@ -164,9 +164,13 @@ class _Daemon:
         )
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.keep(self._analysis.baseline)
-        if (link := self._capture.link) != self._link:
-            self._link = link
-            self._events.say("link_changed", level="info" if link == "up" else "warning", link=link)
+        if (now := self._link_now()) != self._link:
+            self._link = now
+            self._events.say("link_changed", level="info" if now["link"] == "up" else "warning", **now)
+
+    def _link_now(self) -> dict[str, str | int]:
+        capture = self._capture
+        return {"link": capture.link, "losses": capture.link_losses, "name": capture.name}
 
     def _stop(self) -> None:
         systemd.notify("STOPPING=1")
@@ -281,6 +285,7 @@ class _Daemon:
         return CaptureState(
             up=self.ready() and self._capture.link == "up",
             kernel_drops=self._capture.kernel_drops,
+            link_losses=self._capture.link_losses,
             clock_steps=self._clock.steps,
             clock_synchronised=self._clock.synchronised(),
         )

@@ -1,0 +1,147 @@
+"""What the tests of faults share: a sender that knows what was taken, a sensor's account, calls to be judged."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from deploy.demo.wire import MS
+from tests.live.lab import Namespace, Sensor, running_sensor, wait_for
+from tests.packets import T0, End, ciphertext, speech, stream
+
+SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20  # linux/socket.h, linux/if_packet.h
+NOT_TAKEN = {errno.ENOBUFS, errno.ENETDOWN, errno.ENXIO}  # no carrier at the other end, down, gone
+KINDS = ("classified", "ignored", "malformed", "shed")
+PACKETS = 50  # of each direction of a call
+POLICY: dict[str, object] = {"grace": 0.2, "media_idle": 4, "resolve_after": 3, "no_traffic_after": 3600}
+
+
+class Feed:
+    """Sends into an interface as a driver does, with no queue between: what is not taken at once is counted."""
+
+    def __init__(self, namespace: Namespace, interface: str = "feed0") -> None:
+        self.taken = self.refused = 0
+        with namespace.entered():
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._socket.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+        self.attach(interface)
+
+    def attach(self, interface: str = "feed0") -> None:
+        """Send into the interface that has this name now."""
+        self._socket.bind((interface, 0))
+
+    def send(self, *frames: bytes) -> None:
+        """Send frames as fast as they go."""
+        for octets in frames:
+            try:
+                self._socket.send(octets)
+            except OSError as error:
+                if error.errno not in NOT_TAKEN:
+                    raise
+                self.refused += 1
+            else:
+                self.taken += 1
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+@contextmanager
+def feeding(namespace: Namespace, interface: str = "feed0") -> Iterator[Feed]:
+    """Send into an interface while the block lasts."""
+    feed = Feed(namespace, interface)
+    try:
+        yield feed
+    finally:
+        feed.close()
+
+
+class Account(NamedTuple):
+    """What became of packets."""
+
+    received: int
+    dropped: int  # by the kernel, the ring being full
+    reasons: dict[str, int]
+
+
+def account(sensor: Sensor) -> Account:
+    """Return a sensor's account; that it adds up is looked at."""
+    samples = sensor.metrics()
+    reasons = {
+        kind: int(sum(value for (name, *_), value in samples.items() if name == f"legwatch_{kind}_packets_total"))
+        for kind in KINDS
+    }
+    received = int(samples["legwatch_received_packets_total",])
+    assert received == sum(reasons.values())
+    return Account(received, int(samples["legwatch_kernel_dropped_packets_total",]), reasons)
+
+
+def all_are_accounted_for(sensor: Sensor, feed: Feed) -> Account:
+    """Wait until each packet that was taken is received or dropped, to the packet; return the account."""
+    wait_for(lambda: sum(account(sensor)[:2]) >= feed.taken, f"all of {feed.taken} packets")
+    found = account(sensor)
+    assert found.received + found.dropped == feed.taken
+    return found
+
+
+def ends_of(number: int) -> tuple[End, End]:
+    """Return the two ends of a call."""
+    return End(f"10.60.{number}.1", 16384), End(f"10.60.{number}.2", 20000)
+
+
+def call(number: int, *, protected: bool = False, packets: int = PACKETS) -> list[bytes]:
+    """Return the media of a call between two hosts that are its own, G.711 in clear or SRTP, in both directions."""
+    a, b = ends_of(number)
+    payloads = (ciphertext if protected else speech)(2 * packets)
+    frames = sorted(
+        stream(payloads[:packets], src=a, dst=b, ssrc=2 * number)
+        + stream(payloads[packets:], src=b, dst=a, ssrc=2 * number + 1, start_ns=T0 + MS)
+    )
+    return [frame[1] for frame in frames]
+
+
+def opened(sensor: Sensor, number: int) -> list[str]:
+    """Return the codes of the findings about a call that were opened."""
+    hosts = {end.ip for end in ends_of(number)}
+    return [
+        event["code"]
+        for event in sensor.events("finding_opened")
+        if {event["subject"].get("a"), event["subject"].get("b")} == hosts
+    ]
+
+
+def judges(sensor: Sensor, feed: Feed, number: int) -> None:
+    """Check that a call in clear is found and one in SRTP is not; they have this number and the next one."""
+    feed.send(*call(number + 1, protected=True), *call(number))
+    wait_for(lambda: opened(sensor, number), f"the finding about call {number}")
+    assert (opened(sensor, number), opened(sensor, number + 1)) == (["media-clear"], [])
+
+
+def events_since(sensor: Sensor, count: int) -> list[dict[str, Any]]:
+    """Return the events but for the first ones, of which there were ``count``."""
+    return sensor.events()[count:]
+
+
+def configured(folder: Path, policy: dict[str, object] = POLICY, **sections: object) -> str:
+    """Write a configuration that loses no time; return its path."""
+    path = folder / "legwatch.yaml"
+    path.write_text(yaml.safe_dump({"policy": policy, "alerts": {"settle": 0}, **sections}))
+    return str(path)
+
+
+@contextmanager
+def watching(
+    namespace: Namespace, folder: Path, policy: dict[str, object] = POLICY, **sections: object
+) -> Iterator[Sensor]:
+    """Run a sensor that loses no time while the block lasts; it must still be the same process at the end."""
+    with running_sensor(namespace, folder, "--config", configured(folder, policy, **sections)) as sensor:
+        yield sensor
+        assert sensor.process.poll() is None
+        assert sensor.stop() == 0
