@@ -1,7 +1,7 @@
-/* Preloaded: malloc, calloc and realloc that refuse the core of legwatch some of its requests, as a full memory does.
+/* Preloaded: malloc, calloc and realloc that refuse some requests, as a full memory does.
 
-   Whoever is called from an object of fastpath/ is counted while the test says so, by a file that both have mapped;
-   the interpreter is left alone. dladdr(3), ld.so(8) (LD_PRELOAD). */
+   The test says which, by a file that both have mapped: of all that ask, or of those only who do so from an object of
+   fastpath/, which is the core; the interpreter is left alone then. dladdr(3), ld.so(8) (LD_PRELOAD). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 
 struct control {
-    uint64_t armed;
+    uint64_t armed;         /* 1: for the core, 2: for everybody */
     uint64_t asked;         /* requests since it was armed */
     uint64_t first, count;  /* those that are refused; 0 is the first */
     uint64_t refused;
@@ -37,10 +37,10 @@ __attribute__((constructor)) static void begin(void) {
 
 static int refuses(const void *caller) {
     Dl_info object;
-    uint64_t number;
-    if (!control || !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE))
+    uint64_t number, armed = control ? __atomic_load_n(&control->armed, __ATOMIC_ACQUIRE) : 0;
+    if (!armed)
         return 0;
-    if (!dladdr(caller, &object) || !strstr(object.dli_fname, "/fastpath/"))
+    if (armed == 1 && (!dladdr(caller, &object) || !strstr(object.dli_fname, "/fastpath/")))
         return 0;
     number = __atomic_fetch_add(&control->asked, 1, __ATOMIC_RELAXED);
     if (number < control->first || number - control->first >= control->count)

@@ -1,4 +1,4 @@
-"""A memory that has no room for the core at a moment of the test's choice (``refusing_malloc.c``)."""
+"""A memory that has no room from a moment on that the test chooses (``refusing_malloc.c``)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Refusal:
         with Path(control).open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), CONTROL.size)
 
-    def refuse(self, first: int = 0, count: int = ALWAYS) -> None:
-        """Refuse so many of the requests from now on, but for the ``first`` ones."""
-        self._memory[:] = CONTROL.pack(1, 0, first, count, 0)
+    def refuse(self, first: int = 0, count: int = ALWAYS, *, everybody: bool = False) -> None:
+        """Refuse the core so many of the requests from now on, but for the ``first`` ones; or ``everybody``."""
+        self._memory[:] = CONTROL.pack(2 if everybody else 1, 0, first, count, 0)
 
     def end(self) -> Requests:
         """Refuse nothing more; return what was asked for."""

@@ -64,31 +64,32 @@ def feeding(namespace: Namespace, interface: str = "feed0") -> Iterator[Feed]:
 
 
 class Account(NamedTuple):
-    """What became of packets."""
+    """What became of packets; while some are on their way it need not add up."""
 
     received: int
     dropped: int  # by the kernel, the ring being full
-    reasons: dict[str, int]
+    reasons: dict[str, int]  # what was received, by what became of it
+
+    def adds_up(self, packets: int) -> bool:
+        """Whether this is all of so many packets."""
+        return self.received + self.dropped == packets and sum(self.reasons.values()) == self.received
 
 
 def account(sensor: Sensor) -> Account:
-    """Return a sensor's account; that it adds up is looked at."""
+    """Return a sensor's account."""
     samples = sensor.metrics()
     reasons = {
         kind: int(sum(value for (name, *_), value in samples.items() if name == f"legwatch_{kind}_packets_total"))
         for kind in KINDS
     }
-    received = int(samples["legwatch_received_packets_total",])
-    assert received == sum(reasons.values())
-    return Account(received, int(samples["legwatch_kernel_dropped_packets_total",]), reasons)
+    received, dropped = (int(samples[f"legwatch_{name}_packets_total",]) for name in ("received", "kernel_dropped"))
+    return Account(received, dropped, reasons)
 
 
 def all_are_accounted_for(sensor: Sensor, feed: Feed) -> Account:
     """Wait until each packet that was taken is received or dropped, to the packet; return the account."""
-    wait_for(lambda: sum(account(sensor)[:2]) >= feed.taken, f"all of {feed.taken} packets")
-    found = account(sensor)
-    assert found.received + found.dropped == feed.taken
-    return found
+    wait_for(lambda: account(sensor).adds_up(feed.taken), f"all of {feed.taken} packets")
+    return account(sensor)
 
 
 def ends_of(number: int) -> tuple[End, End]:
@@ -124,9 +125,9 @@ def judges(sensor: Sensor, feed: Feed, number: int) -> None:
     assert (opened(sensor, number), opened(sensor, number + 1)) == (["media-clear"], [])
 
 
-def events_since(sensor: Sensor, count: int) -> list[dict[str, Any]]:
-    """Return the events but for the first ones, of which there were ``count``."""
-    return sensor.events()[count:]
+def of_code(events: list[dict[str, Any]], code: str) -> list[dict[str, Any]]:
+    """Return the events about findings of a code."""
+    return [event for event in events if event["code"] == code]
 
 
 def configured(folder: Path, policy: dict[str, object] = POLICY, **sections: object) -> str:

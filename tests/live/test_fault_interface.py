@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -19,6 +19,7 @@ from tests.live.faults import (
     configured,
     feeding,
     judges,
+    of_code,
     opened,
     watching,
 )
@@ -108,10 +109,6 @@ def test_interface_that_comes_back_is_watched_again_and_what_it_did_not_take_is_
         assert links(sensor) == [fault.link, "up"]
         assert sensor.metric("legwatch_link_losses_total") == 1
         assert not opened(sensor, 3)
-
-
-def of_code(events: list[dict[str, Any]], code: str) -> list[dict[str, Any]]:
-    return [event for event in events if event["code"] == code]
 
 
 def streams(count: int) -> list[list[bytes]]:
