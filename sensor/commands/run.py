@@ -25,6 +25,7 @@ from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
+from sensor.commands.rereading import Rereading
 from sensor.config.schema import STDOUT, Config, parse_address
 from sensor.evidence import EvidenceCapture
 from sensor.identities import Pseudonyms
@@ -61,6 +62,7 @@ class _Daemon:
         self._wake = threading.Event()
         self._stopping = False
         self._reloading = False
+        self._rereading: Rereading | None = None
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
@@ -132,9 +134,7 @@ class _Daemon:
             self._wake.wait(TICK_S)
             self._wake.clear()
             self._step()
-            if self._reloading:
-                self._reloading = False
-                self._reload()
+            self._reread()
             if interval_s and time.monotonic() >= next_notice and self.healthy():
                 next_notice = time.monotonic() + interval_s
                 systemd.notify("WATCHDOG=1")
@@ -194,13 +194,20 @@ class _Daemon:
         self._server.stop()
         self._events.say("stopped", packets=self.counters()["received"])
 
-    def _reload(self) -> None:
-        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        try:
-            config = self._configuration()
-        except OperatorError as error:
+    def _reread(self) -> None:
+        """Begin to read the configuration anew when that was asked for, and take it when it is there."""
+        if self._rereading is not None and not self._rereading.is_alive():
+            self._reload(self._rereading)
+            self._rereading = None
+        if self._reloading and self._rereading is None:
+            self._reloading = False
+            systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            self._rereading = Rereading(self._configuration, self._wake)
+
+    def _reload(self, read: Rereading) -> None:
+        if (config := read.config) is None:
             self._metrics.reload_succeeded = False
-            self._events.say("reload_failed", level="error", faults=str(error).splitlines())
+            self._events.say("reload_failed", level="error", faults=read.faults)
         else:
             self._metrics.reload(config.policy)
             self._analysis.reload(config.policy)
