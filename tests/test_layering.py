@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "fastpath.records": set[str](),
     "sensor.model": {"fastpath.records"},
     "sensor.identities": set[str](),
+    "sensor.beside": set[str](),
     "sensor.findings": {"sensor.model"},
     "sensor.policy.catalogue": {"sensor.model"},
     "sensor.config": {
@@ -92,7 +93,7 @@ MAY_IMPORT = {
         "sensor.policy.claims",
     },
     "sensor.alerts.mappings": {"fastpath.__version__", "sensor.alerts.event", "sensor.alerts.mappings", "sensor.model"},
-    "sensor.state": {"sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
+    "sensor.state": {"sensor.beside", "sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
     "sensor.evidence": {*SEAM, "sensor.capture", "sensor.config.schema", "sensor.evidence"},
     "sensor.evidence.headers": {"sensor.capture.linktypes"},
     "sensor.evidence.pairs": set[str](),
