@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -15,8 +16,8 @@ import pytest
 
 from sensor.network.baseline import Known
 from sensor.state.baseline import BaselineFile
-from tests.live.faults import Feed, all_are_accounted_for, call, feeding, judges, watching
-from tests.live.lab import Mirror, Namespace, Sensor, namespaces, sh, wait_for
+from tests.live.faults import Feed, all_are_accounted_for, call, configured, feeding, judges, watching
+from tests.live.lab import LEGWATCH, Mirror, Namespace, Sensor, namespaces, running, sh, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -183,3 +184,70 @@ def test_disk_that_fails_costs_what_it_should_have_kept_and_nothing_else(
             wait_for(lambda: sensor.metric("legwatch_sink_up", "here"), "the sink is up")
         judges(sensor, feed, 7)
         all_are_accounted_for(sensor, feed)
+
+
+# What the sensor says of itself, to a file or to whoever started it
+
+CALLS = 120  # whose events are more than a pipe holds
+
+
+@contextmanager
+def saying(namespace: Namespace, folder: Path, to: int) -> Iterator[Sensor]:
+    """Run a sensor that says everything to a descriptor, which is closed here."""
+    path = configured(folder, alerts={"settle": 0, "burst": 1000})
+    with running(namespace.command(*LEGWATCH, "run", "-i", "span0", "--config", path), stdout=to) as process:
+        os.close(to)
+        sensor = Sensor(namespace, process, folder / "none")
+        wait_for(sensor.ready, "it is ready")
+        yield sensor
+
+
+def stdout(sensor: Sensor) -> tuple[float, float]:
+    """Return how many events were written, and how many could not be."""
+    now = sensor.metrics()
+    return now["legwatch_sink_delivered_events_total", "stdout"], now["legwatch_sink_dropped_events_total", "stdout"]
+
+
+def finds(sensor: Sensor, feed: Feed, first: int, last: int) -> None:
+    """Send short calls in clear; wait until each has its finding."""
+    code = ("legwatch_findings_opened_total", "media-clear", "critical")
+    before = sensor.metric(*code)
+    for number in range(first, last):
+        feed.send(*call(number, packets=5))
+    wait_for(lambda: sensor.metric(*code) == before + last - first, "all are found")
+    assert sensor.get("/-/healthy")[0] == 200
+
+
+@pytest.mark.parametrize("to", ["pipe", "full-device"])
+def test_output_that_takes_no_more_costs_whole_lines_which_are_counted(
+    namespace: Namespace, tmp_path: Path, to: str
+) -> None:
+    ours, theirs = os.pipe() if to == "pipe" else (os.open(os.devnull, os.O_RDONLY), os.open("/dev/full", os.O_WRONLY))
+    with os.fdopen(ours, "rb") as reader, feeding(namespace) as feed:
+        with saying(namespace, tmp_path, theirs) as sensor:
+            finds(sensor, feed, 0, CALLS)
+            all_are_accounted_for(sensor, feed)
+            written, dropped = stdout(sensor)
+            assert sensor.stop() == 0
+        assert dropped > 0
+        assert written + dropped > CALLS
+        assert len([json.loads(line) for line in reader]) == written
+
+
+def test_output_to_a_full_disk_goes_on_with_whole_lines_when_there_is_room(
+    namespace: Namespace, disk: Disk, tmp_path: Path
+) -> None:
+    log = disk.place / "log"
+    with log.open("wb") as file:
+        to = os.dup(file.fileno())
+    with saying(namespace, tmp_path, to) as sensor, feeding(namespace) as feed:
+        finds(sensor, feed, 0, 20)
+        disk.fill()
+        finds(sensor, feed, 20, 60)
+        dropped = stdout(sensor)[1]
+        assert dropped > 0
+        disk.make_room()
+        finds(sensor, feed, 60, 80)
+        assert stdout(sensor) == (len([json.loads(line) for line in log.read_text().splitlines()]), dropped)
+        all_are_accounted_for(sensor, feed)
+        assert sensor.stop() == 0
