@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +14,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from deploy.demo.wire import MS
-from tests.live.lab import Namespace, Sensor, running_sensor, wait_for
+from tests.live.lab import ROOT, Namespace, Sensor, running_sensor, wait_for
 from tests.packets import T0, End, ciphertext, speech, stream
 
 SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20  # linux/socket.h, linux/if_packet.h
 NOT_TAKEN = {errno.ENOBUFS, errno.ENETDOWN, errno.ENXIO}  # no carrier at the other end, down, gone
 KINDS = ("classified", "ignored", "malformed", "shed")
 PACKETS = 50  # of each direction of a call
+RATED = 20_000  # packets a second: 200 calls, in both directions
+FLOWS = RATED // 50
 POLICY: dict[str, object] = {"grace": 0.2, "media_idle": 4, "resolve_after": 3, "no_traffic_after": 3600}
 
 
@@ -61,6 +65,21 @@ def feeding(namespace: Namespace, interface: str = "feed0") -> Iterator[Feed]:
         yield feed
     finally:
         feed.close()
+
+
+@contextmanager
+def loading(namespace: Namespace, feed: Feed, rate: float, seconds: float) -> Iterator[None]:
+    """Send media of ``FLOWS`` flows beside the block, and wait for the end of it; a feed counts it as its own."""
+    amount = (str(rate), str(seconds), "--flows", str(FLOWS))
+    command = namespace.command(sys.executable, "-m", "benchmarks.sender", "feed0", *amount)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as sender:
+        try:
+            yield
+            said, _ = sender.communicate()
+        except BaseException:
+            sender.kill()
+            raise
+    feed.taken += int(said.split()[0])
 
 
 class Account(NamedTuple):
@@ -123,6 +142,12 @@ def judges(sensor: Sensor, feed: Feed, number: int) -> None:
     feed.send(*call(number + 1, protected=True), *call(number))
     wait_for(lambda: opened(sensor, number), f"the finding about call {number}")
     assert (opened(sensor, number), opened(sensor, number + 1)) == (["media-clear"], [])
+
+
+def changes_of_verdicts(sensor: Sensor) -> float:
+    """Return how many streams were said to be in clear and then encrypted, or the other way round."""
+    sides = ("clear", "encrypted")
+    return sum(sensor.metric("legwatch_stream_verdict_changes_total", *way) for way in (sides, sides[::-1]))
 
 
 def of_code(events: list[dict[str, Any]], code: str) -> list[dict[str, Any]]:
