@@ -1,15 +1,16 @@
 # Every command of the project. `make demo` and `make test` each work as the first one after `git clone`.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-sanitized test-live test-stack live-packages lint ext bench clean
+.PHONY: help demo test test-sanitized test-live test-stack live-packages lint ext bench soak package lock audit clean
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := $(VENV_PYTHON) -m pytest
 CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
-LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin openssl prometheus prometheus-alertmanager rsyslog \
-	rsyslog-gnutls systemd util-linux valgrind
+LOCK := deploy/package/requirements.lock
+LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin lintian mandoc openssl prometheus \
+	prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
 
 # Prints the requirements that pyproject.toml lists under a dotted name, one a line.
 REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \
@@ -28,7 +29,7 @@ test: $(VENV)/test  ## unit, property, golden and source tests; no root, no serv
 test-sanitized: $(VENV)/test  ## fuzzing corpora, properties and the demo under AddressSanitizer and UBSan
 	@$(VENV_PYTHON) -m tests.sanitizers $(ARGS)
 
-test-live: live-packages $(VENV)/test  ## namespaces, live rings, real servers; as root, installs Debian packages
+test-live: live-packages $(VENV)/test $(VENV)/package  ## namespaces, live rings, real servers; as root, installs Debian packages
 	@REQUIRE_LIVE=1 $(PYTEST) -m live $(ARGS)
 
 test-stack: live-packages $(VENV)/test  ## the way of an alert through real servers; as root
@@ -45,6 +46,19 @@ ext: $(VENV)/ext  ## build the Cython core in place
 
 bench: $(VENV)/ext  ## every figure beside the C floor, its limit and its goal; live ones as root
 	@$(VENV_PYTHON) -m benchmarks $(ARGS)
+
+soak: $(VENV)/ext  ## a sensor under mixed traffic, MINUTES=30 long: what has to stay flat; as root
+	@$(VENV_PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),30)
+
+package: $(VENV)/package  ## .deb, .rpm, wheel, sdist and bill of materials, into dist/; no root
+	@$(VENV_PYTHON) -m deploy.package
+
+lock: $(VENV)/package  ## choose the versions anew that a package brings: the newest that pyproject.toml allows
+	@$(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --output-file $(LOCK) pyproject.toml
+
+audit: $(VENV)/package  ## ask PyPI's advisories about what a package brings; without an answer it fails
+	@$(VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement $(LOCK)
 
 clean:  ## remove everything that a build or a test made
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -67,6 +81,12 @@ endef
 
 $(VENV)/ext: pyproject.toml $(CORE) | $(VENV)/pyvenv.cfg
 	$(if $(filter pyproject.toml,$?),$(INSTALL),$(COMPILE))
+	@touch $@
+
+$(VENV)/package: pyproject.toml | $(VENV)/ext
+	@echo "Installing the tools that make packages."
+	@$(REQUIREMENTS) project.optional-dependencies.package > $(VENV)/package.txt
+	@$(PIP) install --requirement $(VENV)/package.txt
 	@touch $@
 
 $(VENV)/test: pyproject.toml | $(VENV)/ext

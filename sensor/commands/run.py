@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
@@ -20,19 +21,27 @@ from sensor.alerts.build import deliveries
 from sensor.alerts.delivery import Counts, Delivery
 from sensor.alerts.event import Event, finding_event
 from sensor.alerts.notifier import Notifier
+from sensor.beside import Beside
 from sensor.calls.unprotected import InClear
 from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import STDOUT, Config, parse_address
+from sensor.confine.descriptors import Packets
+from sensor.confine.landlock import keep_to
+from sensor.confine.paths import readable, writable
+from sensor.confine.process import hide_memory
 from sensor.evidence import EvidenceCapture
+from sensor.evidence.tap import Tap
 from sensor.identities import Pseudonyms
+from sensor.launch import NAME
 from sensor.model import Finding
 from sensor.output import systemd
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
 from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.state.baseline import Stored
 from sensor.state.directory import StateError, state_directory
 from sensor.state.memory import Memory
 
@@ -55,12 +64,14 @@ def execute(args: Namespace) -> int:
 
 class _Daemon:
     def __init__(self, args: Namespace) -> None:
+        hide_memory()
         self._args = args
         self._config = config = self._configuration()
         self._events = Events(configure(sys.stdout))
         self._wake = threading.Event()
         self._stopping = False
         self._reloading = False
+        self._rereading: Beside[Config] | None = None
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
@@ -80,18 +91,26 @@ class _Daemon:
         def engine(first: Engine | None) -> Engine:
             return pipeline.engine(share=first, parts=config.capture.threads)
 
+        packets = Packets()
         try:
-            self._capture = CaptureThreads(args.interface, config.capture, engine, self._wake)
+            self._evidence = _evidence(args.interface, config, packets)
+            self._landlock = _confine(config, args.config)
+            self._capture = CaptureThreads(args.interface, config.capture, engine, self._wake, packets)
         except CaptureError as error:
             self._server.stop()
             raise OperatorError(str(error)) from None
-        self._link = self._capture.link
+        packets.close()
+        systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
+        self._link = self._link_now()
         self._clock = Clock()
-        self._evidence = _evidence(args.interface, config)
         unveiled = () if self._evidence is None else (self._evidence,)
         self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
-        self._compare()
+        if self._memory is None:
+            self._analysis.compare({}, 0)  # it begins anew at every start
+        else:
+            memory = self._memory
+            self._compare(memory, lambda: memory.baseline(config.policy.baseline.forget_after))
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
@@ -104,7 +123,11 @@ class _Daemon:
 
     def run(self) -> int:
         self._events.say(
-            "started", version=__version__, interface=self._args.interface, metrics=str(self._config.metrics.listen)
+            "started",
+            version=__version__,
+            interface=self._args.interface,
+            metrics=str(self._config.metrics.listen),
+            landlock=self._landlock,
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
@@ -114,7 +137,7 @@ class _Daemon:
         if self._evidence is not None:
             self._evidence.start()
         self._server.start()
-        self._events.say("ready", link=self._link)
+        self._events.say("ready", link=self._capture.link)
         systemd.notify("READY=1")
         try:
             self._watch()
@@ -132,9 +155,7 @@ class _Daemon:
             self._wake.wait(TICK_S)
             self._wake.clear()
             self._step()
-            if self._reloading:
-                self._reloading = False
-                self._reload()
+            self._reread()
             if interval_s and time.monotonic() >= next_notice and self.healthy():
                 next_notice = time.monotonic() + interval_s
                 systemd.notify("WATCHDOG=1")
@@ -162,11 +183,17 @@ class _Daemon:
                 "clock_synchronised": self._clock.synchronised(),
             }
         )
-        if self._memory is not None and self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline)
-        if (link := self._capture.link) != self._link:
-            self._link = link
-            self._events.say("link_changed", level="info" if link == "up" else "warning", link=link)
+        if self._memory is not None:
+            self._compare(self._memory, self._memory.read)
+            if self._analysis.baseline is not None:
+                self._memory.keep(self._analysis.baseline)
+        if (now := self._link_now()) != self._link:
+            self._link = now
+            self._events.say("link_changed", level="info" if now["link"] == "up" else "warning", **now)
+
+    def _link_now(self) -> dict[str, str | int]:
+        capture = self._capture
+        return {"link": capture.link, "losses": capture.link_losses, "name": capture.name}
 
     def _stop(self) -> None:
         systemd.notify("STOPPING=1")
@@ -184,16 +211,25 @@ class _Daemon:
         for delivery in self._deliveries:
             delivery.stop(max(stop_at - time.monotonic(), 0.1))
         if self._memory is not None and self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline, now=True)
+            self._memory.close(self._analysis.baseline)
         if self._evidence is not None:
             self._evidence.stop()
         self._server.stop()
         self._events.say("stopped", packets=self.counters()["received"])
 
-    def _reload(self) -> None:
-        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    def _reread(self) -> None:
+        """Begin to read the configuration anew when that was asked for, and take it when it is there."""
+        if self._rereading is not None and not self._rereading.is_alive():
+            self._reload(self._rereading)
+            self._rereading = None
+        if self._reloading and self._rereading is None:
+            self._reloading = False
+            systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            self._rereading = Beside(self._configuration, self._wake)
+
+    def _reload(self, read: Beside[Config]) -> None:
         try:
-            config = self._configuration()
+            config = read.outcome()
         except OperatorError as error:
             self._metrics.reload_succeeded = False
             self._events.say("reload_failed", level="error", faults=str(error).splitlines())
@@ -206,7 +242,8 @@ class _Daemon:
             if config.policy.media_idle != self._config.policy.media_idle:
                 fixed.append("policy.media_idle")
             self._config = replace(self._config, policy=config.policy, alerts=config.alerts)
-            self._compare()
+            if self._memory is not None:
+                self._memory.read_again(config.policy.baseline.forget_after)
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)
@@ -225,20 +262,16 @@ class _Daemon:
                 raise OperatorError(f"--listen {args.listen}: {error}") from None
         return config
 
-    def _compare(self) -> None:
-        """Take the baseline as it is on disk now; without a state directory it begins anew at every start."""
-        if self._memory is None:
-            if self._analysis.baseline is None:
-                self._analysis.compare({}, 0)
-            return
+    def _compare(self, memory: Memory, read: Callable[[], Stored | None]) -> None:
+        """Take a baseline that was read, if there is one and it is another one."""
         try:
-            if self._analysis.baseline is not None:
-                self._memory.keep(self._analysis.baseline, now=True)
-            stored = self._memory.baseline(self._config.policy.baseline.forget_after)
-            self._analysis.compare(stored.entries, stored.learning_ns)
+            stored = read()
         except StateError as error:
-            self._memory.errors += 1
+            memory.errors += 1
             self._events.say("state_failed", level="error", error=str(error))
+        else:
+            if stored is not None and memory.adopt(stored):
+                self._analysis.compare(stored.entries, stored.learning_ns)
 
     def _event(self, finding: Finding, change: Change) -> Event:
         """Return a step of a finding as it is said to the outside."""
@@ -281,6 +314,7 @@ class _Daemon:
         return CaptureState(
             up=self.ready() and self._capture.link == "up",
             kernel_drops=self._capture.kernel_drops,
+            link_losses=self._capture.link_losses,
             clock_steps=self._clock.steps,
             clock_synchronised=self._clock.synchronised(),
         )
@@ -318,11 +352,23 @@ def _state(counts: Counts) -> SinkState:
     return SinkState(counts.delivered, dropped, counts.retries, waiting, counts.up, counts.last_delivery)
 
 
-def _evidence(interface: str, config: Config) -> EvidenceCapture | None:
+def _evidence(interface: str, config: Config, packets: Packets) -> EvidenceCapture | None:
     directory = config.evidence.directory
     if directory is None:
         return None
-    return EvidenceCapture(interface, config.evidence, directory, base_filter=config.capture.filter)
+    try:
+        tap = Tap(interface, packets.take())
+    except OSError as error:
+        raise CaptureError(f"evidence: {error.strerror}") from None
+    return EvidenceCapture(tap, config.evidence, directory, base_filter=config.capture.filter)
+
+
+def _confine(config: Config, file: str | None) -> int:
+    """Keep this process to its files; return the kernel's version of Landlock, 0 where it has none."""
+    try:
+        return keep_to(readable(config, file), writable(config, state_directory(config.state.directory)))
+    except (OSError, StateError) as error:
+        raise OperatorError(str(error)) from None
 
 
 def _server(config: Config, registry: CollectorRegistry, daemon: _Daemon) -> Server:
