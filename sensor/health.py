@@ -47,6 +47,11 @@ class Health:
         self._lost_said = 0
         self._lost_ns = 0
 
+    @property
+    def voice_seen(self) -> bool:
+        """Whether there was media, or SIP in clear, since the start."""
+        return self._voice > 0
+
     def reload(self, policy: Policy) -> None:
         """Judge by another policy from now on."""
         self._policy = policy

@@ -111,6 +111,20 @@ def is_blind(holding: Sequence[Condition]) -> bool:
     return any(each.level == "blind" for each in holding)
 
 
+def readiness_object(holding: Sequence[Condition]) -> dict[str, object]:
+    """Return what holds as JSON has it."""
+    return {"ready": not is_blind(holding), "conditions": [each._asdict() for each in holding]}
+
+
+def headline(interface: str, legs: int, in_clear: int, holding: Sequence[Condition]) -> str:
+    """Return in one line whether the sensor sees, and what."""
+    blind = [each for each in holding if each.level == "blind"]
+    if blind:
+        return f"blind: {'; '.join(each.text for each in blind)}"
+    degraded = ", ".join(each.reason for each in holding)
+    return f"watching {interface}: {legs:,} legs, {in_clear:,} in clear{degraded and f'; degraded: {degraded}'}"
+
+
 def _found(seen: Seen) -> Iterator[tuple[Reason, str]]:
     if seen.phase == "starting":
         yield "starting", "no packet is taken yet"

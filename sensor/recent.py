@@ -1,4 +1,4 @@
-"""Counters over the last minute: what they grew by, and how fast. Time is given, in seconds of any clock that goes on."""
+"""Counters over the last minute: what they grew by, and how fast. Time is given, in seconds of any steady clock."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ class Memory:
     def __init__(self, directory: Path, names: Pseudonyms, rotate_days: int) -> None:
         """Raise StateError when the directory cannot be used."""
         self.errors = 0
+        self.problem = ""  # why the directory could not be used the last time, "" when it could
         self._directory = directory
         self._names = names
         self._rotate_days = rotate_days
@@ -50,9 +51,16 @@ class Memory:
             self._use_key()
             if changed:
                 self._file.save(baseline.entries, changed, baseline.learning_ns, self._generation)
-        except StateError:
-            self.errors += 1
+        except StateError as error:
+            self.failed(error)
             baseline.changed |= changed
+        else:
+            self.problem = ""
+
+    def failed(self, error: StateError) -> None:
+        """Count something that failed."""
+        self.errors += 1
+        self.problem = str(error)
 
     def _use_key(self) -> None:
         epoch = current_key(self._directory, int(time.time()), self._rotate_days)

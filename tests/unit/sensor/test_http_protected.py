@@ -45,7 +45,7 @@ def serving(folder: Path, text: str) -> Iterator[Server]:
     path.write_text(text)
     registry = CollectorRegistry()
     Gauge("legwatch_test", "A gauge.", registry=registry).set(3)
-    server = Server("127.0.0.1", 0, registry, healthy=lambda: True, ready=lambda: True, web=load_web_config(path))
+    server = Server("127.0.0.1", 0, registry, healthy=lambda: True, conditions=lambda: (), web=load_web_config(path))
     server.start()
     try:
         yield server

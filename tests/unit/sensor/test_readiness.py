@@ -82,7 +82,7 @@ def test_conditions_come_in_the_order_of_the_list_and_each_once() -> None:
     everything: dict[str, Any] = {}
     for cause in CAUSES.values():
         everything |= cause
-    everything["findings"] = {code: "text" for code in reversed(CATALOGUE)}
+    everything["findings"] = dict.fromkeys(reversed(CATALOGUE), "text")
     found = [each.reason for each in holding(**everything)]
     assert found == [reason for reason in LEVELS if reason in found]
     assert {"stopping", "link-gone", "no-traffic", "no-voice", "clock", "sink-down"} <= set(found)

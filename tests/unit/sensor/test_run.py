@@ -58,8 +58,8 @@ class Sensor:
         return int(self.peer.getsockname()[1])
 
     def told(self) -> str:
-        """Return what systemd was told next, the heartbeat left out."""
-        while (text := self.supervisor.recv(4096).decode()) == "WATCHDOG=1":
+        """Return what systemd was told next, the heartbeat and how it is left out."""
+        while (text := self.supervisor.recv(4096).decode()).startswith(("WATCHDOG=1", "STATUS=")):
             pass
         return text
 
