@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from sensor.policy.health import LEAST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sensor.recent import Growth
 
@@ -64,6 +64,9 @@ _FINDINGS: dict[str, Reason] = {
     "sensor-clock": "clock",
 }
 
+_REFUSED = "the last configuration was refused; the one before it is in use"
+_BROKEN = "the new certificate of the metrics endpoint cannot be used; the one before it is shown"
+
 
 class Condition(NamedTuple):
     """One thing that keeps the sensor from seeing, or from seeing well."""
@@ -97,8 +100,24 @@ class Seen:
 
 def conditions(seen: Seen) -> tuple[Condition, ...]:
     """Return what holds, in the order of the list of reasons."""
-    found = dict(_found(seen))
-    return tuple(condition(reason, found[reason]) for reason in LEVELS if reason in found)
+    texts: dict[Reason, str] = {
+        "starting": "no packet is taken yet" if seen.phase == "starting" else "",
+        "stopping": "no packet is taken any more" if seen.phase == "stopping" else "",
+        "capture-ended": seen.capture_ended,
+        "link-down": f"{seen.interface} is down" if seen.link == "down" else "",
+        "link-gone": f"there is no interface {seen.interface}" if seen.link == "gone" else "",
+        "drops": seen.drops,
+        "evidence-unwritable": seen.evidence,
+        "sink-down": f"cannot be reached: {', '.join(seen.sinks_down)}" if seen.sinks_down else "",
+        "state-unwritable": seen.state,
+        "reload-failed": _REFUSED if seen.reload_failed else "",
+        "certificate-unreadable": _BROKEN if seen.certificate_unreadable else "",
+    }
+    for code, text in seen.findings.items():
+        if code in _FINDINGS:
+            reason = _FINDINGS[code]
+            texts["no-voice-yet" if reason == "no-voice" and not seen.voice_known else reason] = text
+    return tuple(condition(reason, texts[reason]) for reason in LEVELS if texts.get(reason))
 
 
 def condition(reason: Reason, text: str) -> Condition:
@@ -123,36 +142,6 @@ def headline(interface: str, legs: int, in_clear: int, holding: Sequence[Conditi
         return f"blind: {'; '.join(each.text for each in blind)}"
     degraded = ", ".join(each.reason for each in holding)
     return f"watching {interface}: {legs:,} legs, {in_clear:,} in clear{degraded and f'; degraded: {degraded}'}"
-
-
-def _found(seen: Seen) -> Iterator[tuple[Reason, str]]:
-    if seen.phase == "starting":
-        yield "starting", "no packet is taken yet"
-    elif seen.phase == "stopping":
-        yield "stopping", "no packet is taken any more"
-    if seen.capture_ended:
-        yield "capture-ended", seen.capture_ended
-    if seen.link == "down":
-        yield "link-down", f"{seen.interface} is down"
-    elif seen.link == "gone":
-        yield "link-gone", f"there is no interface {seen.interface}"
-    for code, text in seen.findings.items():
-        if code == "sensor-no-voice" and not seen.voice_known:
-            yield "no-voice-yet", text
-        elif code in _FINDINGS:
-            yield _FINDINGS[code], text
-    if seen.drops:
-        yield "drops", seen.drops
-    if seen.evidence:
-        yield "evidence-unwritable", seen.evidence
-    if seen.sinks_down:
-        yield "sink-down", f"cannot be reached: {', '.join(seen.sinks_down)}"
-    if seen.state:
-        yield "state-unwritable", seen.state
-    if seen.reload_failed:
-        yield "reload-failed", "the last configuration was refused; the one before it is in use"
-    if seen.certificate_unreadable:
-        yield "certificate-unreadable", "the new certificate of the metrics endpoint is broken; the old one is shown"
 
 
 class Drops:

@@ -1,4 +1,4 @@
-"""Which files a sensor needs once it runs: those of its interpreter and its system, and those that its configuration names."""
+"""Which files a sensor needs once it runs: its interpreter's, its system's, and those that its configuration names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def writable(config: Config, state: Path | None) -> set[Path]:
     named = {each for each in (config.evidence.directory, os.environ.get("RUNTIME_DIRECTORY")) if each}
     files = {sink.path for sink in config.sinks if isinstance(sink, FileSink)}
     files |= {config.status.socket} if config.status.socket else set()
-    return {Path(each).absolute() for each in named | {str(Path(file).parent) for file in files}} | ({state} if state else set()) | {_NULL}
+    directories = {*map(Path, named), *(Path(file).parent for file in files)}
+    return {each.absolute() for each in directories} | ({state} if state else set()) | {_NULL}
 
 
 def _files(value: object) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.process import STAY_ROOT
 from tests.unit.sensor.packets import CALL_ID, KEY, USER, invite
 
 pytestmark = pytest.mark.live
@@ -40,7 +41,7 @@ class Sensor:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.listen = f"127.0.0.1:{free.getsockname()[1]}"
         self.argv = [
-            *(sys.executable, "-m", "sensor", "run", "-i", "lo", "--config", str(self.config)),
+            *(sys.executable, "-m", "sensor", "run", *STAY_ROOT, "-i", "lo", "--config", str(self.config)),
             *("--listen", self.listen, "--filter", f"udp port {self.port}"),
         ]
         with self.log.open("wb") as log:
@@ -58,8 +59,8 @@ class Sensor:
         return int(self.peer.getsockname()[1])
 
     def told(self) -> str:
-        """Return what systemd was told next, the heartbeat and how it is left out."""
-        while (text := self.supervisor.recv(4096).decode()).startswith(("WATCHDOG=1", "STATUS=")):
+        """Return what systemd was told next; heartbeat, status and store of descriptors left out."""
+        while (text := self.supervisor.recv(4096).decode()).startswith(("WATCHDOG=1", "STATUS=", "FDSTOREREMOVE=1")):
             pass
         return text
 
@@ -171,8 +172,8 @@ def test_second_start_on_the_same_port_is_one_line_and_2(sensor: Sensor) -> None
 
 
 def test_heartbeat_goes_on_while_the_link_is_silent(sensor: Sensor) -> None:
-    beats = [sensor.supervisor.recv(4096).decode() for _ in range(5)]
-    assert beats == ["WATCHDOG=1"] * 5
+    told = [sensor.supervisor.recv(4096).decode() for _ in range(6)]
+    assert told.count("WATCHDOG=1") >= 5
     assert sensor.get("/-/healthy") == "OK\n"
 
 
