@@ -74,7 +74,11 @@ def test_packets_are_told_as_an_account_and_as_rates_of_the_last_seconds() -> No
         recent.look(counters, float(second))
     said = status(Sources(given=counters, lately=recent, capture=CaptureState(up=True, kernel_drops=198)))
     assert said["packets"] == {
-        **{"received": 4950, "classified": 3960, "ignored": 891, "malformed": 297, "shed": 99},
+        "received": 4950,
+        "classified": 3960,
+        "ignored": 891,
+        "malformed": 297,
+        "shed": 99,
         "kernel_drops": 198,
     }
     assert said["rates"] == {"seconds": 10, "received": 50, "octets": 10_000, "kernel_drops": 2, "shed": 1}
@@ -139,7 +143,13 @@ def test_sinks_are_told_with_what_waits() -> None:
     ways = {"stdout": SinkState(3), "siem": SinkState(0, 1, 2, 3, up=False, last_s=1_767_607_200.0)}
     said = status(Sources(ways=ways))["sinks"]
     assert said[0] == {
-        **{"name": "stdout", "delivered": 3, "dropped": 0, "retries": 0, "waiting": 0, "up": True, "last": None}
+        "name": "stdout",
+        "delivered": 3,
+        "dropped": 0,
+        "retries": 0,
+        "waiting": 0,
+        "up": True,
+        "last": None,
     }
     assert (said[1]["name"], said[1]["up"], said[1]["last"]) == ("siem", False, "2026-01-05T10:00:00.000000Z")
 
