@@ -54,7 +54,7 @@ def status(
 ) -> dict[str, Any]:
     """Return the status as the socket gives it, by way of JSON."""
     sources = sources or Sources()
-    made = status_object(sources, IDENTITY, metrics or test_metrics.build(sources), board or Board())
+    made: dict[str, Any] = status_object(sources, IDENTITY, metrics or test_metrics.build(sources), board or Board())
     made = json.loads(json.dumps(made | {"age_s": 0.0}))
     VALIDATOR.validate(made)
     return made

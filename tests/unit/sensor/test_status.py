@@ -37,6 +37,7 @@ def test_sensor_at_rest_says_who_it_is_and_that_it_sees() -> None:
 
 def test_schema_asks_for_every_field_and_knows_no_other() -> None:
     said = status()
+    assert isinstance(VALIDATOR.schema, dict)
     assert set(VALIDATOR.schema["required"]) == set(said)
     for name in said:
         assert not VALIDATOR.is_valid({key: value for key, value in said.items() if key != name}), name
@@ -142,15 +143,8 @@ def test_addresses_are_veiled_where_events_are() -> None:
 def test_sinks_are_told_with_what_waits() -> None:
     ways = {"stdout": SinkState(3), "siem": SinkState(0, 1, 2, 3, up=False, last_s=1_767_607_200.0)}
     said = status(Sources(ways=ways))["sinks"]
-    assert said[0] == {
-        "name": "stdout",
-        "delivered": 3,
-        "dropped": 0,
-        "retries": 0,
-        "waiting": 0,
-        "up": True,
-        "last": None,
-    }
+    assert (said[0]["name"], said[0]["delivered"], said[0]["up"], said[0]["last"]) == ("stdout", 3, True, None)
+    assert (said[1]["dropped"], said[1]["retries"], said[1]["waiting"]) == (1, 2, 3)
     assert (said[1]["name"], said[1]["up"], said[1]["last"]) == ("siem", False, "2026-01-05T10:00:00.000000Z")
 
 
