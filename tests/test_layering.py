@@ -44,6 +44,8 @@ MAY_IMPORT = {
         "sensor.signalling",
         "sensor.calls",
     },
+    "sensor.readiness": {"sensor.policy.health", "sensor.recent"},
+    "sensor.recent": set[str](),
     "sensor.health": {*SEAM, "sensor.config.schema", "sensor.findings", "sensor.policy"},
     "sensor.analysis": {
         *SEAM,
@@ -78,6 +80,9 @@ MAY_IMPORT = {
         "sensor.identities",
         "sensor.output",
         "sensor.policy.catalogue",
+        "sensor.policy.health",
+        "sensor.readiness",
+        "sensor.recent",
     },
     "sensor.alerts": {
         "fastpath.__version__",
@@ -122,6 +127,8 @@ PURE = (
     "sensor.policy",
     "sensor.findings",
     "sensor.health",
+    "sensor.readiness",
+    "sensor.recent",
     "sensor.analysis",
     "sensor.evidence.headers",
     "sensor.evidence.pairs",
