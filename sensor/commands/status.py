@@ -29,8 +29,6 @@ def execute(args: Namespace) -> int:
         for part in whole(status):
             console.print(part)
     except (KeyError, TypeError, ValueError):
-        theirs = status.get("version")
-        raise OperatorError(
-            f"{path}: the sensor is of version {theirs} and this of {__version__}; restart it"
-        ) from None
+        said = f"{path}: the sensor is of version {status.get('version')}, this program of {__version__}"
+        raise OperatorError(f"{said}; restart the sensor, or ask with --json") from None
     return int(not status["ready"])

@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.console import RenderableType
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -103,7 +104,7 @@ class Top(App[None]):
                 yield Static(id="rates-now")
                 yield Sparkline(list(self._rates), id="packets")
             with Vertical(id="mirror") as mirror:
-                mirror.border_title = "Mirror, last minute"
+                mirror.border_title = "Mirror, 1 min"
                 yield Static(id="mirror-now")
         with VerticalScroll(id="findings") as findings:
             findings.border_title = "Newest findings"
@@ -132,7 +133,7 @@ class Top(App[None]):
 
     def _show(self, status: dict[str, Any]) -> None:
         self._follow(status)
-        parts = {
+        parts: dict[str, RenderableType] = {
             "headline": status_text.headline(status),
             "conditions": status_text.conditions(status),
             "legs-now": status_text.legs(status),
