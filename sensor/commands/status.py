@@ -26,7 +26,7 @@ def execute(args: Namespace) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without signs still shows the words
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     try:
-        for part in whole(status):
+        for part in list(whole(status)):  # all of it, or nothing
             console.print(part)
     except (KeyError, TypeError, ValueError):
         said = f"{path}: the sensor is of version {status.get('version')}, this program of {__version__}"

@@ -15,6 +15,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Footer, Sparkline, Static
 
 from sensor.commands import OperatorError
@@ -49,6 +50,12 @@ def execute(args: Namespace) -> int:
         raise OperatorError("legwatch top needs a terminal; legwatch status prints the same once")
     Top(path_of(args)).run()
     return 0
+
+
+def _box(title: str, *parts: Widget, id: str | None = None) -> Vertical:  # noqa: A002  (as textual calls it)
+    box = Vertical(*parts, id=id)
+    box.border_title = title
+    return box
 
 
 class Help(ModalScreen[None]):
@@ -90,30 +97,25 @@ class Top(App[None]):
         self._path = path
         self._before: tuple[object, int, float] | None = None  # which process, its packets, its time
         self._rates: deque[float] = deque([0.0] * 2, LOOKS)
+        self._headline, self._conditions = Static("asking …", id="headline"), Static(id="conditions")
+        self._legs, self._numbers, self._mirror, self._newest = Static(), Static(), Static(), Static()
+        self._curve = Sparkline(list(self._rates), id="packets")
+        self._findings = VerticalScroll(self._newest, id="findings")
 
     def compose(self) -> ComposeResult:
         """Lay out the parts."""
-        yield Static("asking …", id="headline")
-        yield Static(id="conditions")
+        yield self._headline
+        yield self._conditions
         with Horizontal(id="now"):
-            with Vertical(id="legs") as legs:
-                legs.border_title = "Legs now"
-                yield Static(id="legs-now")
-            with Vertical(id="rates") as rates:
-                rates.border_title = "Rates"
-                yield Static(id="rates-now")
-                yield Sparkline(list(self._rates), id="packets")
-            with Vertical(id="mirror") as mirror:
-                mirror.border_title = "Mirror, 1 min"
-                yield Static(id="mirror-now")
-        with VerticalScroll(id="findings") as findings:
-            findings.border_title = "Newest findings"
-            yield Static(id="newest")
+            yield _box("Legs now", self._legs, id="legs")
+            yield _box("Rates", self._numbers, self._curve)
+            yield _box("Mirror, 1 min", self._mirror)
+        yield self._findings
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin to ask."""
-        self.query_one("#findings").focus()
+        self._findings.focus()
         self.run_worker(self._watch(), exit_on_error=True)
 
     def action_help(self) -> None:
@@ -133,27 +135,26 @@ class Top(App[None]):
 
     def _show(self, status: dict[str, Any]) -> None:
         self._follow(status)
-        parts: dict[str, RenderableType] = {
-            "headline": status_text.headline(status),
-            "conditions": status_text.conditions(status),
-            "legs-now": status_text.legs(status),
-            "rates-now": status_text.rates(status),
-            "mirror-now": status_text.mirror(status),
-            "newest": status_text.findings(status),
+        parts: dict[Static, RenderableType] = {
+            self._headline: status_text.headline(status),
+            self._conditions: status_text.conditions(status),
+            self._legs: status_text.legs(status),
+            self._numbers: status_text.rates(status),
+            self._mirror: status_text.mirror(status),
+            self._newest: status_text.findings(status),
         }
-        for name, part in parts.items():
-            self.query_one(f"#{name}", Static).update(part)
-        self.query_one("#packets", Sparkline).data = list(self._rates)
+        for place, part in parts.items():
+            place.update(part)
+        self._curve.data = list(self._rates)
         opened = status["findings"]["by_severity"]
         counts = ", ".join(f"{count:,} {severity}" for severity, count in opened.items() if count)
-        self.query_one("#findings").border_title = f"Newest findings; open: {counts or 'none'}"
+        self._findings.border_title = f"Newest findings; open: {counts or 'none'}"
         self.remove_class("gone")
 
     def _lose(self, why: str) -> None:
         """Say that nobody answers; what was seen last stays, dimmed."""
-        text = Text(" ✗ NO SENSOR ", style=LEVEL["blind"][1]).append(f"  {why}", style="default not bold")
-        self.query_one("#headline", Static).update(text)
-        self.query_one("#conditions", Static).update(Text(f"asked again every {PERIOD_S:.0f} s", style="dim"))
+        self._headline.update(Text().append(" ✗ NO SENSOR ", style=LEVEL["blind"][1]).append(f"  {why}"))
+        self._conditions.update(Text(f"asked again every {PERIOD_S:.0f} s", style="dim"))
         self.add_class("gone")
 
     def _follow(self, status: dict[str, Any]) -> None:

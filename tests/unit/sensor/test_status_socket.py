@@ -10,49 +10,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
 
 import pytest
 
 from sensor.output import status_socket
-from sensor.output.status_socket import StatusSocket, socket_path
-from sensor.readiness import Condition, condition
-from tests.unit.sensor.status import asked, status
-
-
-class Loop:
-    """A sensor's main loop that steps when it is woken, and otherwise ten times a second."""
-
-    def __init__(self, path: Path) -> None:
-        self.made = 0
-        self.conditions: tuple[Condition, ...] = ()
-        self.hangs = threading.Event()
-        self.wake = threading.Event()
-        self.status = status()
-        self.socket = StatusSocket(str(path), self.make, lambda: self.conditions, self.wake)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self.run)
-
-    def make(self) -> dict[str, Any]:
-        self.made += 1
-        return self.status | {"pid": self.made}
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            self.wake.wait(0.1)
-            self.wake.clear()
-            if not self.hangs.is_set():
-                self.socket.step()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self.socket.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.socket.stop()
-        self._thread.join()
+from sensor.output.status_socket import socket_path
+from sensor.readiness import condition
+from tests.unit.sensor.status import Loop, asked
 
 
 @pytest.fixture
