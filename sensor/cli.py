@@ -162,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_baseline(commands)
     _add_watching(commands)
+    _add_selftest(commands)
 
     interfaces = commands.add_parser(
         "interfaces", help="list the interfaces to watch", description="List the interfaces that can be watched."
@@ -220,6 +221,20 @@ def _add_watching(commands: argparse._SubParsersAction[_Parser]) -> None:
         where = parser.add_mutually_exclusive_group()
         where.add_argument("-i", "--interface", type=_interface, metavar="IFACE", help="the instance that watches this")
         where.add_argument("--socket", metavar="PATH", help="its socket (default: /run/legwatch/status.sock)")
+
+
+def _add_selftest(commands: argparse._SubParsersAction[_Parser]) -> None:
+    selftest = commands.add_parser(
+        "selftest",
+        help="say whether all parts of the sensor work",
+        description="Replay a small capture through all of the sensor and say, stage by stage, what came out of it, "
+        "and at which stage data stops. Nothing is captured and nobody is told anything. "
+        "Exit status: 0 all is well, 1 something is not.",
+    )
+    selftest.set_defaults(module="selftest")
+    selftest.add_argument(
+        "--config", metavar="FILE", help="try the directories and sinks of a configuration, too (YAML)"
+    )
 
 
 def _count(text: str) -> int:

@@ -12,11 +12,12 @@ import struct
 import time
 from pathlib import Path
 
+from sensor.trial import try_out
+
 MAGIC_NANOSECONDS = 0xA1B23C4D
 FILE_HEADER = struct.Struct("=IHHiIII")  # magic, version, version, zone, accuracy, snaplen, link type
 RECORD_HEADER = struct.Struct("=IIII")  # seconds, nanoseconds, octets kept, octets on the wire
 NAME = re.compile(r"legwatch-evidence-(\d{8}T\d{6}Z)-(\d+)\.pcap")
-TRIAL, TRIAL_OCTETS = "legwatch-evidence-trial", 4096
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 SECOND = 1_000_000_000
 
@@ -48,15 +49,8 @@ class EvidenceFiles:
         self._append(record)
 
     def try_out(self) -> None:
-        """Write something into the directory and take it away again."""
-        path = self._directory / TRIAL
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            if os.write(file, bytes(TRIAL_OCTETS)) < TRIAL_OCTETS:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(file)
-            path.unlink(missing_ok=True)
+        """See whether the directory takes files."""
+        try_out(self._directory)
 
     def close(self) -> None:
         """End the newest file."""
