@@ -90,7 +90,9 @@ def test_packets_that_contradict_themselves_stop_at_decoding(tmp_path: Path) -> 
     assert stops(tmp_path, spoiled(tmp_path, no_header)) == "decode"
 
 
-def test_packets_of_hosts_that_are_not_there_stop_at_flows_and_where_the_table_is_full_at_decoding(tmp_path: Path) -> None:
+def test_packets_of_hosts_that_are_not_there_stop_at_flows_and_where_the_table_is_full_at_decoding(
+    tmp_path: Path,
+) -> None:
     def of_another_host(octets: bytes) -> bytes:
         return octets[:18] + octets[18:30] + os.urandom(4) + octets[34:] if is_media(octets) else octets
 
