@@ -85,6 +85,7 @@ MAY_IMPORT = {
         "sensor.recent",
     },
     "sensor.trial": set[str](),
+    "sensor.selftest": {"sensor.config.network", "sensor.config.schema"},
     "sensor.alerts": {
         "fastpath.__version__",
         "sensor.alerts",
