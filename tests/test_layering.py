@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "fastpath.records": set[str](),
     "sensor.model": {"fastpath.records"},
     "sensor.identities": set[str](),
+    "sensor.beside": set[str](),
     "sensor.findings": {"sensor.model"},
     "sensor.policy.catalogue": {"sensor.model"},
     "sensor.config": {
@@ -101,7 +102,7 @@ MAY_IMPORT = {
         "sensor.trial",
     },
     "sensor.alerts.mappings": {"fastpath.__version__", "sensor.alerts.event", "sensor.alerts.mappings", "sensor.model"},
-    "sensor.state": {"sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
+    "sensor.state": {"sensor.beside", "sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
     "sensor.launch": set[str](),
     "sensor.confine": {
         "sensor.config.files",

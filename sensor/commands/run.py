@@ -22,11 +22,13 @@ from sensor.alerts.build import deliveries
 from sensor.alerts.delivery import Counts, Delivery
 from sensor.alerts.event import Event, finding_event
 from sensor.alerts.notifier import Notifier
+from sensor.beside import Beside
 from sensor.calls.unprotected import InClear
 from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
+from sensor.commands.sight import Sight
 from sensor.config.schema import STDOUT, Config, parse_address
 from sensor.confine.descriptors import Packets
 from sensor.confine.landlock import keep_to
@@ -44,8 +46,9 @@ from sensor.output.http import Server
 from sensor.output.metrics import CaptureState, Metrics, SinkState
 from sensor.output.status import Identity, status_object
 from sensor.output.status_socket import StatusSocket, socket_path
-from sensor.readiness import Condition, Drops, Phase, Seen, condition, conditions, headline, is_blind
+from sensor.readiness import Condition, Drops, Phase, Seen, condition
 from sensor.recent import Recent
+from sensor.state.baseline import Stored
 from sensor.state.directory import StateError, state_directory
 from sensor.state.memory import Memory
 
@@ -53,7 +56,6 @@ Change = Literal["opened", "updated", "resolved"]
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
-HEADLINE_S = 10.0  # how often systemd is told what is seen, when it is not whether it is
 # What only a restart takes over
 _FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "status", "evidence", "sinks")
 FLUSH_S = 3.0  # what all sinks together have at the end
@@ -76,9 +78,9 @@ class _Daemon:
         self.wake = threading.Event()  # lets the main loop take its next step at once
         self._stopping = False
         self._reloading = False
+        self._rereading: Beside[Config] | None = None
         self._phase: Phase = "starting"
-        self._conditions = conditions(Seen(args.interface, self._phase))
-        self._headline_at = 0.0
+        self._sight = Sight(Seen(args.interface, self._phase), self._events)
         self._recent, self._drops, self._board = Recent(), Drops(), Board()
         self._beat = time.monotonic()
         self._next_health = 0.0
@@ -113,12 +115,16 @@ class _Daemon:
             raise OperatorError(str(error)) from None
         packets.close()
         systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
-        self._link = self._capture.link
+        self._link = self._link_now()
         self._clock = Clock()
         unveiled = () if self._evidence is None else (self._evidence,)
         self._analysis = pipeline.analysis((self._metrics, self._notifier, self._board), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
-        self._compare()
+        if self._memory is None:
+            self._analysis.compare({}, 0)  # it begins anew at every start
+        else:
+            memory = self._memory
+            self._compare(memory, lambda: memory.baseline(config.policy.baseline.forget_after))
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
@@ -128,8 +134,8 @@ class _Daemon:
     def conditions(self) -> tuple[Condition, ...]:
         """Return what keeps the sensor from seeing, or from seeing well; to be called by any thread."""
         if self._phase != "running" or self.healthy():
-            return self._conditions
-        return (condition("stuck", "neither packets nor records have moved for some seconds"), *self._conditions)
+            return self._sight.holding
+        return (condition("stuck", "neither packets nor records have moved for some seconds"), *self._sight.holding)
 
     def run(self) -> int:
         self._events.say(
@@ -151,7 +157,7 @@ class _Daemon:
             self._status.start()
         self._phase = "running"
         self._judge()
-        self._events.say("ready", link=self._link)
+        self._events.say("ready", link=self._capture.link)
         systemd.notify("READY=1")
         try:
             self._watch()
@@ -169,9 +175,7 @@ class _Daemon:
             self.wake.wait(TICK_S)
             self.wake.clear()
             self._step()
-            if self._reloading:
-                self._reloading = False
-                self._reload()
+            self._reread()
             if interval_s and time.monotonic() >= next_notice and self.healthy():
                 next_notice = time.monotonic() + interval_s
                 systemd.notify("WATCHDOG=1")
@@ -200,44 +204,39 @@ class _Daemon:
         }
         self._recent.look(counters, self._beat)
         self._analysis.counters(counters)
-        if self._memory is not None and self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline)
-        if (link := self._capture.link) != self._link:
-            self._link = link
-            self._events.say("link_changed", level="info" if link == "up" else "warning", link=link)
+        if self._memory is not None:
+            self._compare(self._memory, self._memory.read)
+            if self._analysis.baseline is not None:
+                self._memory.keep(self._analysis.baseline)
+        if (now := self._link_now()) != self._link:
+            self._link = now
+            self._events.say("link_changed", level="info" if now["link"] == "up" else "warning", **now)
         self._judge()
 
     def _judge(self) -> None:
-        """See what holds of the sensor; say it when that is something else than before."""
+        """See whether the sensor sees."""
         capture, memory, evidence = self._capture, self._memory, self._evidence
         ended = capture.failed or (self._phase == "running" and not capture.alive())
-        before = {each.reason for each in self._conditions} - {"starting"}
-        self._conditions = conditions(
-            Seen(
-                self._args.interface,
-                self._phase,
-                capture_ended=(capture.error or "a capture thread has ended") if ended else "",
-                link=capture.link,
-                findings=self._board.own(),
-                voice_known=self._analysis.voice_known(),
-                drops=self._drops.judge(self._recent.growth(), self._config.policy.max_loss),
-                evidence="" if evidence is None else evidence.problem(),
-                sinks_down=[name for name, state in self.sinks().items() if not state.up],
-                state="" if memory is None else memory.problem,
-                reload_failed=not self._metrics.reload_succeeded,
-                certificate_unreadable=self._server.certificate_broken(),
-            )
+        seen = Seen(
+            capture.name,
+            self._phase,
+            capture_ended=(capture.error or "a capture thread has ended") if ended else "",
+            link=capture.link,
+            findings=self._board.own(),
+            voice_known=self._analysis.voice_known(),
+            drops=self._drops.judge(self._recent.growth(), self._config.policy.max_loss),
+            evidence="" if evidence is None else evidence.problem(),
+            sinks_down=[name for name, state in self.sinks().items() if not state.up],
+            state="" if memory is None else memory.problem,
+            reload_failed=not self._metrics.reload_succeeded,
+            certificate_unreadable=self._server.certificate_broken(),
         )
-        changed = {each.reason for each in self._conditions} != before
-        if changed and self._phase == "running":
-            blind = is_blind(self._conditions)
-            said = [str(each) for each in self._conditions]
-            self._events.say("conditions_changed", level="error" if blind else "info", ready=not blind, holding=said)
-        if changed or self._beat >= self._headline_at:
-            self._headline_at = self._beat + HEADLINE_S
-            clear = sum(each.legs for each in self._analysis.in_clear().values())
-            line = headline(self._args.interface, len(self._analysis), clear, self._conditions)
-            systemd.notify(f"STATUS={line}")
+        clear = sum(each.legs for each in self._analysis.in_clear().values())
+        self._sight.judge(seen, len(self._analysis), clear)
+
+    def _link_now(self) -> dict[str, str | int]:
+        capture = self._capture
+        return {"link": capture.link, "losses": capture.link_losses, "name": capture.name}
 
     def _stop(self) -> None:
         self._phase = "stopping"
@@ -257,7 +256,7 @@ class _Daemon:
         for delivery in self._deliveries:
             delivery.stop(max(stop_at - time.monotonic(), 0.1))
         if self._memory is not None and self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline, now=True)
+            self._memory.close(self._analysis.baseline)
         if self._evidence is not None:
             self._evidence.stop()
         self._server.stop()
@@ -265,10 +264,19 @@ class _Daemon:
             self._status.stop()
         self._events.say("stopped", packets=self.counters()["received"])
 
-    def _reload(self) -> None:
-        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    def _reread(self) -> None:
+        """Begin to read the configuration anew when that was asked for, and take it when it is there."""
+        if self._rereading is not None and not self._rereading.is_alive():
+            self._reload(self._rereading)
+            self._rereading = None
+        if self._reloading and self._rereading is None:
+            self._reloading = False
+            systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            self._rereading = Beside(self._configuration, self.wake)
+
+    def _reload(self, read: Beside[Config]) -> None:
         try:
-            config = self._configuration()
+            config = read.outcome()
         except OperatorError as error:
             self._metrics.reload_succeeded = False
             self._events.say("reload_failed", level="error", faults=str(error).splitlines())
@@ -281,7 +289,8 @@ class _Daemon:
             if config.policy.media_idle != self._config.policy.media_idle:
                 fixed.append("policy.media_idle")
             self._config = replace(self._config, policy=config.policy, alerts=config.alerts)
-            self._compare()
+            if self._memory is not None:
+                self._memory.read_again(config.policy.baseline.forget_after)
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)
@@ -300,20 +309,16 @@ class _Daemon:
                 raise OperatorError(f"--listen {args.listen}: {error}") from None
         return config
 
-    def _compare(self) -> None:
-        """Take the baseline as it is on disk now; without a state directory it begins anew at every start."""
-        if self._memory is None:
-            if self._analysis.baseline is None:
-                self._analysis.compare({}, 0)
-            return
+    def _compare(self, memory: Memory, read: Callable[[], Stored | None]) -> None:
+        """Take a baseline that was read, if there is one and it is another one."""
         try:
-            if self._analysis.baseline is not None:
-                self._memory.keep(self._analysis.baseline, now=True)
-            stored = self._memory.baseline(self._config.policy.baseline.forget_after)
-            self._analysis.compare(stored.entries, stored.learning_ns)
+            stored = read()
         except StateError as error:
-            self._memory.failed(error)
+            memory.failed(error)
             self._events.say("state_failed", level="error", error=str(error))
+        else:
+            if stored is not None and memory.adopt(stored):
+                self._analysis.compare(stored.entries, stored.learning_ns)
 
     def _event(self, finding: Finding, change: Change) -> Event:
         """Return a step of a finding as it is said to the outside."""
@@ -365,6 +370,7 @@ class _Daemon:
         return CaptureState(
             up=self._capture.alive() and not self._stopping and self._capture.link == "up",
             kernel_drops=self._capture.kernel_drops,
+            link_losses=self._capture.link_losses,
             clock_steps=self._clock.steps,
             clock_synchronised=self._clock.synchronised(),
         )
