@@ -156,9 +156,9 @@ class _Replay(QuietSink):
         """Return what a state directory has of the baseline after it was written."""
         try:
             memory = Memory(directory, Pseudonyms(), 0)
-            memory.baseline(_FOREVER_S)
+            memory.adopt(memory.baseline(_FOREVER_S))
             if self._analysis.baseline is not None:
-                memory.keep(self._analysis.baseline, now=True)
+                memory.close(self._analysis.baseline)
             kept = memory.baseline(_FOREVER_S)
         except StateError as error:
             return str(error)
