@@ -42,12 +42,13 @@ def _delivery(sink: AnySink, state_directory: Path | None, sensor: str, say: Say
             raise FileNotFoundError(f"sink {sink.label}: a spool needs a state directory")
         spool = Spool(state_directory / f"spool-{sink.label}.db", sink.spool_mib << 20)
     made = partial(
-        Delivery, sink.label, _sender(sink, sensor), queue=sink.queue, min_severity=sink.min_severity, spool=spool
+        Delivery, sink.label, sender_of(sink, sensor), queue=sink.queue, min_severity=sink.min_severity, spool=spool
     )
     return made() if say is None else made(say=say)
 
 
-def _sender(sink: AnySink, sensor: str) -> Sender:
+def sender_of(sink: AnySink, sensor: str) -> Sender:
+    """Return what sends for a sink; OSError for an unusable key."""
     match sink:
         case FileSink():
             return File(sink)

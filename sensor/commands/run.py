@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
+from sensor.commands.sight import Sight
 from sensor.config.schema import STDOUT, Config, parse_address
 from sensor.confine.descriptors import Packets
 from sensor.confine.landlock import keep_to
@@ -36,11 +38,16 @@ from sensor.evidence import EvidenceCapture
 from sensor.evidence.tap import Tap
 from sensor.identities import Pseudonyms
 from sensor.launch import NAME
-from sensor.model import Finding
+from sensor.model import Finding, Protection
 from sensor.output import systemd
+from sensor.output.board import Board
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
 from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.output.status import Identity, status_object
+from sensor.output.status_socket import StatusSocket, socket_path
+from sensor.readiness import Condition, Drops, Phase, Seen, condition
+from sensor.recent import Recent
 from sensor.state.baseline import Stored
 from sensor.state.directory import StateError, state_directory
 from sensor.state.memory import Memory
@@ -50,7 +57,7 @@ Change = Literal["opened", "updated", "resolved"]
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
 # What only a restart takes over
-_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "evidence", "sinks")
+_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "status", "evidence", "sinks")
 FLUSH_S = 3.0  # what all sinks together have at the end
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
@@ -68,10 +75,13 @@ class _Daemon:
         self._args = args
         self._config = config = self._configuration()
         self._events = Events(configure(sys.stdout))
-        self._wake = threading.Event()
+        self.wake = threading.Event()  # lets the main loop take its next step at once
         self._stopping = False
         self._reloading = False
         self._rereading: Beside[Config] | None = None
+        self._phase: Phase = "starting"
+        self._sight = Sight(Seen(args.interface, self._phase), self._events)
+        self._recent, self._drops, self._board = Recent(), Drops(), Board()
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
@@ -87,6 +97,8 @@ class _Daemon:
         ProcessCollector(registry=registry)
         # The server is bound before the ring is opened: a second sensor by mistake takes no packet from the first.
         self._server = _server(config, registry, self)
+        identity = Identity(__version__, config.site, self._name, args.interface, time.time())
+        self._status = _status(config, self, lambda: status_object(self, identity, self._metrics, self._board))
 
         def engine(first: Engine | None) -> Engine:
             return pipeline.engine(share=first, parts=config.capture.threads)
@@ -95,16 +107,18 @@ class _Daemon:
         try:
             self._evidence = _evidence(args.interface, config, packets)
             self._landlock = _confine(config, args.config)
-            self._capture = CaptureThreads(args.interface, config.capture, engine, self._wake, packets)
+            self._capture = CaptureThreads(args.interface, config.capture, engine, self.wake, packets)
         except CaptureError as error:
             self._server.stop()
+            if self._status is not None:
+                self._status.stop()
             raise OperatorError(str(error)) from None
         packets.close()
         systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
         self._link = self._link_now()
         self._clock = Clock()
         unveiled = () if self._evidence is None else (self._evidence,)
-        self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
+        self._analysis = pipeline.analysis((self._metrics, self._notifier, self._board), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
         if self._memory is None:
             self._analysis.compare({}, 0)  # it begins anew at every start
@@ -117,9 +131,11 @@ class _Daemon:
         slowest = min(self._beat, self._capture.beat)
         return self._capture.alive() and time.monotonic() - slowest < STUCK_S
 
-    def ready(self) -> bool:
-        """Whether packets are being taken."""
-        return self._capture.alive() and not self._stopping
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what keeps the sensor from seeing, or from seeing well; to be called by any thread."""
+        if self._phase != "running" or self.healthy():
+            return self._sight.holding
+        return (condition("stuck", "neither packets nor records have moved for some seconds"), *self._sight.holding)
 
     def run(self) -> int:
         self._events.say(
@@ -137,6 +153,10 @@ class _Daemon:
         if self._evidence is not None:
             self._evidence.start()
         self._server.start()
+        if self._status is not None:
+            self._status.start()
+        self._phase = "running"
+        self._judge()
         self._events.say("ready", link=self._capture.link)
         systemd.notify("READY=1")
         try:
@@ -152,8 +172,8 @@ class _Daemon:
         interval_s = systemd.watchdog_interval_s()
         next_notice = time.monotonic()
         while not self._stopping and self._capture.alive():
-            self._wake.wait(TICK_S)
-            self._wake.clear()
+            self.wake.wait(TICK_S)
+            self.wake.clear()
             self._step()
             self._reread()
             if interval_s and time.monotonic() >= next_notice and self.healthy():
@@ -171,18 +191,19 @@ class _Daemon:
         if self._beat >= self._next_health:
             self._next_health = self._beat + HEALTH_S
             self._check_health()
+        if self._status is not None:
+            self._status.step()
 
     def _check_health(self) -> None:
         self._capture.wake()
         self._clock.look()
-        self._analysis.counters(
-            self.counters()
-            | {
-                "kernel_drops": self._capture.kernel_drops,
-                "clock_steps": self._clock.steps,
-                "clock_synchronised": self._clock.synchronised(),
-            }
-        )
+        counters = self.counters() | {
+            "kernel_drops": self._capture.kernel_drops,
+            "clock_steps": self._clock.steps,
+            "clock_synchronised": self._clock.synchronised(),
+        }
+        self._recent.look(counters, self._beat)
+        self._analysis.counters(counters)
         if self._memory is not None:
             self._compare(self._memory, self._memory.read)
             if self._analysis.baseline is not None:
@@ -190,12 +211,36 @@ class _Daemon:
         if (now := self._link_now()) != self._link:
             self._link = now
             self._events.say("link_changed", level="info" if now["link"] == "up" else "warning", **now)
+        self._judge()
+
+    def _judge(self) -> None:
+        """See whether the sensor sees."""
+        capture, memory, evidence = self._capture, self._memory, self._evidence
+        ended = capture.failed or (self._phase == "running" and not capture.alive())
+        seen = Seen(
+            capture.name,
+            self._phase,
+            capture_ended=(capture.error or "a capture thread has ended") if ended else "",
+            link=capture.link,
+            findings=self._board.own(),
+            voice_known=self._analysis.voice_known(),
+            drops=self._drops.judge(self._recent.growth(), self._config.policy.max_loss),
+            evidence="" if evidence is None else evidence.problem(),
+            sinks_down=[name for name, state in self.sinks().items() if not state.up],
+            state="" if memory is None else memory.problem,
+            reload_failed=not self._metrics.reload_succeeded,
+            certificate_unreadable=self._server.certificate_broken(),
+        )
+        clear = sum(each.legs for each in self._analysis.in_clear().values())
+        self._sight.judge(seen, len(self._analysis), clear)
 
     def _link_now(self) -> dict[str, str | int]:
         capture = self._capture
         return {"link": capture.link, "losses": capture.link_losses, "name": capture.name}
 
     def _stop(self) -> None:
+        self._phase = "stopping"
+        self._judge()
         systemd.notify("STOPPING=1")
         self._events.say("stopping")
         self._capture.stop()
@@ -215,6 +260,8 @@ class _Daemon:
         if self._evidence is not None:
             self._evidence.stop()
         self._server.stop()
+        if self._status is not None:
+            self._status.stop()
         self._events.say("stopped", packets=self.counters()["received"])
 
     def _reread(self) -> None:
@@ -225,7 +272,7 @@ class _Daemon:
         if self._reloading and self._rereading is None:
             self._reloading = False
             systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            self._rereading = Beside(self._configuration, self._wake)
+            self._rereading = Beside(self._configuration, self.wake)
 
     def _reload(self, read: Beside[Config]) -> None:
         try:
@@ -267,7 +314,7 @@ class _Daemon:
         try:
             stored = read()
         except StateError as error:
-            memory.errors += 1
+            memory.failed(error)
             self._events.say("state_failed", level="error", error=str(error))
         else:
             if stored is not None and memory.adopt(stored):
@@ -289,6 +336,15 @@ class _Daemon:
 
     def in_clear(self) -> dict[tuple[str, str], InClear]:
         return self._analysis.in_clear()
+
+    def legs(self) -> dict[Protection, int]:
+        return self._analysis.legs()
+
+    def link(self) -> str:
+        return self._capture.link
+
+    def recent(self) -> Recent:
+        return self._recent
 
     def expiries(self) -> dict[str, int]:
         return self._analysis.expiries()
@@ -312,7 +368,7 @@ class _Daemon:
 
     def capture_state(self) -> CaptureState:
         return CaptureState(
-            up=self.ready() and self._capture.link == "up",
+            up=self._capture.alive() and not self._stopping and self._capture.link == "up",
             kernel_drops=self._capture.kernel_drops,
             link_losses=self._capture.link_losses,
             clock_steps=self._clock.steps,
@@ -324,7 +380,7 @@ class _Daemon:
             self._reloading = True
         else:
             self._stopping = True
-        self._wake.set()
+        self.wake.set()
 
 
 def _memory(config: Config, names: Pseudonyms) -> Memory | None:
@@ -363,6 +419,15 @@ def _evidence(interface: str, config: Config, packets: Packets) -> EvidenceCaptu
     return EvidenceCapture(tap, config.evidence, directory, base_filter=config.capture.filter)
 
 
+def _status(config: Config, daemon: _Daemon, make: Callable[[], dict[str, object]]) -> StatusSocket | None:
+    path = socket_path(config.status.socket)
+    try:
+        return StatusSocket(path, make, daemon.conditions, daemon.wake) if path else None
+    except OSError as error:
+        reason = "another sensor answers there" if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise OperatorError(f"{path}: {reason}; status.socket in the configuration names another path") from None
+
+
 def _confine(config: Config, file: str | None) -> int:
     """Keep this process to its files; return the kernel's version of Landlock, 0 where it has none."""
     try:
@@ -375,7 +440,7 @@ def _server(config: Config, registry: CollectorRegistry, daemon: _Daemon) -> Ser
     listen, file = config.metrics.listen, config.metrics.web_config_file
     web = file.config if file else None
     try:
-        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready, web=web)
+        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, conditions=daemon.conditions, web=web)
     except OSError as error:
         raise OperatorError(
             f"{listen}: {error.strerror}; is legwatch running already? --listen names another address"
