@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sensor.model import SEVERITIES, Finding, Severity, Sink, Step, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 CODES_AT_LEAST = 4  # that share the book when each has as much as it may
 BEFORE = "before the restart"  # who holds what was open then and was not claimed again yet
@@ -207,10 +207,9 @@ class Book:
                 entry.add(BEFORE, _claim_of(finding), finding.waived_by)
             self._say(finding, "restored")
 
-    def kept(self) -> Iterator[Kept]:
-        """Give the findings that are open, as they have to be kept for a restart."""
-        for key, entry in self._open.items():
-            yield Kept(entry.finding, self._settling.get(key, 0))
+    def kept(self, finding: Finding) -> Kept:
+        """Return a finding that is open as it has to be kept for a restart."""
+        return Kept(finding, self._settling.get((finding.code, finding.subject), 0))
 
     def judged(self, codes: Iterable[str], subject: Subject, now_ns: int) -> None:
         """Let go of what was said of a subject before a restart: all that is true of it by these codes is claimed."""
@@ -221,7 +220,7 @@ class Book:
                 self._leave((code, subject), BEFORE, now_ns)
 
     def set_back(self, by_ns: int) -> None:
-        """Hold what is from before a restart no longer for a clock that was set back."""
+        """Take that the clock was set back: what is from before a restart is held no longer for that."""
         self._former = {key: until_ns - by_ns for key, until_ns in self._former.items()}
 
     def close(self) -> None:

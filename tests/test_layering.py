@@ -93,6 +93,8 @@ MAY_IMPORT = {
     },
     "sensor.alerts.mappings": {"fastpath.__version__", "sensor.alerts.event", "sensor.alerts.mappings", "sensor.model"},
     "sensor.state": {"sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
+    "sensor.state.findings": {"sensor.alerts", "sensor.findings", "sensor.model"},
+    "sensor.state.outbox": {"sensor.alerts", "sensor.findings", "sensor.model", "sensor.state.findings"},
     "sensor.evidence": {*SEAM, "sensor.capture", "sensor.config.schema", "sensor.evidence"},
     "sensor.evidence.headers": {"sensor.capture.linktypes"},
     "sensor.evidence.pairs": set[str](),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sensor.findings import identity
 from sensor.model import SEVERITIES, QuietSink, Severity, Subject
 from sensor.policy.claims import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from typing import Protocol
+    from collections.abc import Callable, Mapping, Sequence
 
     from sensor.alerts.event import Change, Event
     from sensor.config.network import Alerts
@@ -20,14 +19,15 @@ if TYPE_CHECKING:
 
     Maker = Callable[[Finding, Change], Event]
 
-    class Outlet(Protocol):
-        """Where events go; ``put`` returns at once and never raises."""
-
-        def put(self, event: Event) -> None:
-            """Take an event."""
-
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+
+class Outlet(Protocol):
+    """Where events go; ``put`` returns at once and never raises."""
+
+    def put(self, event: Event) -> None:
+        """Take an event."""
 
 
 class Counted(NamedTuple):
@@ -136,40 +136,33 @@ class Notifier(QuietSink):
             else:  # of a clock that was set back, or of a longer window
                 summary.end_ns = min(summary.end_ns, next_ns)
 
-    def resume(
-        self,
-        told: Collection[str],
-        summaries: Mapping[str, Counted],
-        tell: Callable[[Event], None],
-        *,
-        renamed: bool,
-    ) -> None:
-        """Go on with what was restored: ``told`` has the ids of what was said to be true, by itself or as a summary.
+    def resume(self, told: Mapping[str, bool], summaries: Mapping[str, Counted], *, renamed: bool) -> list[Event]:
+        """Go on with what was restored: ``told`` has the ids of what was said, a summary's too, and whether to be open.
 
-        ``tell`` is told of each of these as it is now. What was not said is in the summary of its code, unless findings
-        had other names then (``renamed``): that is said now.
+        Return an event of each of these, for whoever has to know it again. What was not said to be open is in the
+        summary of its code, unless findings had other names then (``renamed``): that is said now.
         """
         restored, self._restored = self._restored, []
+        known = []
         if not renamed:
             self._summaries = {code: _Summary.of(counted) for code, counted in summaries.items()}
         for finding in restored:
             if finding.id in told:
-                self._told[finding.id] = finding.state == "open"
-                tell(self._make(finding, "updated"))
+                self._told[finding.id] = told[finding.id]
+                event = self._make(finding, "updated")
+                event["state"] = "open" if told[finding.id] else "waived"
+                known.append(event)
             elif renamed:
                 self.finding_changed(finding, "opened")
-            elif finding.state == "open" and finding.code in self._summaries:
+            if finding.state == "open" and not self._told.get(finding.id) and finding.code in self._summaries:
                 self._summaries[finding.code].findings[finding.id] = finding.severity
-        for code, summary in self._summaries.items():
-            event = self._summary_event(code, summary)
-            if event["id"] in told:
-                tell(event)
+        said = [self._summary_event(code, summary) for code, summary in self._summaries.items()]
+        return known + [event for event in said if event["id"] in told]
 
     def summaries(self) -> dict[str, Counted | None]:
         """Return the summaries that are another since this was called last, by code; None: there is none any more."""
         touched, self._touched = self._touched, set()
-        found = {code: self._summaries.get(code) for code in touched}
-        return {code: summary and summary.counted() for code, summary in found.items()}
+        return {code: self._summaries[code].counted() if code in self._summaries else None for code in touched}
 
     def reload(self, alerts: Alerts) -> None:
         """Go on by other limits."""

@@ -11,15 +11,14 @@ from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Literal
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from fastpath.engine import Engine
 from sensor.alerts.build import deliveries
 from sensor.alerts.delivery import Counts, Delivery
-from sensor.alerts.event import Event, finding_event
-from sensor.alerts.notifier import Notifier
+from sensor.alerts.event import Change, Event, finding_event
+from sensor.alerts.notifier import Notifier, Outlet
 from sensor.calls.unprotected import InClear
 from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
@@ -40,14 +39,15 @@ from sensor.output.events import Events, configure
 from sensor.output.http import Server
 from sensor.output.metrics import CaptureState, Metrics, SinkState
 from sensor.state.directory import StateError, state_directory
+from sensor.state.findings import FindingsFile
 from sensor.state.memory import Memory
-
-Change = Literal["opened", "updated", "resolved"]
+from sensor.state.outbox import Outbox
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
 # What only a restart takes over
 _FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "evidence", "sinks")
+WRITE_S = 1.0  # what the disk has at the end, before they are told
 FLUSH_S = 3.0  # what all sinks together have at the end
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
@@ -73,8 +73,10 @@ class _Daemon:
         pipeline = Pipeline(config)
         self._name = config.sensor or socket.gethostname()
         self._memory = _memory(config, pipeline.names)
-        self._deliveries = _deliveries(config, self._name, self._events)
-        self._notifier = Notifier((self._events, *self._deliveries), config.alerts, self._event)
+        self._outbox = _outbox(config, self._events)
+        self._deliveries = _deliveries(config, self._name, self._events, self._outbox)
+        outlets: list[Outlet] = [self._events, *self._deliveries] if self._outbox is None else [self._outbox]
+        self._notifier = Notifier(outlets, config.alerts, self._event)
         labels = {"site": config.site, "sensor": self._name, "interface": args.interface}
         self._metrics = Metrics(self, config.policy, labels)
         self._metrics.reload_time_s = time.time()
@@ -99,10 +101,11 @@ class _Daemon:
         systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
         self._link = self._capture.link
         self._clock = Clock()
-        unveiled = () if self._evidence is None else (self._evidence,)
+        unveiled = [sink for sink in (self._evidence, self._outbox) if sink is not None]
         self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
         self._compare()
+        self._restore()
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
@@ -123,6 +126,8 @@ class _Daemon:
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        if self._outbox is not None:
+            self._outbox.start()
         for delivery in self._deliveries:
             delivery.start()
         self._capture.start()
@@ -161,6 +166,7 @@ class _Daemon:
             self._analysis.feed(record)
         self._analysis.advance(self._capture.engines.now_ns)
         self._notifier.advance(self._capture.engines.now_ns)
+        self._commit()
         self._beat = time.monotonic()
         if self._beat >= self._next_health:
             self._next_health = self._beat + HEALTH_S
@@ -193,11 +199,16 @@ class _Daemon:
             self._step()
         self._step()
         self._check_health()
-        self._analysis.close()
+        self._analysis.close(goes_on=self._outbox is not None)
         self._notifier.close()
+        self._commit(save=True)
+        if self._outbox is not None:
+            self._outbox.flush(WRITE_S)
         stop_at = time.monotonic() + FLUSH_S
         for delivery in self._deliveries:
             delivery.stop(max(stop_at - time.monotonic(), 0.1))
+        if self._outbox is not None:
+            self._outbox.stop()
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.keep(self._analysis.baseline, now=True)
         if self._evidence is not None:
@@ -255,6 +266,25 @@ class _Daemon:
             self._memory.errors += 1
             self._events.say("state_failed", level="error", error=str(error))
 
+    def _restore(self) -> None:
+        """Go on with what was open when an earlier run ended."""
+        if self._outbox is None:
+            return
+        stored, now_ns = self._outbox.stored, time.time_ns()
+        self._analysis.restore(stored.kept, stored.alive_ns, now_ns)
+        told = {said: each.open for said, each in stored.told.items()}
+        renamed = stored.names not in {"", self._config.privacy.addresses}
+        self._outbox.resume(self._notifier.resume(told, stored.summaries, renamed=renamed))
+        self._analysis.waive(now_ns)
+        waiting = sum(count for count, _ in stored.waiting.values())
+        self._events.say("restored", findings=len(stored.kept), waiting=waiting)
+
+    def _commit(self, *, save: bool = False) -> None:
+        """Have what changed written, and then told."""
+        if self._outbox is not None:
+            now_ns = self._capture.engines.now_ns or time.time_ns()
+            self._outbox.commit(self._analysis.book, self._notifier.summaries(), now_ns, save=save)
+
     def _event(self, finding: Finding, change: Change) -> Event:
         """Return a step of a finding as it is said to the outside."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -289,7 +319,7 @@ class _Daemon:
         return {f"evidence_{name}": count for name, count in evidence.items()} | {
             "suppressed": self._notifier.suppressed,
             "certificate_failures": self._server.certificate_failures(),
-            "state_errors": 0 if self._memory is None else self._memory.errors,
+            "state_errors": sum(each.errors for each in (self._memory, self._outbox) if each is not None),
         }
 
     def capture_state(self) -> CaptureState:
@@ -318,14 +348,24 @@ def _memory(config: Config, names: Pseudonyms) -> Memory | None:
         raise OperatorError(str(error)) from None
 
 
-def _deliveries(config: Config, name: str, events: Events) -> list[Delivery]:
+def _outbox(config: Config, events: Events) -> Outbox | None:
     try:
         directory = state_directory(config.state.directory)
-        return deliveries(config.sinks, directory, name, say=events.say)
     except StateError as error:
         raise OperatorError(str(error)) from None
+    if directory is None:
+        return None
+    return Outbox(FindingsFile(directory, config.privacy.addresses), events, STDOUT, events.say)
+
+
+def _deliveries(config: Config, name: str, events: Events, outbox: Outbox | None) -> list[Delivery]:
+    try:
+        made = deliveries(config.sinks, None if outbox is None else outbox.shelf, name, say=events.say)
     except OSError as error:
         raise OperatorError(f"sinks: {error}") from None
+    if outbox is not None:
+        outbox.deliver_to(made)
+    return made
 
 
 def _state(counts: Counts) -> SinkState:

@@ -96,9 +96,7 @@ def mirror(interface: str, seen: Mapping[str, int], policy: Policy, least: Least
         _share(seen, _undecoded(seen), MOST_UNDECODED, least),
     )
     return [
-        claim(code, policy, subject, None, evidence)
-        for code, evidence in zip(MIRROR, found, strict=True)
-        if evidence
+        claim(code, policy, subject, None, evidence) for code, evidence in zip(MIRROR, found, strict=True) if evidence
     ]
 
 
