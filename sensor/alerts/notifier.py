@@ -119,7 +119,7 @@ class Notifier(QuietSink):
         elif kept_back:
             pass  # the summary says it
         elif finding.state == "waived" or self._told.get(finding.id):
-            self._say(finding, change)
+            self._say(finding, change if finding.id in self._told else "opened")
         elif self._has_room(finding.code, max(finding.first_ns, self._now_ns)):
             self._say(finding, "opened")
         else:
