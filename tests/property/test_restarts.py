@@ -119,8 +119,8 @@ class World:
         self.disk = Disk(self.folder, self.fuse, self.committed)
         self.outbox = Outbox(self.disk, self.receivers["log"], "log", lambda *_, **__: None)
         self.deliveries = [
-            Delivery(name, self.receivers[name], queue=64, shelf=self.outbox.shelf(name), spool_octets=spool)
-            for name, spool in (("near", 0), ("far", 1 << 20))
+            Delivery(name, self.receivers[name], queue=queue, shelf=self.outbox.shelf(name), spool_octets=spool)
+            for name, queue, spool in (("near", 1000, 0), ("far", 3, 1 << 20))
         ]
         self.outbox.deliver_to(self.deliveries)
         self.notifier = Notifier([self.outbox], self.limits, self.made)
@@ -205,11 +205,15 @@ class World:
         """Let everything come to an end."""
         self.fuse.left = None
         self.turn_down(False)
+        self.see()
+        true = {(claim.code, claim.subject) for claim in self.true.values()}
+        before = [each for each in self.book.open_findings() if (each.code, each.subject) in true]
         for _ in range(4):
             self.see()
             self.passes(WINDOW_S + HELD_S)
             self.commit()
             self.tell()
+        assert all(any(each is other for other in self.book.open_findings()) for each in before)
 
 
 class Threadless:
@@ -262,6 +266,14 @@ def assert_is_a_life(events: list[Event]) -> None:
         state = "resolved" if name == "finding_resolved" else event["state"]
 
 
+def assert_adds_up(summaries: list[Event]) -> None:
+    """Each counts what the one before did, what was opened since, and what is over no more."""
+    count = 0
+    for event in summaries:
+        assert event["count"] == count + event["suppressed"]["opened"] - event["suppressed"]["resolved"]
+        count = event["count"]
+
+
 def story(seed: int) -> list[tuple[Any, ...]]:
     """Steps by chance: much is found and told, and one step in ten is the last one of a sensor."""
     chance = random.Random(seed)
@@ -302,6 +314,8 @@ def look_at(steps: list[tuple[Any, ...]], *, burst: int) -> None:
         findings = {each: events for each, events in said.items() if events[0]["event"] != "finding_summary"}
         for events in findings.values():
             assert_is_a_life(events)
+        for events in summaries:
+            assert_adds_up(events)
         open_ = {finding.id: finding.state for finding in world.book.open_findings()}
         last = {each: events[-1] for each, events in findings.items() if events[-1]["event"] != "finding_resolved"}
         assert last.keys() <= open_.keys()
