@@ -131,7 +131,12 @@ class Outbox(QuietSink):
                 self._say("sink_forgotten", level="warning", sink=sink, events=count)
 
     def start(self) -> None:
-        """Begin to write; what the log had not got from an earlier sensor it gets now."""
+        """Begin to write."""
+        self.catch_up()
+        self._thread.start()
+
+    def catch_up(self) -> None:
+        """Give the log what it had not got from an earlier sensor."""
         count, _ = self.stored.waiting.get(self._log_name, (0, 0))
         try:
             for number, _, event in self._file.head(self._log_name, 0, count) if count else ():
@@ -139,7 +144,6 @@ class Outbox(QuietSink):
                 self.settle(self._log_name, [number])
         except OSError as error:
             self._failed(error)
-        self._thread.start()
 
     def resume(self, known: Iterable[Event]) -> None:
         """Let deliveries know what sinks were told before the restart and still holds; all else is forgotten."""
