@@ -100,6 +100,8 @@ class Outbox(QuietSink):
         self._writing = Changes()
         self._unreleased: deque[_Entry] = deque()
         self._anew = False
+        self._resets = 0  # of the file, as far as they were noticed
+        self._lost = self._written = 0  # the greatest number when all was lost, and the greatest on disk
         self._retry_at = 0.0
         self._failing = self._late = False
         self._releasing = threading.Lock()  # held while outlets are told, so that they are in order
@@ -109,8 +111,7 @@ class Outbox(QuietSink):
         self._load()
         self._told = dict(self.stored.told)
         # Greater than any before, even where the file was lost
-        self._first = self._number = max(self.stored.last_number, time.time_ns() // 1000)
-        self._lost, self._written = 0, self._number  # the greatest when all was lost, and the greatest on disk
+        self._first = self._number = self._written = max(self.stored.last_number, time.time_ns() // 1000)
 
     @property
     def resets(self) -> int:
@@ -206,6 +207,7 @@ class Outbox(QuietSink):
         with self._lock:
             settled = {number for number, who in (*self._writing.settled, *self._pending.settled) if who == sink}
         found = self._file.head(sink, after, count + len(settled))
+        self._look_for_the_file()
         return [each for each in found if each.number not in settled][:count]
 
     def settle(self, sink: str, numbers: Iterable[int]) -> None:
@@ -251,8 +253,17 @@ class Outbox(QuietSink):
         except OSError as error:
             self._failed(error)
             self._anew = True  # what is there is not known, so nothing of it must be found later
-        if self._file.resets:
-            self._say("state_moved_aside", level="error")
+        self._look_for_the_file()
+
+    def _look_for_the_file(self) -> None:
+        """Have everything written anew where the file was moved aside; called by any thread."""
+        with self._lock:
+            if self._file.resets == self._resets:
+                return
+            self._resets = self._file.resets
+            self._anew, self._lost = True, self._written
+            self.errors += 1
+        self._say("state_moved_aside", level="error")
 
     def _take(self, book: Book, *, unsaid: bool) -> tuple[Changes, list[_Entry]]:
         """Take what the step changed."""
@@ -284,7 +295,6 @@ class Outbox(QuietSink):
         self.turn()
 
     def _write(self, changes: Changes) -> None:
-        resets = self._file.resets
         try:
             self._file.write(changes)
         except OSError as error:
@@ -292,10 +302,7 @@ class Outbox(QuietSink):
             with self._lock:
                 self._pending, self._writing = changes.then(self._pending), Changes()
                 self._retry_at = time.monotonic() + RETRY_S
-                if self._file.resets > resets:
-                    self._anew, self._lost = True, self._written
-            if self._file.resets > resets:
-                self._say("state_moved_aside", level="error")
+            self._look_for_the_file()
             return
         with self._lock:
             self._written = max(self._written, *changes.events, 0)
