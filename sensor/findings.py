@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.model import SEVERITIES, Finding, Severity, Sink, Step, Subject
@@ -194,7 +195,7 @@ class Book:
 
     def restore(self, kept: Iterable[tuple[Kept, int]]) -> None:
         """Take what was open before a restart, each with the time until which it is held when nobody claims it."""
-        for (finding, left_ns), until_ns in sorted(kept, key=lambda each: each[0].left_ns or each[1]):
+        for (finding, left_ns), until_ns in sorted(kept, key=lambda each: each[0].finding.first_ns):
             key = (finding.code, finding.subject)
             if key in self._open:
                 continue
@@ -206,6 +207,8 @@ class Book:
                 self._former[key] = until_ns
                 entry.add(BEFORE, _claim_of(finding), finding.waived_by)
             self._say(finding, "restored")
+        self._former = dict(sorted(self._former.items(), key=itemgetter(1)))
+        self._settling = dict(sorted(self._settling.items(), key=itemgetter(1)))
 
     def kept(self, finding: Finding) -> Kept:
         """Return a finding that is open as it has to be kept for a restart."""

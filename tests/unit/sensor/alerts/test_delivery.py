@@ -341,7 +341,11 @@ class Disk:
         self.said: list[str] = []
         self.file = FindingsFile(folder, "plain")
         self.outbox = Outbox(self.file, QUIET, "log", lambda name, **_: self.said.append(name))
-        settings = {"first_pause_s": 0.01, "greatest_pause_s": 0.02, "shelf": self.outbox.shelf("test")} | options
+        settings: dict[str, Any] = {
+            "first_pause_s": 0.01,
+            "greatest_pause_s": 0.02,
+            "shelf": self.outbox.shelf("test"),
+        } | options
         self.delivery = Delivery("test", sender, **settings)
         self.outbox.deliver_to([self.delivery])
 
