@@ -282,7 +282,7 @@ def test_finding_from_before_that_is_judged_otherwise_settles() -> None:
         findings.judged(("dtmf-clear", "media-clear"), Subject("leg", subject, "y"), T0 + S)
     findings.advance(T0 + 61 * S)
     assert heard.said[2:] == [("resolved", "media-clear")]
-    assert [finding.subject.a for finding in findings.open_findings()] == ["b"]
+    assert [finding.subject.a for finding in findings.open_findings()] == ["a"]
 
 
 def test_clock_that_is_set_back_holds_nothing_from_before_for_longer() -> None:
