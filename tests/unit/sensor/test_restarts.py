@@ -14,6 +14,7 @@ from sensor.config.load import parse_config
 from sensor.config.schema import Policy
 from sensor.findings import Kept
 from sensor.model import Finding, Subject
+from sensor.network.baseline import Known
 from sensor.policy.catalogue import CATALOGUE
 from sensor.policy.former import NEVER_NS, WEEK_NS, held
 from tests.unit.sensor.test_tls_certificates import NOW_NS, ROOT
@@ -277,6 +278,23 @@ def test_resumed_session_shows_nothing_of_the_certificate_and_takes_nothing_back
     sensor.hears(replace(SHAKE, resumed=True, certificates=()))
     sensor.analysis.advance(NOW_NS + 100 * S)
     assert sensor.open == {"cert-expired", "not-observable"}
+
+
+def test_drift_is_over_when_the_endpoint_is_seen_as_it_was() -> None:
+    sensor = restored(finding("posture-drift", Subject("endpoint", ALICE, name="media")))
+    sensor.analysis.compare({ALICE: Known(T0, T0, "encrypted")}, 1)
+    sensor.waits(T0 + 3600 * S)
+    assert sensor.open == {"posture-drift"}
+    sensor.hears(verdict("encrypted", ts_ns=T0 + 3601 * S)).waits(T0 + 3700 * S)
+    assert sensor.open == set()
+
+
+def test_marks_are_right_again_when_media_is_seen_that_has_them() -> None:
+    policy = Policy(dscp=(46,))
+    sensor = restored(finding("qos-unmarked", Subject("leg", ALICE, BOB)), policy=policy).waits(T0 + 3600 * S)
+    assert sensor.open == {"qos-unmarked"}
+    sensor.hears(ended("encrypted", last_ns=T0 + 3601 * S)).waits(T0 + 3700 * S)
+    assert sensor.open == set()
 
 
 def until(found: Finding, now_ns: int = T0 + 10 * S, alive_ns: int = T0 + 5 * S, **policy: Any) -> int | None:
