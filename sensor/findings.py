@@ -296,14 +296,15 @@ class Book:
         finding = entry.finding
         finding.last_ns = max(finding.last_ns, now_ns)
         self._settling.pop(key, None)
-        if self._former.pop(key, None) is not None:
+        takes_over = self._former.pop(key, None) is not None  # and says the same again
+        if takes_over:
             entry.remove(BEFORE)
         elif holder not in entry.holders:
             finding.count += 1
         was_waived = finding.state == "waived"
         entry.add(holder, claim, self._waived(claim.code, claim.subject, claim.segments, now_ns))
         changed = entry.settle_on()
-        if len(finding.evidence) < MAX_EVIDENCE and claim.evidence not in finding.evidence:
+        if len(finding.evidence) < MAX_EVIDENCE and claim.evidence not in finding.evidence and not takes_over:
             finding.evidence.append(claim.evidence)
             changed = True
         if changed:

@@ -1,4 +1,4 @@
-"""A sensor that is killed, stopped and reloaded while calls go on: no alert twice, none missed, no packet lost by it."""
+"""A sensor that is killed, stopped and reloaded while calls go on: no alert twice, none missed, no packet lost."""
 
 from __future__ import annotations
 
@@ -193,7 +193,6 @@ def test_sensor_killed_at_any_time_opens_and_resolves_each_call_once(
         for line in (run / "events.jsonl").read_text().splitlines()
     ]
     steps = [json.loads(line) for line in log if '"media-clear"' in line]
-    print(f"{KILLS} kills, {len(callers)} calls, {len(hook.got)} events, {again} of them again")
     assert len({(step["id"], step["event"]) for step in steps if step["event"] != "finding_updated"}) == 2 * len(
         callers
     )
@@ -277,7 +276,6 @@ def test_reload_drops_no_packet(namespace: Namespace, mirror: Mirror, tmp_path: 
         metrics = sensor.metrics()
         reloads = len(sensor.events("reloaded")), len(sensor.events("reload_failed"))
         assert sensor.stop() == 0
-    print(f"{PACKETS} packets through {reloads[0]} reloads and {reloads[1]} that failed")
     assert min(reloads) >= 4
     assert metrics["legwatch_received_packets_total",] == PACKETS
     assert metrics["legwatch_kernel_dropped_packets_total",] == 0

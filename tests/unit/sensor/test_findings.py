@@ -241,7 +241,7 @@ def test_finding_from_before_that_nobody_claims_is_over_at_its_time_with_its_las
 
 def test_finding_from_before_that_is_claimed_again_is_the_same_and_lives_by_who_claims_it() -> None:
     findings, heard = restored(90)
-    findings.hold("leg", [claim(a="a")], T0 + S)
+    findings.hold("leg", [claim("of another packet", a="a")], T0 + S)
     findings.advance(T0 + 1000 * S)
     (finding,) = findings.open_findings()
     assert (heard.said, finding.count, finding.last_ns) == ([("restored", "media-clear")], 2, T0 + S)
