@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed by whoever started us
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     try:
-        args = _parser().parse_args(argv)
+        args = parser().parse_args(argv)
         if args.module in _CAPTURING:
             _give_up_rights(args.user)
         # A command and all that it needs is loaded only when asked for: `scan` must not pay for the server of `run`.
@@ -73,7 +73,8 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line may be; manual page and completions are made from it."""
     parser = _Parser(
         prog="legwatch",
         description="Says for every VoIP call leg whether media and signalling are really encrypted, from the packets.",
