@@ -50,6 +50,10 @@ class Machine:
         assert done.returncode == 0, f"{' '.join(command)}: status {done.returncode}\n{done.stdout}"
         return done.stdout
 
+    def install(self, package: str) -> str:
+        """Install a package from a file of the machine, as the instructions say; return what was said."""
+        return self.run("apt-get", "install", "--yes", "-qq", "--option=Dpkg::Options::=--force-confold", package)
+
     def shows(self, unit: str, *properties: str) -> list[str]:
         """Return properties of a unit (``systemctl show``)."""
         lines = self.run("systemctl", "show", unit, *(f"--property={each}" for each in properties)).splitlines()
@@ -71,6 +75,7 @@ def booted(tree: Path, namespace: Namespace, *shared: Path) -> Iterator[Machine]
         f"--machine={namespace.name}",
         f"--network-namespace-path=/run/netns/{namespace.name}",
         "--capability=CAP_NET_RAW,CAP_NET_ADMIN",
+        "--system-call-filter=bpf",  # by which IPAddressDeny= is kept
         "--console=passive",
         "--register=no",
         "--keep-unit",
