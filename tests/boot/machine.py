@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tests.live.lab import Namespace, wait_for
@@ -103,7 +103,9 @@ def booted(tree: Path, namespace: Namespace, *shared: Path) -> Iterator[Machine]
             },
         )
         try:
-            yield Machine(namespace, _leader(notices, process, folder / "console"))
+            leader = _leader(notices, process, folder / "console")
+            notices.close()  # what nobody reads would hold up who sends it
+            yield Machine(namespace, leader)
         finally:
             _halt(process)
 
@@ -129,13 +131,18 @@ def _leader(notices: socket.socket, process: subprocess.Popen[bytes], console: P
 
 
 def _halt(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):  # the first asks systemd in the machine
-        process.send_signal(number)
-        try:
+    """End the machine: its systemd is asked first."""
+    for end in (process.terminate, lambda: _kill_children(process.pid), process.kill):
+        end()
+        with suppress(subprocess.TimeoutExpired):
             process.wait(15)
-        except subprocess.TimeoutExpired:
-            continue
-        return
+            return
+
+
+def _kill_children(pid: int) -> None:
+    """Kill what a process started: with the first process of a machine all others go."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
 
 
 @contextmanager

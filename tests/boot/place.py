@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
     def events(self, unit: str = "legwatch", name: str | None = None) -> list[dict[str, Any]]:
         """Return what a unit's sensors said in the journal, of one event or all."""
-        lines = self.machine.run("journalctl", "--unit", unit, "--output=cat", "_COMM=legwatch").splitlines()
+        lines = self.machine.attempt("journalctl", "--unit", unit, "--output=cat").stdout.splitlines()
         events = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in events if name in {None, event["event"]}]
 

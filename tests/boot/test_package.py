@@ -10,6 +10,7 @@ from tests.live.lab import wait_for
 pytestmark = pytest.mark.boot
 
 EDITED = "policy: {no_traffic_after: 300}  # ours\n"
+STOPPED = ["inactive", "disabled"]
 EVIDENCE = "/var/lib/legwatch-evidence/legwatch-evidence-20260101T000000Z-1.pcap"
 
 
@@ -29,9 +30,7 @@ def files(place: Place) -> set[str]:
     return set(found.splitlines())
 
 
-def watch(place: Place, package: str) -> None:
-    """Install a package, name the interface, start it."""
-    place.machine.install(package)
+def start(place: Place) -> None:
     place.name_interface()
     place.machine.run("systemctl", "enable", "--now", "legwatch")
 
@@ -39,27 +38,24 @@ def watch(place: Place, package: str) -> None:
 def test_fresh_package_watches_nothing_until_an_interface_is_named(place: Place) -> None:
     said = place.machine.install(PACKAGE)
     assert "/etc/default/legwatch" in said
-    assert place.machine.shows("legwatch", "ActiveState", "UnitFileState") == ["inactive", "disabled"]
+    assert place.machine.shows("legwatch", "ActiveState", "UnitFileState") == STOPPED
     assert not place.machine.run("systemctl", "list-units", "--failed", "--no-legend")
-    place.name_interface()
-    place.machine.run("systemctl", "enable", "--now", "legwatch")
-    # systemd waits for READY=1, so by now it is.
+    start(place)
+    # systemd has waited for READY=1, so by now it is.
     assert place.machine.shows("legwatch", "ActiveState", "UnitFileState") == ["active", "enabled"]
     assert place.sensor.ready()
 
-
-def test_installed_command_works_for_everybody(place: Place) -> None:
-    place.machine.install(PACKAGE)
     assert place.machine.run("legwatch", "--version").split()[-1] == __version__
-    said = place.machine.run("setpriv", "--reuid=nobody", "--clear-groups", "legwatch", "check-config", "/dev/null")
-    assert "policy" in said
+    nobody = ("setpriv", "--reuid=nobody", "--clear-groups")
+    assert "policy" in place.machine.run(*nobody, "legwatch", "check-config", "/dev/null")
 
 
 def test_upgrade_keeps_configuration_and_state_and_goes_on_watching(place: Place) -> None:
-    watch(place, PREVIOUS)
-    assert version(place) == previous.VERSION
+    place.machine.install(PREVIOUS)
+    start(place)
     place.machine.path("/etc/legwatch/legwatch.yaml").write_text(EDITED)
     before, remembered = place.machine.pid("legwatch"), wait_for(lambda: state(place), "the sensor has a state")
+
     place.machine.install(PACKAGE)
     assert version(place) == __version__
     assert place.machine.path("/etc/legwatch/legwatch.yaml").read_text() == EDITED
@@ -70,15 +66,16 @@ def test_upgrade_keeps_configuration_and_state_and_goes_on_watching(place: Place
     assert state(place) == remembered
 
 
-def test_upgrade_starts_nothing_that_was_stopped(place: Place) -> None:
-    place.machine.install(PREVIOUS)
-    place.machine.install(PACKAGE)
-    assert place.machine.shows("legwatch", "ActiveState", "UnitFileState") == ["inactive", "disabled"]
-
-
-def test_removal_keeps_what_is_the_operators_and_purge_all_but_the_evidence(place: Place) -> None:
+def test_upgrade_starts_nothing_removal_keeps_what_is_the_operators_and_purge_the_evidence_alone(place: Place) -> None:
     before = files(place)
-    watch(place, PACKAGE)
+    place.machine.install(PREVIOUS)
+    assert version(place) == previous.VERSION
+    place.machine.install(PACKAGE)
+    assert version(place) == __version__
+    assert previous.COMMENT not in place.machine.path("/etc/legwatch/legwatch.yaml").read_bytes()
+    assert place.machine.shows("legwatch", "ActiveState", "UnitFileState") == STOPPED
+    start(place)
+    wait_for(lambda: state(place), "the sensor has a state")
     evidence = place.machine.path(EVIDENCE)
     evidence.parent.mkdir()
     evidence.write_bytes(b"packets")
