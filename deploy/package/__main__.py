@@ -30,6 +30,7 @@ PLACES = {
     "deploy/alertmanager/*.yml": "usr/share/legwatch/alertmanager",
     "deploy/grafana/dashboards": "usr/share/legwatch/grafana/dashboards",
     "deploy/grafana/provisioning": "usr/share/legwatch/grafana/provisioning",
+    "deploy/appliance/ansible": "usr/share/legwatch/appliance",
     "docs/*.md": "usr/share/doc/legwatch",
     "docs/runbooks": "usr/share/doc/legwatch/runbooks",
     "docs/schema": "usr/share/legwatch/schema",

@@ -2,29 +2,104 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.live.lab import Namespace, wait_for
 
 BOOT_S = 60.0
+HALT_S = 20.0
 COMMAND_S = 120.0
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-# Joins control groups, up to "--", and becomes the command behind it.
-JOIN = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"'
+# Joins control groups, up to "--"; has its own mounts, the machine's root directory among them; becomes the machine.
+START = """
+while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift
+exec unshare --mount sh -ec 'mount -t overlay -o "$1" machine "$2"; shift 2; exec "$@"' mount "$@"
+"""
 
 
 class Machine:
-    """A machine that is up, as somebody sees it who is root in it."""
+    """A machine, as somebody sees it who is root in it."""
 
-    def __init__(self, namespace: Namespace, leader: int) -> None:
+    def __init__(self, tree: Path, disk: Path, namespace: Namespace, groups: Sequence[str], shared: Sequence[Path]) -> None:
         self.namespace = namespace
-        self._leader = leader
+        self._disk = disk
+        for name in ("root", "changed"):
+            (disk / name).mkdir()
+        overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'},volatile"  # nothing waits for the disk
+        # The machine goes when we do, however that is.
+        self._command = ["setpriv", "--pdeathsig=TERM", "sh", "-ec", START, "start", *groups, "--", overlay, str(disk / "root")]
+        self._command += [
+            "systemd-nspawn",
+            f"--directory={disk / 'root'}",
+            "--boot",
+            f"--machine={namespace.name}",
+            f"--network-namespace-path=/run/netns/{namespace.name}",
+            "--capability=CAP_NET_RAW,CAP_NET_ADMIN",
+            "--system-call-filter=bpf",  # by which IPAddressDeny= is kept
+            "--console=passive",
+            "--register=no",
+            "--keep-unit",
+            "--notify-ready=yes",
+            *(f"--bind-ro={folder}:/mnt/{folder.name}" for folder in shared),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+
+    def boot(self) -> None:
+        """Switch it on, and wait until it is up."""
+        shutil.rmtree(self._disk / "work", ignore_errors=True)  # which says that the disk may not be whole; it is
+        (self._disk / "work").mkdir()
+        console, address = self._disk / "console", self._disk / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, console.open("wb") as output:
+            address.unlink(missing_ok=True)
+            notices.bind(str(address))
+            notices.setblocking(False)  # noqa: FBT003
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ
+                | {
+                    "NOTIFY_SOCKET": str(address),
+                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # /proc/sys/net, which is the namespace's own
+                    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # as Debian 12 has it, whatever this machine has
+                },
+            )
+            said = b""
+
+            def up() -> bool:
+                nonlocal said
+                ended = self._process and self._process.poll()
+                assert ended is None, f"it does not boot:\n{console.read_text(errors='replace')}"
+                with suppress(BlockingIOError):
+                    said += notices.recv(4096) + b"\n"
+                return bool(re.search(rb"^READY=1$", said, re.MULTILINE))
+
+            wait_for(up, "the machine boots", BOOT_S)
+        # The socket is closed by now: what nobody reads would hold up who sends it.
+        leader = re.search(rb"^X_NSPAWN_LEADER_PID=(\d+)$", said, re.MULTILINE)
+        assert leader, said
+        self._leader = int(leader[1])
+
+    def halt(self) -> None:
+        """Switch it off: its systemd is asked first."""
+        process = self._process
+        if process is None:
+            return
+        for end in (process.terminate, lambda: _kill_children(process.pid), process.kill):
+            end()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(HALT_S)
+                self._process = None
+                return
 
     def path(self, inside: str) -> Path:
         """Return where a file of the machine can be read and written from here."""
@@ -68,75 +143,13 @@ class Machine:
 @contextmanager
 def booted(tree: Path, namespace: Namespace, *shared: Path) -> Iterator[Machine]:
     """Boot a machine in a namespace and take it away again; it sees the folders ``shared`` as /mnt/<name>."""
-    options = [
-        f"--directory={tree}",
-        "--volatile=overlay",  # what is written goes into memory, and away with the machine
-        "--boot",
-        f"--machine={namespace.name}",
-        f"--network-namespace-path=/run/netns/{namespace.name}",
-        "--capability=CAP_NET_RAW,CAP_NET_ADMIN",
-        "--system-call-filter=bpf",  # by which IPAddressDeny= is kept
-        "--console=passive",
-        "--register=no",
-        "--keep-unit",
-        "--notify-ready=yes",
-        *(f"--bind-ro={folder}:/mnt/{folder.name}" for folder in shared),
-    ]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        console = stack.enter_context((folder / "console").open("wb"))
-        notices = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        notices.bind(str(folder / "notify"))
-        groups = stack.enter_context(_control_groups(namespace.name))
-        # The machine goes when we do, however that is.
-        command = ["setpriv", "--pdeathsig=TERM", "sh", "-c", JOIN, "join", *groups, "--", "systemd-nspawn", *options]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            env=os.environ
-            | {
-                "NOTIFY_SOCKET": str(folder / "notify"),
-                "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # /proc/sys/net, which is the namespace's own
-                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # as Debian 12 has it, whatever this machine has
-            },
-        )
+    with tempfile.TemporaryDirectory() as disk, _control_groups(namespace.name) as groups:
+        machine = Machine(tree, Path(disk), namespace, groups, shared)
         try:
-            leader = _leader(notices, process, folder / "console")
-            notices.close()  # what nobody reads would hold up who sends it
-            yield Machine(namespace, leader)
+            machine.boot()
+            yield machine
         finally:
-            _halt(process)
-
-
-def _leader(notices: socket.socket, process: subprocess.Popen[bytes], console: Path) -> int:
-    """Wait until the machine is up; return the number of its first process."""
-    notices.setblocking(False)  # noqa: FBT003
-    said = b""
-
-    def up() -> bool:
-        nonlocal said
-        assert process.poll() is None, f"the machine does not boot:\n{console.read_text(errors='replace')}"
-        try:
-            said += notices.recv(4096) + b"\n"
-        except BlockingIOError:
-            return False
-        return b"\nREADY=1\n" in b"\n" + said
-
-    wait_for(up, "the machine boots", BOOT_S)
-    leader = re.search(rb"^X_NSPAWN_LEADER_PID=(\d+)$", said, re.MULTILINE)
-    assert leader, said
-    return int(leader[1])
-
-
-def _halt(process: subprocess.Popen[bytes]) -> None:
-    """End the machine: its systemd is asked first."""
-    for end in (process.terminate, lambda: _kill_children(process.pid), process.kill):
-        end()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-            return
+            machine.halt()
 
 
 def _kill_children(pid: int) -> None:

@@ -78,9 +78,9 @@ def comes_back(place: Place, seconds: float) -> None:
     wait_for(lambda: received(place.sensor) >= sent, "it sees packets again")
 
 
-def test_limits_of_the_unit_are_in_place(installed: Place) -> None:
+def test_limits_of_the_unit_are_in_place(place: Place) -> None:
     named = ("MemoryHigh", "MemoryMax", "TasksMax", "LimitNOFILE", "LimitCORE", "WatchdogUSec", "Restart")
-    shown = dict(zip(named, installed.machine.shows("legwatch", *named), strict=True))
+    shown = dict(zip(named, place.machine.shows("legwatch", *named), strict=True))
     assert shown == {
         "MemoryHigh": str(1536 << 20),
         "MemoryMax": str(2 << 30),

@@ -126,14 +126,25 @@ class Mirror:
 
     def __init__(self, namespace: Namespace, *, outside: Namespace | None = None, number: int = 0) -> None:
         self.namespace = namespace
-        self.span, feed = f"span{number}", f"feed{number}"
-        outside = outside or namespace
-        outside.ip("link", "add", feed, "type", "veth", "peer", "name", self.span, "netns", namespace.name)
-        outside.ip("link", "set", feed, "up")
+        self.span, self._feed = f"span{number}", f"feed{number}"
+        self._address = f"02:00:00:00:00:{number:02x}"
+        self._outside = outside or namespace
+        self._make()
         self.set_state(self.span, "up")
-        with outside.entered():
+
+    def _make(self) -> None:
+        end = ("name", self.span, "address", self._address, "netns", self.namespace.name)
+        self._outside.ip("link", "add", self._feed, "type", "veth", "peer", *end)
+        self._outside.ip("link", "set", self._feed, "up")
+        with self._outside.entered():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-            self._socket.bind((feed, 0))
+            self._socket.bind((self._feed, 0))
+
+    def renew(self) -> None:
+        """Make the pair anew, as a card is when a machine boots: with its address, down, and as the maker meant it."""
+        self.close()
+        self._outside.ip("link", "delete", self._feed)
+        self._make()
 
     def set_state(self, interface: str, state: str) -> None:
         """Set an interface of the namespace up or down."""
