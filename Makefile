@@ -9,8 +9,8 @@ PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := $(VENV_PYTHON) -m pytest
 CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
 LOCK := deploy/package/requirements.lock
-LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin openssl prometheus prometheus-alertmanager rsyslog \
-	rsyslog-gnutls systemd util-linux valgrind
+LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin lintian mandoc openssl prometheus \
+	prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
 
 # Prints the requirements that pyproject.toml lists under a dotted name, one a line.
 REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \
@@ -26,7 +26,7 @@ demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 test: $(VENV)/test  ## unit, property, golden and source tests; no root, no server
 	@$(PYTEST) -m "not live" $(ARGS)
 
-test-live: live-packages $(VENV)/test  ## namespaces, live rings, real servers; as root, installs Debian packages
+test-live: live-packages $(VENV)/test $(VENV)/package  ## namespaces, live rings, real servers; as root, installs Debian packages
 	@REQUIRE_LIVE=1 $(PYTEST) -m live $(ARGS)
 
 test-stack: live-packages $(VENV)/test  ## the way of an alert through real servers; as root
@@ -51,8 +51,8 @@ lock: $(VENV)/package  ## choose the versions anew that a package brings: the ne
 	@$(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --output-file $(LOCK) pyproject.toml
 
-audit: $(VENV)/package  ## ask the advisory database about what a package brings; needs the network
-	@$(VENV)/bin/pip-audit --require-hashes --disable-pip --requirement $(LOCK)
+audit: $(VENV)/package  ## ask PyPI's advisories about what a package brings; without an answer it fails
+	@$(VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement $(LOCK)
 
 clean:  ## remove everything that a build or a test made
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -58,13 +58,12 @@ cdef bint widen(uint8_t** data, uint32_t* room, Memory* memory, uint32_t octets)
 
 
 cdef bint keep_certificate(Handshake* shake, Memory* memory, const uint8_t* der, uint32_t octets) noexcept nogil:
-    cdef uint8_t* wider
-    if memory.used + octets > memory.limit:
-        shake.left_out = True
-        return False
-    wider = <uint8_t*>realloc(shake.chain, shake.chain_octets + octets)
+    cdef uint8_t* wider = NULL
+    if memory.used + octets <= memory.limit:
+        wider = <uint8_t*>realloc(shake.chain, shake.chain_octets + octets)
     if wider == NULL:
         shake.left_out = True
+        memory.passed += octets
         return False
     memory.used += octets
     memcpy(wider + shake.chain_octets, der, octets)
@@ -151,6 +150,7 @@ cdef int take_handshake(Conversation* talk, Memory* memory, bint from_high, cons
             step = min(n, TLS_HANDSHAKE_HEADER + be24(g.data + 1) - g.have - g.passed)
         keep = min(step, MAX_MESSAGE - min(g.have, <uint32_t>MAX_MESSAGE))
         if g.passed or not widen(&g.data, &g.room, memory, g.have + keep):
+            memory.passed += keep
             keep = 0
         if keep == 0 and g.have < TLS_HANDSHAKE_HEADER:
             return HELLO_NOT            # no room for a header: nothing can be followed

@@ -668,6 +668,7 @@ cdef inline void rtcp_packet(Core* c, Flow* f, const Decoded* d, int form) noexc
     if r == NULL:
         r = <RtcpState*>calloc(1, sizeof(RtcpState))
         if r == NULL:
+            c.asides_refused += 1
             return
         r.protection = PROTECTION_NONE
         f.rtcp = r

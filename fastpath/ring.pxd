@@ -43,9 +43,11 @@ cdef extern from "<linux/if.h>":
 cdef class RingSource(PacketSource):
     cdef readonly str interface
     cdef readonly uint64_t packets
+    cdef readonly uint64_t losses       # times that the link went down, or the interface away
     cdef readonly int fanout_group      # -1: the ring has its interface for itself
     cdef bytes bpf
-    cdef char[16] name
+    cdef char[16] wanted        # the name that it is to have …
+    cdef char[16] called        # … and the one that the interface has
     cdef int socket
     cdef int waker              # eventfd, polled together with the socket
     cdef bint promiscuous
@@ -80,8 +82,11 @@ cdef class RingSource(PacketSource):
     cdef void silence(self) noexcept nogil
     cdef int attach_nothing(self) noexcept nogil
     cdef void check_clock(self) noexcept nogil
+    cdef void note_link(self, int state) noexcept nogil
     cdef void check_link(self) noexcept nogil
+    cdef bint bind_anew(self, int before, int index) noexcept nogil
     cdef int bind(self, int index) noexcept nogil
+    cdef int change_membership(self, int index, int change) noexcept nogil
     cdef int join(self, int group, bytes program, bint ignore_outgoing) except -1
     cdef bint is_up(self) noexcept nogil
     cdef int make_ring(self, unsigned int block_size, unsigned int blocks) noexcept nogil

@@ -12,7 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from libc.errno cimport EINTR, EPFNOSUPPORT, ENETDOWN, ENODEV, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strncmp
 
 from fastpath.block cimport FILL_END, FILL_ERROR, FILL_TIMEOUT, PACKET_OUTGOING, PacketRef, PacketSource
 from fastpath.ring cimport ifreq, sock_filter, tpacket3_hdr, tpacket_block_desc
@@ -147,6 +147,7 @@ cdef extern from "<linux/if_packet.h>" nogil:
         PACKET_STATISTICS
         PACKET_TIMESTAMP
         PACKET_ADD_MEMBERSHIP
+        PACKET_DROP_MEMBERSHIP
         PACKET_MR_PROMISC
         PACKET_IGNORE_OUTGOING
         PACKET_FANOUT
@@ -219,8 +220,9 @@ cdef class RingSource(PacketSource):
     which has to wait for the last of them: until then packets would go to another, and before it joins a ring has them
     all. The interface has to be up.
 
-    An interface that goes down, vanishes or comes back is followed by its name; ``link`` says how it is. A ring of a
-    group cannot be bound again: to it an interface that was deleted and made again is an error.
+    An interface that goes down, vanishes or comes back is followed by its name; ``link`` says how it is, ``losses``
+    how often it went. One that is renamed is kept (``name`` is what it is called now) until another one has the name.
+    A ring of a group cannot be bound again: to it an interface that was deleted and made again is an error.
     Raises OSError. One thread calls ``fill``; everything else may be used from any thread.
     """
 
@@ -240,7 +242,8 @@ cdef class RingSource(PacketSource):
         self.promiscuous = promiscuous
         self.poll_ms = poll_ms
         self.retire_ms = retire_ms
-        memcpy(self.name, PyBytes_AS_STRING(name), len(name))     # the rest is zero
+        memcpy(self.wanted, PyBytes_AS_STRING(name), len(name))   # the rest is zero
+        memcpy(self.called, self.wanted, IFNAMSIZ)
 
         self.waker = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if self.waker < 0:
@@ -268,6 +271,7 @@ cdef class RingSource(PacketSource):
             raise self.refused(f"ring of {blocks} blocks of {block_size} octets")
         if self.ask(&request, SIOCGIFINDEX) < 0 or self.bind(request.ifr_ifindex) < 0:
             raise self.refused("interface")
+        self.link_state = LINK_DOWN
         self.check_link()
         if fanout is not None:
             self.join(fanout[0], fanout[1], ignore_outgoing)
@@ -307,6 +311,11 @@ cdef class RingSource(PacketSource):
         return ("up", "down", "gone")[self.link_state]
 
     @property
+    def name(self) -> str:
+        """Return what the interface is called now, or was when it was there last."""
+        return os.fsdecode(self.called)
+
+    @property
     def timestamps(self) -> str:
         """Return "hardware" when the latest packets carry the network card's own time, else "software"."""
         return "hardware" if self.hardware else "software"
@@ -327,7 +336,7 @@ cdef class RingSource(PacketSource):
     def error(self) -> str:
         """Return why ``fill`` reported an error; "" if it did not."""
         if self.left_behind:
-            return "the interface was deleted and made again, and rings that share one cannot be bound to another"
+            return "another interface has its name now, and rings that share one cannot be bound to another"
         return os.strerror(self.failure) if self.failure else ""
 
     cdef int fill(self, PacketRef* refs, int capacity) noexcept nogil:
@@ -428,9 +437,11 @@ cdef class RingSource(PacketSource):
             eventfd_read(self.waker, &wakes)
         if watched[0].revents & POLLERR:
             getsockopt(self.socket, SOL_SOCKET, SO_ERROR, &problem, &length)
-            if problem != 0 and problem != ENETDOWN:
+            if problem == ENETDOWN:
+                self.note_link(LINK_DOWN)       # even if it is up again by now
+            elif problem != 0:
                 self.failure = problem
-        if ready == 0 or watched[0].revents & POLLERR:
+        if ready == 0 or watched[0].revents & POLLERR or wakes:
             self.check_link()
         return FILL_ERROR if self.failure else 0
 
@@ -461,42 +472,56 @@ cdef class RingSource(PacketSource):
         self.hardware = False
         self.substitute_ns = <uint64_t> now.tv_sec * 1000000000 + now.tv_nsec
 
-    # The kernel keeps the socket on an interface that goes down and comes up, but not on one that is deleted: its index
-    # is then -1, and an interface of the same name has to be bound anew.
+    cdef void note_link(self, int state) noexcept nogil:
+        self.losses += self.link_state == LINK_UP and state != LINK_UP
+        self.link_state = state
+
+    # The kernel keeps the socket on an interface that goes down and comes up, or is renamed, but not on one that is
+    # deleted: its index is then -1. An interface that has the name now, and is another one, has to be bound anew.
     cdef void check_link(self) noexcept nogil:
         cdef sockaddr_ll address
         cdef socklen_t length = sizeof(address)
-        cdef ifreq request
+        cdef ifreq bound, named
+        cdef bint gone
         memset(&address, 0, sizeof(address))
         getsockname(self.socket, <sockaddr*> &address, &length)
-        if address.sll_ifindex <= 0:
-            self.link_state = LINK_GONE
-            if self.ask(&request, SIOCGIFINDEX) < 0:
+        bound.ifr_ifindex = address.sll_ifindex
+        gone = address.sll_ifindex <= 0 or ioctl(self.socket, SIOCGIFNAME, &bound) < 0
+        if gone or strncmp(bound.ifr_name, self.wanted, IFNAMSIZ) != 0:
+            if self.ask(&named, SIOCGIFINDEX) == 0:
+                if not self.bind_anew(address.sll_ifindex, named.ifr_ifindex):
+                    return
+                bound = named
+            elif gone:
+                self.note_link(LINK_GONE)
                 return
-            if self.fanout_group >= 0:
-                # packet_do_bind in net/packet/af_packet.c: no socket of a group is bound again.
-                self.left_behind = True
-                self.failure = ENODEV
-                return
-            address.sll_ifindex = request.ifr_ifindex
-            if self.bind(address.sll_ifindex) < 0:
-                if errno != ENODEV:
-                    self.failure = errno
-                return
-        # By its index: it may have been renamed.
-        request.ifr_ifindex = address.sll_ifindex
-        if ioctl(self.socket, SIOCGIFNAME, &request) < 0 or ioctl(self.socket, SIOCGIFFLAGS, &request) < 0:
-            self.link_state = LINK_GONE
-        elif request.ifr_flags & IFF_UP and request.ifr_flags & IFF_RUNNING:
-            self.link_state = LINK_UP
+        memcpy(self.called, bound.ifr_name, IFNAMSIZ)
+        if ioctl(self.socket, SIOCGIFFLAGS, &bound) < 0:
+            self.note_link(LINK_GONE)
+        elif bound.ifr_flags & IFF_UP and bound.ifr_flags & IFF_RUNNING:
+            self.note_link(LINK_UP)
         else:
-            self.link_state = LINK_DOWN
+            self.note_link(LINK_DOWN)
+
+    cdef bint bind_anew(self, int before, int index) noexcept nogil:
+        self.note_link(LINK_GONE)
+        if self.fanout_group >= 0:
+            # packet_do_bind in net/packet/af_packet.c: no socket of a group is bound again.
+            self.left_behind = True
+            self.failure = ENODEV
+            return False
+        if self.promiscuous and before > 0:
+            self.change_membership(before, PACKET_DROP_MEMBERSHIP)
+        if self.bind(index) < 0:
+            if errno != ENODEV:
+                self.failure = errno
+            return False
+        return True
 
     # Returns 0, or -1 with errno.
     cdef int bind(self, int index) noexcept nogil:
         cdef sockaddr_ll address
         cdef socklen_t length = sizeof(address)
-        cdef packet_mreq membership
         memset(&address, 0, sizeof(address))
         address.sll_family = AF_PACKET
         address.sll_protocol = htons(ETH_P_ALL)
@@ -511,12 +536,14 @@ cdef class RingSource(PacketSource):
         else:
             (&errno)[0] = EPFNOSUPPORT
             return -1
-        if not self.promiscuous:
-            return 0
+        return self.change_membership(index, PACKET_ADD_MEMBERSHIP) if self.promiscuous else 0
+
+    cdef int change_membership(self, int index, int change) noexcept nogil:
+        cdef packet_mreq membership
         memset(&membership, 0, sizeof(membership))
         membership.mr_ifindex = index
         membership.mr_type = PACKET_MR_PROMISC
-        return setsockopt(self.socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof(membership))
+        return setsockopt(self.socket, SOL_PACKET, change, &membership, sizeof(membership))
 
     # The kernel finds the number of a new group, so that nobody else's is joined by mistake.
     cdef int join(self, int group, bytes program, bint ignore_outgoing) except -1:
@@ -578,7 +605,7 @@ cdef class RingSource(PacketSource):
         cdef hwtstamp_config config
         cdef ifreq request
         memset(&request, 0, sizeof(request))
-        memcpy(request.ifr_name, self.name, IFNAMSIZ)
+        memcpy(request.ifr_name, self.wanted, IFNAMSIZ)
         request.ifr_data = <char*> &config
         if ioctl(self.socket, SIOCGHWTSTAMP, &request) == 0 and config.rx_filter != HWTSTAMP_FILTER_ALL:
             config.rx_filter = HWTSTAMP_FILTER_ALL      # what is set for sending stays: PTP may need it
@@ -587,7 +614,7 @@ cdef class RingSource(PacketSource):
 
     cdef int ask(self, ifreq* request, unsigned long what) noexcept nogil:
         memset(request, 0, sizeof(request[0]))
-        memcpy(request.ifr_name, self.name, IFNAMSIZ)
+        memcpy(request.ifr_name, self.wanted, IFNAMSIZ)
         return ioctl(self.socket, what, request)
 
     cdef int set(self, int option, int value) noexcept nogil:

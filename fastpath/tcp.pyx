@@ -48,6 +48,7 @@ cdef Conversation* begin_conversation(Conversation** owner, Memory* memory) noex
         return NULL
     talk = <Conversation*>calloc(1, sizeof(Conversation))
     if talk == NULL:
+        memory.refused += 1
         return NULL
     memory.used += sizeof(Conversation)
     talk.shake.alert = -1

@@ -167,7 +167,7 @@ class Analysis:
         self.book.waive(self._now_ns, self._waivers.of)
         self._peers.reload(self._segments, policy, self._now_ns)
         if self.baseline is not None:
-            self.baseline.reload(self._segments, policy)
+            self.baseline.reload(self._segments, policy, self._now_ns)
         self._paths.reload(self._segments, policy)
         self._certificates.forget()
         self._attempts.reload(self._segments, policy)

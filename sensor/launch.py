@@ -24,7 +24,7 @@ USER = "legwatch"
 SOCKETS = 65
 NAME = "packets"  # of the descriptors in the unit's store
 
-_CAP_SETGID, _CAP_SETUID, _CAP_SETPCAP, _CAP_NET_RAW = 6, 7, 8, 13
+_CAP_SETUID, _CAP_SETPCAP, _CAP_NET_RAW = 7, 8, 13
 _VERSION_3 = 0x20080522  # linux/capability.h: two words of 32 capabilities
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _PR_SET_NO_NEW_PRIVS = 38
@@ -62,10 +62,14 @@ def give_up_rights(user: str) -> None:
     if _holds(_CAP_NET_RAW):
         environment |= _passed_on(open_sockets())
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    if account is not None:
+    if account is not None and account.pw_uid != os.geteuid():
         _become(account)
     drop_capabilities()
-    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606  (ourselves)
+    try:
+        os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606  (ourselves)
+    except OSError as error:
+        who = account.pw_name if account else "this user"
+        raise LaunchError(f"{sys.executable} cannot be executed by {who}: {error.strerror}") from None
 
 
 def open_sockets(count: int = SOCKETS) -> list[socket.socket]:
@@ -77,11 +81,11 @@ def open_sockets(count: int = SOCKETS) -> list[socket.socket]:
 
 
 def drop_capabilities(*kept: int) -> None:
-    """Keep these capabilities and no other one, in any set; raise LaunchError when another is left."""
+    """Keep these capabilities and no other one, and let none be had again; raise LaunchError when others are left."""
     most = int(Path("/proc/sys/kernel/cap_last_cap").read_text("ascii"))
     if _holds(_CAP_SETPCAP):  # without it the bounding set stays as it is; what is in it cannot be had any more
         for number in range(most + 1):
-            if number not in kept and _LIBC.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
+            if _LIBC.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
                 _prctl(_PR_CAPBSET_DROP, number)
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     words = [sum(1 << (number - first) for number in kept if 0 <= number - first < 32) for first in (0, 32)]  # noqa: PLR2004
@@ -145,11 +149,14 @@ def _account(user: str) -> pwd.struct_passwd:
 
 
 def _become(account: pwd.struct_passwd) -> None:
-    os.setgroups(os.getgrouplist(account.pw_name, account.pw_gid))
-    os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
-    # Capabilities go with the last user id of root, but for the bounding set, and that needs one of them.
-    drop_capabilities(_CAP_SETUID)
-    os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    try:
+        os.setgroups(os.getgrouplist(account.pw_name, account.pw_gid))
+        os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+        # The others go with root's user id, but for the bounding set: emptying that takes one of them.
+        drop_capabilities(_CAP_SETUID)
+        os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    except OSError as error:
+        raise LaunchError(f"root cannot become {account.pw_name} here: {error.strerror}") from None
 
 
 def _passed_on(packets: list[socket.socket]) -> dict[str, str]:

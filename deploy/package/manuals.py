@@ -1,72 +1,71 @@
-"""What the shell and ``man`` know of the command line and the configuration, made from what defines them."""
+"""Manual pages: of the command line from its parser, of the configuration from its document."""
 
 from __future__ import annotations
 
-import argparse
+import datetime as dt
 import gzip
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import shtab
-from docutils.core import publish_string
+from docutils import nodes
+from docutils.core import publish_doctree, publish_from_doctree
 from myst_parser.parsers.docutils_ import Parser
 
-from sensor.cli import parser as command_line
+from deploy.package import tools
+from deploy.package.tools import ROOT
 
-ROOT = Path(__file__).parents[2]
-COMPLETIONS = {
-    "bash": "bash-completion/completions/legwatch",
-    "zsh": "zsh/vendor-completions/_legwatch",
-    "fish": "fish/vendor_completions.d/legwatch.fish",
-}
-_COMPLETED = {"FILE": shtab.FILE, "CAPTURE": shtab.FILE, "CAPTURE|ADDRESS": shtab.FILE, "DIR": shtab.DIRECTORY}
+HERE = Path(__file__).parent
 
 
 def write(share: Path, version: str) -> None:
-    """Write manual pages and completions into ``share``, a picture of /usr/share."""
-    _compressed(share / "man/man1/legwatch.1.gz", _commands(version))
-    _compressed(share / "man/man5/legwatch.yaml.5.gz", _configuration(version))
-    parser = command_line()
-    for action in _actions(parser):
-        if isinstance(action.metavar, str) and action.metavar in _COMPLETED:
-            action.complete = _COMPLETED[action.metavar]  # type: ignore[attr-defined]
-    for shell, place in COMPLETIONS.items():
-        path = share / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(shtab.complete(parser, shell))
+    """Write the pages into ``share``, a picture of /usr/share; their date is ``SOURCE_DATE_EPOCH``."""
+    day = dt.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), dt.UTC).date().isoformat()
+    pages = {"man1/legwatch.1.gz": commands(version, day), "man5/legwatch.yaml.5.gz": configuration(version, day)}
+    for name, text in pages.items():
+        path = share / "man" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
-def _compressed(path: Path, text: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text, mtime=0))
+def commands(version: str, day: str) -> str:
+    """Return legwatch(1)."""
+    what = ("--module", "sensor.cli", "--function", "parser", "--prog", "legwatch", "--include", HERE / "legwatch.1.in")
+    told = ("--version", version, "--project-name", "legwatch", "--manual-title", "legwatch")
+    named = ("--description", "say for every call leg whether media and signalling are really encrypted")
+    form = ("--format", "single-commands-section")
+    page = tools.run("argparse-manpage", *what, *told, *named, *form, PYTHONPATH=str(ROOT))
+    return re.sub(r'^(\.TH \S+ "1") "[^"]*"', rf'\1 "{day}"', page)  # as it escapes a date, nobody reads it
 
 
-def _commands(version: str) -> bytes:
-    tool = Path(sys.executable).with_name("argparse-manpage")
-    what = ("--module", "sensor.cli", "--function", "parser", "--prog", "legwatch", "--project-name", "legwatch")
-    told = ("--version", version, "--manual-title", "legwatch", "--description", "are the calls really encrypted")
-    command = (tool, *what, *told, "--format", "single-commands-section")
-    # argparse breaks lines for the terminal that it thinks it has.
-    environment = os.environ | {"COLUMNS": "80", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment).stdout
-
-
-def _configuration(version: str) -> bytes:
-    text = (ROOT / "docs" / "CONFIGURATION.md").read_text()
-    # A link to another document leads nowhere in a manual.
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+def configuration(version: str, day: str) -> str:
+    """Return legwatch.yaml(5)."""
+    told = {"title": "legwatch.yaml", "subtitle": "configuration of legwatch", "manual section": "5"}
+    told |= {"manual group": "legwatch", "version": f"legwatch {version}", "date": day}
+    front = "".join(f"{key}: {value}\n" for key, value in told.items())
+    text = (ROOT / "docs" / "CONFIGURATION.md").read_text().replace("# Configuration\n", "# Description\n", 1)
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)  # a link to another document leads nowhere in a manual
     settings = {"report_level": 3, "halt_level": 3}
-    page: bytes = publish_string(text, parser=Parser(), writer="manpage", settings_overrides=settings)
-    return page.replace(b'.TH "Configuration" "" "" ""', b'.TH "LEGWATCH.YAML" "5" "" "legwatch %b" "legwatch"' % version.encode())
+    tree = publish_doctree(f"---\n{front}---\n{text}", parser=Parser(), settings_overrides=settings)
+    for table in list(tree.findall(nodes.table)):
+        table.replace_self(_listed(table))
+    page: bytes = publish_from_doctree(tree, writer="manpage")
+    return re.sub(r"^(\.S[HS] .*\n)\.sp\n", r"\1", page.decode(), flags=re.MULTILINE)  # space that is there already
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in parser._actions:  # noqa: SLF001  (argparse tells them in no other way)
-        yield action
-        if isinstance(action.choices, dict):
-            for command in action.choices.values():
-                yield from _actions(command)
+def _listed(table: nodes.table) -> nodes.definition_list:
+    """Make a list of a table: first column, last column, and what is between as sentences of their own.
+
+    The cells of a table are narrow on a terminal, and tbl(1) complains of each.
+    """
+    head, *rows = ([cell.deepcopy() for cell in row.findall(nodes.entry)] for row in table.findall(nodes.row))
+    names = [cell.astext().capitalize() for cell in head]
+    listed = nodes.definition_list()
+    for first, *between, last in rows:
+        meaning = nodes.definition("", *last.children)
+        for name, cell in zip(names[1:-1], between, strict=True):
+            if cell.astext():
+                meaning += nodes.paragraph("", f"{name}: ", *cell.children[0].children)
+        term = nodes.term("", "", *first.children[0].children)
+        listed += nodes.definition_list_item("", term, meaning)
+    return listed

@@ -21,6 +21,7 @@ Reason = Literal["full", "refused", "spool", "unsent"]
 REASONS: tuple[Reason, ...] = ("full", "refused", "spool", "unsent")
 _CHUNK = 256  # events that go to disk at once
 _SCANNED = 1000  # events among which room for an end is looked for
+_LATE_S = 5.0  # an attempt that takes longer is none that works: a disk may hang, a receiver not answer
 _INTERRUPTED_S = 0.5  # what a sender has to end after it was interrupted
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
@@ -37,7 +38,7 @@ class Counts(NamedTuple):
     queued: int
     spooled: int
     spool_resets: int  # spool files that were moved aside
-    up: bool  # the last attempt worked, or there was none yet
+    up: bool  # the last attempt worked, or there was none yet; and none hangs
     last_delivery: float  # seconds since 1970, 0: none yet
 
 
@@ -92,6 +93,7 @@ class Delivery:
         self._put = self._filtered = self._delivered = self._retries = 0
         self._dropped: dict[Reason, int] = dict.fromkeys(REASONS, 0)
         self._up = True
+        self._attempted: float | None = None  # since when the attempt of now is made
         self._last_delivery = 0.0
 
     def start(self) -> None:
@@ -130,7 +132,7 @@ class Delivery:
                 len(self._queue) + (0 if self._from_spool else len(self._hand)),
                 self._spooled,
                 self._resets,
-                self._up,
+                self._up and not self._hangs(),
                 self._last_delivery,
             )
 
@@ -226,6 +228,7 @@ class Delivery:
     def _attempt(self) -> bool:
         """Send what is in hand; False when that has to be tried again later."""
         events = self._hand[:1] if self._suspects else self._hand
+        self._attempted = time.monotonic()
         try:
             self._sender.send(events)
         except SendError as error:
@@ -237,7 +240,13 @@ class Delivery:
             self._refused(len(events), f"{type(error).__name__} in the sender")
         else:
             self._settle(len(events))
+        finally:
+            self._attempted = None
         return True
+
+    def _hangs(self) -> bool:
+        since = self._attempted
+        return since is not None and time.monotonic() - since > _LATE_S
 
     def _forget(self) -> None:
         """Have the sender forget what is over; again, when that of which events still wait was sent."""

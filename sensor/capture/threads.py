@@ -246,6 +246,16 @@ class CaptureThreads:
         return self._threads[0].ring.link
 
     @property
+    def link_losses(self) -> int:
+        """How often the link went down, or the interface away."""
+        return self._threads[0].ring.losses
+
+    @property
+    def name(self) -> str:
+        """What the interface is called now: it may have been renamed."""
+        return self._threads[0].ring.name
+
+    @property
     def kernel_drops(self) -> int:
         """How many packets found no room in the rings."""
         return sum(thread.ring.kernel_drops for thread in self._threads)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
@@ -20,6 +21,7 @@ from sensor.alerts.build import deliveries
 from sensor.alerts.delivery import Counts, Delivery
 from sensor.alerts.event import Event, finding_event
 from sensor.alerts.notifier import Notifier
+from sensor.beside import Beside
 from sensor.calls.unprotected import InClear
 from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
@@ -39,6 +41,7 @@ from sensor.output import systemd
 from sensor.output.events import Events, configure
 from sensor.output.http import Server
 from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.state.baseline import Stored
 from sensor.state.directory import StateError, state_directory
 from sensor.state.memory import Memory
 
@@ -68,6 +71,7 @@ class _Daemon:
         self._wake = threading.Event()
         self._stopping = False
         self._reloading = False
+        self._rereading: Beside[Config] | None = None
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
@@ -97,12 +101,16 @@ class _Daemon:
             raise OperatorError(str(error)) from None
         packets.close()
         systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
-        self._link = self._capture.link
+        self._link = self._link_now()
         self._clock = Clock()
         unveiled = () if self._evidence is None else (self._evidence,)
         self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
-        self._compare()
+        if self._memory is None:
+            self._analysis.compare({}, 0)  # it begins anew at every start
+        else:
+            memory = self._memory
+            self._compare(memory, lambda: memory.baseline(config.policy.baseline.forget_after))
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
@@ -129,7 +137,7 @@ class _Daemon:
         if self._evidence is not None:
             self._evidence.start()
         self._server.start()
-        self._events.say("ready", link=self._link)
+        self._events.say("ready", link=self._capture.link)
         systemd.notify("READY=1")
         try:
             self._watch()
@@ -147,9 +155,7 @@ class _Daemon:
             self._wake.wait(TICK_S)
             self._wake.clear()
             self._step()
-            if self._reloading:
-                self._reloading = False
-                self._reload()
+            self._reread()
             if interval_s and time.monotonic() >= next_notice and self.healthy():
                 next_notice = time.monotonic() + interval_s
                 systemd.notify("WATCHDOG=1")
@@ -177,11 +183,17 @@ class _Daemon:
                 "clock_synchronised": self._clock.synchronised(),
             }
         )
-        if self._memory is not None and self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline)
-        if (link := self._capture.link) != self._link:
-            self._link = link
-            self._events.say("link_changed", level="info" if link == "up" else "warning", link=link)
+        if self._memory is not None:
+            self._compare(self._memory, self._memory.read)
+            if self._analysis.baseline is not None:
+                self._memory.keep(self._analysis.baseline)
+        if (now := self._link_now()) != self._link:
+            self._link = now
+            self._events.say("link_changed", level="info" if now["link"] == "up" else "warning", **now)
+
+    def _link_now(self) -> dict[str, str | int]:
+        capture = self._capture
+        return {"link": capture.link, "losses": capture.link_losses, "name": capture.name}
 
     def _stop(self) -> None:
         systemd.notify("STOPPING=1")
@@ -199,16 +211,25 @@ class _Daemon:
         for delivery in self._deliveries:
             delivery.stop(max(stop_at - time.monotonic(), 0.1))
         if self._memory is not None and self._analysis.baseline is not None:
-            self._memory.keep(self._analysis.baseline, now=True)
+            self._memory.close(self._analysis.baseline)
         if self._evidence is not None:
             self._evidence.stop()
         self._server.stop()
         self._events.say("stopped", packets=self.counters()["received"])
 
-    def _reload(self) -> None:
-        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    def _reread(self) -> None:
+        """Begin to read the configuration anew when that was asked for, and take it when it is there."""
+        if self._rereading is not None and not self._rereading.is_alive():
+            self._reload(self._rereading)
+            self._rereading = None
+        if self._reloading and self._rereading is None:
+            self._reloading = False
+            systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            self._rereading = Beside(self._configuration, self._wake)
+
+    def _reload(self, read: Beside[Config]) -> None:
         try:
-            config = self._configuration()
+            config = read.outcome()
         except OperatorError as error:
             self._metrics.reload_succeeded = False
             self._events.say("reload_failed", level="error", faults=str(error).splitlines())
@@ -221,7 +242,8 @@ class _Daemon:
             if config.policy.media_idle != self._config.policy.media_idle:
                 fixed.append("policy.media_idle")
             self._config = replace(self._config, policy=config.policy, alerts=config.alerts)
-            self._compare()
+            if self._memory is not None:
+                self._memory.read_again(config.policy.baseline.forget_after)
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)
@@ -240,20 +262,16 @@ class _Daemon:
                 raise OperatorError(f"--listen {args.listen}: {error}") from None
         return config
 
-    def _compare(self) -> None:
-        """Take the baseline as it is on disk now; without a state directory it begins anew at every start."""
-        if self._memory is None:
-            if self._analysis.baseline is None:
-                self._analysis.compare({}, 0)
-            return
+    def _compare(self, memory: Memory, read: Callable[[], Stored | None]) -> None:
+        """Take a baseline that was read, if there is one and it is another one."""
         try:
-            if self._analysis.baseline is not None:
-                self._memory.keep(self._analysis.baseline, now=True)
-            stored = self._memory.baseline(self._config.policy.baseline.forget_after)
-            self._analysis.compare(stored.entries, stored.learning_ns)
+            stored = read()
         except StateError as error:
-            self._memory.errors += 1
+            memory.errors += 1
             self._events.say("state_failed", level="error", error=str(error))
+        else:
+            if stored is not None and memory.adopt(stored):
+                self._analysis.compare(stored.entries, stored.learning_ns)
 
     def _event(self, finding: Finding, change: Change) -> Event:
         """Return a step of a finding as it is said to the outside."""
@@ -296,6 +314,7 @@ class _Daemon:
         return CaptureState(
             up=self.ready() and self._capture.link == "up",
             kernel_drops=self._capture.kernel_drops,
+            link_losses=self._capture.link_losses,
             clock_steps=self._clock.steps,
             clock_synchronised=self._clock.synchronised(),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import errno
 import os
 import re
 import stat
@@ -12,6 +13,18 @@ from typing import NamedTuple
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
 MAX_SECRET = 65_536
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+MAX_TRUST = 1 << 24
+
+
+def read_file(path: str | Path, limit: int) -> tuple[bytes, int]:
+    """Return a file's first ``limit`` octets, and its mode; OSError when it cannot be read, or is no regular file."""
+    # Without O_NONBLOCK the other end of a FIFO would be waited for, and the sensor with it.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read(limit), mode
 
 
 class TrustFile(NamedTuple):
@@ -30,12 +43,15 @@ def parse_trust_file(value: object) -> TrustFile:
     if not isinstance(value, str):
         raise ValueError("must be the path of a file with certificates in PEM")  # noqa: TRY004
     try:
-        blocks = _PEM.findall(Path(value).read_bytes())
+        content, _ = read_file(value, MAX_TRUST + 1)
+        blocks = _PEM.findall(content)
         certificates = tuple(binascii.a2b_base64(block) for block in blocks)
     except OSError as error:
         raise ValueError(f"{value} cannot be read: {error.strerror}") from None
     except binascii.Error:
         certificates = ()
+    if len(content) > MAX_TRUST:
+        raise ValueError(f"{value} is larger than {MAX_TRUST} bytes, too large for certificates")
     if not certificates:
         raise ValueError(f"{value} has no certificate in PEM")
     return TrustFile(value, certificates)
@@ -53,19 +69,25 @@ class Secret:
         return self.path
 
 
+def _placed(path: str) -> str:
+    """Return a path whose beginning may stand for what systemd passes on (systemd.exec(5), LoadCredential=)."""
+    if not path.startswith(f"${CREDENTIALS}/"):
+        return path
+    if not (directory := os.environ.get(CREDENTIALS)):
+        raise ValueError(f"${CREDENTIALS} is not set: only a service has credentials")
+    return str(Path(directory, path.partition("/")[2]))
+
+
 def parse_secret(value: object) -> Secret:
     """Return the secret in a file, without a line's end; ValueError when others may read it, or there is none."""
     if not isinstance(value, str):
         raise ValueError("must be the path of a file that holds the secret")  # noqa: TRY004
+    value = _placed(value)
     try:
-        # without O_NONBLOCK a FIFO would be waited for
-        with os.fdopen(os.open(value, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise ValueError(f"{value} is no regular file")
-            content = file.read(MAX_SECRET + 1).rstrip(b"\r\n")
+        content, mode = read_file(value, MAX_SECRET + 1)
     except OSError as error:
         raise ValueError(f"{value} cannot be read: {error.strerror}") from None
+    content = content.rstrip(b"\r\n")
     if mode & stat.S_IRWXO:
         raise ValueError(f"{value} holds a secret and is open to everyone; take the rights of others away (chmod o=)")
     if not 0 < len(content) <= MAX_SECRET:

@@ -12,6 +12,7 @@ import yaml
 from yaml.constructor import ConstructorError, SafeConstructor
 
 from sensor.config.fields import FaultsError, Location, suggestion
+from sensor.config.files import read_file
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -42,8 +43,7 @@ class ConfigError(Exception):
 def read_bytes(path: str | Path) -> bytes:
     """Return what a file holds; ConfigError when it cannot be read or is too large."""
     try:
-        with Path(path).open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw, _ = read_file(path, MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     if len(raw) > MAX_BYTES:

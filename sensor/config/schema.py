@@ -264,7 +264,7 @@ class Capture(Section):
     filter: str = ""  # BPF, as tcpdump writes it
     promiscuous: bool = True
     ring_mib: Annotated[int, whole_in(1, 4096)] = 64
-    block_kib: Annotated[int, power_of_two_in(64, 4096)] = 1024  # the ring's parts, which are handed over one by one …
+    block_kib: Annotated[int, power_of_two_in(64, 4096)] = 128  # the ring's parts, which are handed over one by one …
     block_timeout_ms: Annotated[int, whole_in(1, 1000)] = 10  # … when they are full, or after so long
     threads: Annotated[int, whole_in(1, MAX_THREADS)] = 1  # each with an engine and its part of the ring
     cpus: tuple[Annotated[int, whole_in(0, MAX_CPUS - 1)], ...] = ()  # one a thread; none: as it is scheduled

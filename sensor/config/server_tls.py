@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict
 
 from sensor.config.fields import FaultsError, Location, Parsed, suggestion
+from sensor.config.files import read_file
 
 _CLIENT_AUTH = {
     "NoClientCert": ssl.CERT_NONE,
@@ -52,8 +53,7 @@ def _file(value: object) -> str:
     if not isinstance(value, str) or not value or "-----BEGIN" in value:  # a key at the wrong place is not quoted
         raise ValueError("must be the path of a file in PEM")
     try:
-        with Path(value).open("rb") as file:
-            file.read(1)
+        read_file(value, 1)
     except OSError as error:
         raise ValueError(f"{value} cannot be read: {error.strerror}") from None
     return value

@@ -16,6 +16,7 @@ from sensor.config.files import (
     parse_header_secret,
     parse_secret,
     parse_trust_file,
+    read_file,
 )
 from sensor.model import Severity
 
@@ -235,6 +236,7 @@ def _pair_faults(cert_file: str | None, key_file: Secret | None) -> list[tuple[L
     import ssl  # noqa: PLC0415  (a sensor without such a sink does without it)
 
     try:
+        read_file(cert_file, 1)
         # a key with a passphrase would be asked for on the terminal
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert_file, key_file.path, password="")
     except OSError as error:  # of which ssl.SSLError is one

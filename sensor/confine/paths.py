@@ -1,4 +1,4 @@
-"""Which files a sensor needs once it runs: those of its interpreter and its system, and those that its configuration names."""
+"""Which files a sensor needs once it runs: its interpreter's, its system's, and those that its configuration names."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Tap:
         self._attach(_NOTHING)
         with suppress(OSError):  # that there is no more, or that the interface is down
             while True:
-                self._socket.recv(0, socket.MSG_DONTWAIT)
+                self._socket.recv(1, socket.MSG_DONTWAIT)
 
     def close(self) -> None:
         """Be done."""

@@ -93,10 +93,13 @@ class Baseline:
         else:
             self._compare(_Drift(address, plane), before, protection, vlans, now_ns)
 
-    def reload(self, segments: Segments, policy: Policy) -> None:
-        """Judge by another policy from now on."""
+    def reload(self, segments: Segments, policy: Policy, now_ns: int) -> None:
+        """Judge by another policy from now on; forget whom it has forgotten."""
         self._segments, self._policy = segments, policy
         self._new.after_ns = int(policy.resolve_after * NS)
+        before_ns = now_ns - int(policy.baseline.forget_after * NS)
+        for address in [address for address, known in self.entries.items() if known.last_ns < before_ns]:
+            del self.entries[address]
 
     def replace(self, entries: dict[str, Known], learning_ns: int, now_ns: int) -> None:
         """Take another baseline: what has drifted from the old one may be right by the new one."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import select
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
@@ -41,7 +42,7 @@ def configure(out: TextIO) -> FilteringBoundLogger:
         else [_in_order, _shortened, structlog.processors.JSONRenderer()]
     )
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(out),
+        structlog.WriteLogger(cast("TextIO", _Lines(out))),
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         cache_logger_on_first_use=True,
@@ -67,6 +68,31 @@ class _Room:
         if self._poll is not None and not self._poll.poll(0):
             raise BlockingIOError
         return event
+
+
+class _Lines:
+    """Writes whole lines, and keeps none: what a buffer held would be written later, and was counted as lost."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._rest = b""  # of a line for which the disk had no room
+        try:
+            self._file = out.fileno()
+        except io.UnsupportedOperation:  # in memory
+            self._file = -1
+
+    def write(self, line: str) -> None:
+        """Write a line, once the one before it is whole; OSError, and nothing of it, where there is no room."""
+        if self._file < 0:
+            self._out.write(line)
+            return
+        while self._rest:
+            self._rest = self._rest[os.write(self._file, self._rest) :]
+        octets = line.encode("utf-8", "backslashreplace")
+        self._rest = octets[os.write(self._file, octets) :]
+
+    def flush(self) -> None:
+        """Do nothing: all is written."""
 
 
 def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:

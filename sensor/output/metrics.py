@@ -101,6 +101,7 @@ class CaptureState(NamedTuple):
 
     up: bool
     kernel_drops: int  # packets, since the start
+    link_losses: int = 0  # as RingSource has it
     clock_steps: int = 0
     clock_synchronised: bool = True
 
@@ -280,6 +281,9 @@ class Metrics(Collector, QuietSink):
     def _packets(self) -> Iterator[Metric]:
         counters, capture = self._sources.counters(), self._sources.capture_state()
         yield _gauge("legwatch_capture_up", "1 while the interface is up and packets are taken from it.", capture.up)
+        yield _counter(
+            "legwatch_link_losses", "Times that the link went down, or the interface away.", capture.link_losses
+        )
         yield _counter(
             "legwatch_kernel_dropped_packets",
             "Packets that the kernel dropped, the ring being full.",

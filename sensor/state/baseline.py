@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
@@ -42,10 +43,11 @@ class Stored(NamedTuple):
 
 
 class BaselineFile:
-    """A baseline in a state directory. Every method raises StateError when the file cannot be used."""
+    """A baseline in a state directory, for any thread. Every method raises StateError when the file cannot be used."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / NAME
+        self._lock = threading.Lock()
         self._use(lambda _connection: None)
 
     def load(self, before_ns: int = 0) -> Stored:
@@ -94,7 +96,7 @@ class BaselineFile:
         """Do something with the file in one transaction; it is made where it is not there, or not any more."""
         try:
             self._path.touch(mode=0o600, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=PATIENCE_S)) as connection:
+            with self._lock, closing(sqlite3.connect(self._path, timeout=PATIENCE_S)) as connection:
                 if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
                     connection.executescript(_TABLES)
                 with connection:

@@ -149,3 +149,12 @@ def test_drift_stays_through_a_reload_that_changes_nothing_of_its_baseline() -> 
     made.seen("10.20.0.1", "signalling", "clear")
     made.baseline.replace(phone(signalling="encrypted"), 1, T0 + S)
     assert made.heard.said == [("opened", "posture-drift")]
+
+
+def test_reload_forgets_whom_the_policy_forgets() -> None:
+    made = Made(phone())
+    policy = parse_config("policy: {baseline: {forget_after: 3600}}", "f").policy
+    made.baseline.reload(Segments(policy), policy, T0)
+    assert made.baseline.entries
+    made.baseline.reload(Segments(policy), policy, T0 + S)
+    assert not made.baseline.entries

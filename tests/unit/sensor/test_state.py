@@ -140,7 +140,8 @@ def test_baseline_with_words_of_others_is_refused(tmp_path: Path) -> None:
 def test_memory_keeps_what_changed_and_tries_again_what_failed(tmp_path: Path) -> None:
     names = Pseudonyms()
     memory = Memory(tmp_path, names, 0)
-    assert memory.baseline(3600).entries == {}
+    stored = memory.baseline(3600)
+    assert (stored.entries, memory.adopt(stored), memory.adopt(stored)) == ({}, True, False)
     assert names.of("+15550100").startswith("user-1-")
     held = baseline({"10.0.0.1": PHONE})
     held.changed.add("10.0.0.1")
@@ -148,11 +149,15 @@ def test_memory_keeps_what_changed_and_tries_again_what_failed(tmp_path: Path) -
     aside = broken.rename(tmp_path / "aside")
     broken.mkdir()
     memory.keep(held, now=True)
-    assert (memory.errors, held.changed) == (1, {"10.0.0.1"})
+    assert held.changed == set()
+    held.changed.add("10.0.0.2")
+    memory.close(held)
+    assert held.changed == {"10.0.0.1", "10.0.0.2"}
+    assert memory.errors == 2  # what was being written, and what changed since
     broken.rmdir()
     aside.rename(broken)
-    memory.keep(held, now=True)
-    assert (memory.errors, held.changed) == (1, set())
+    memory.close(held)
+    assert (memory.errors, held.changed) == (2, set())
     assert BaselineFile(tmp_path).load()[0] == {"10.0.0.1": PHONE}
 
 

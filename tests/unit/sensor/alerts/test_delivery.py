@@ -236,6 +236,18 @@ def test_put_returns_at_once_while_the_receiver_keeps_its_sender_waiting() -> No
         eventually(lambda: delivery.counts().queued == 0)
 
 
+def test_sender_that_waits_for_long_is_not_up_until_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.alerts.delivery._LATE_S", 0.05)
+    go_on = threading.Event()
+    with delivering(Receiver(lambda _: None if go_on.wait(10) else OSError())) as delivery:
+        assert delivery.counts().up
+        delivery.put(numbered(1))
+        eventually(lambda: not delivery.counts().up)
+        go_on.set()
+        eventually(lambda: delivery.counts().delivered == 1)
+        assert delivery.counts().up
+
+
 def test_delivery_stopped_sends_what_is_left() -> None:
     receiver = Receiver(lambda _: time.sleep(0.001), batch=2)
     with delivering(receiver) as delivery:

@@ -3,4 +3,4 @@
 set -e
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
-[ "$1" -eq 0 ] || systemctl try-restart legwatch.service 'legwatch@*.service'
+[ "$1" -eq 0 ] || systemctl try-restart legwatch.service 'legwatch@*.service' || true
