@@ -42,7 +42,8 @@ class Machine:
             f"--machine={namespace.name}",
             f"--network-namespace-path=/run/netns/{namespace.name}",
             "--capability=CAP_NET_RAW,CAP_NET_ADMIN",
-            "--system-call-filter=bpf",  # by which IPAddressDeny= is kept
+                # By which IPAddressDeny= and Landlock are kept
+            "--system-call-filter=bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self",
             "--console=passive",
             "--register=no",
             "--keep-unit",
