@@ -29,6 +29,7 @@ PLACES = {
     "systemd/legwatch.sysusers.conf": "usr/lib/sysusers.d/legwatch.conf",
     "systemd/legwatch.tmpfiles.conf": "usr/lib/tmpfiles.d/legwatch.conf",
     "deploy/alertmanager/*.yml": "usr/share/legwatch/alertmanager",
+    "deploy/appliance/ansible": "usr/share/legwatch/appliance",
     "deploy/grafana/dashboards/*": "usr/share/legwatch/grafana/dashboards",
     "deploy/prometheus/legwatch.rules.yml": "usr/share/legwatch/prometheus/legwatch.rules.yml",
     "deploy/prometheus/prometheus.yml": "usr/share/legwatch/prometheus/prometheus.yml",
@@ -85,7 +86,7 @@ def _lay_out(root: Path) -> None:
         for source in sources:
             target = root / place / source.name if "*" in pattern else root / place
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
     changes = (ROOT / "CHANGELOG.md").read_bytes()
     (root / "usr/share/doc/legwatch/changelog.gz").write_bytes(gzip.compress(changes, mtime=0))
     (root / "usr/bin").mkdir()
