@@ -236,6 +236,7 @@ def test_environment_runs_where_nothing_else_of_the_project_is(root: Path) -> No
         cp -a {root}/opt/legwatch /opt
         cd /
         env -i /opt/legwatch/bin/python3 -I -c 'import fastpath.engine; print(fastpath.engine.__file__)'
+        env -i /opt/legwatch/bin/legwatch selftest >&2
         env -i /opt/legwatch/bin/legwatch scan --json {DEMO} || test $? -eq 1
     """
     where, *lines = said("unshare", "--mount", "--net", "sh", "-c", program).splitlines()
