@@ -158,7 +158,8 @@ class FindingsFile:
                 self._open()
                 self._execute("BEGIN IMMEDIATE")
                 for statement, rows in _statements(changes, self._names):
-                    self._execute_each(statement, rows)
+                    if rows:
+                        self._execute_each(statement, rows)
                 self._execute("COMMIT")
             except _CorruptError:
                 self._begin_again()
