@@ -32,6 +32,7 @@ from sensor.findings import Book, Claim
 from sensor.model import Finding, Subject
 from sensor.output.metrics import CaptureState, Metrics, SinkState
 from sensor.output.outcomes import OUTCOMES
+from sensor.readiness import Condition
 from sensor.state.findings import FindingsFile
 from sensor.state.outbox import Outbox
 
@@ -88,6 +89,10 @@ class Full:
     def requests(self) -> dict[str, int]:
         """Return requests."""
         return dict.fromkeys(OUTCOMES, 10**6)
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return none."""
+        return ()
 
     def extra(self) -> dict[str, int]:
         """Return nothing beside."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from fastpath.records import (
@@ -109,6 +109,7 @@ class Analysis:
         self._before_ns = 0  # … and of the latest one of another time, which is another packet's
         self._sweep_ns = 0
         self._health = Health(self.book, interface, policy)
+        self._voice_before = False  # by the baseline
         self._take: dict[type, Callable[..., None]] = {
             Negotiation: self._negotiated,
             Exposure: self._exposed,
@@ -226,6 +227,15 @@ class Analysis:
             self.baseline = Baseline(self.book, self._segments, self._policy, entries, learning_ns)
         else:
             self.baseline.replace(entries, learning_ns, self._now_ns)
+        self._voice_before = any(known.media or known.signalling == "clear" for known in entries.values())
+
+    def voice_known(self) -> bool:
+        """Say whether there ever was what counts as voice: media, or SIP in clear."""
+        return self._voice_before or self._health.voice_seen
+
+    def legs(self) -> dict[Protection, int]:
+        """Return how many legs are in progress, by what is observed of them."""
+        return Counter(leg.observed() for leg in self._legs)
 
     def in_clear(self) -> dict[tuple[str, str], InClear]:
         """Return how many legs are in clear now, and for how long legs were, by the segments of their ends."""

@@ -48,6 +48,13 @@ class Health:
         self._lost_before: dict[str, int] = {}  # what had been lost when the last finding about it was resolved
         self._lost_said = 0
         self._lost_ns = 0
+        self._steps = 0
+        self._step_ns = 0  # when the clock was set last
+
+    @property
+    def voice_seen(self) -> bool:
+        """Whether there was media, or SIP in clear, since the start."""
+        return self._voice > 0
 
     def reload(self, policy: Policy) -> None:
         """Judge by another policy from now on."""
@@ -56,6 +63,7 @@ class Health:
     def set_back(self, now_ns: int) -> None:
         """Start again from an earlier time."""
         self._lost_ns = min(self._lost_ns, now_ns)
+        self._step_ns = min(self._step_ns, now_ns)
         self._voice_ns = min(self._voice_ns, now_ns)
         if self._received_ns is not None:
             self._received_ns = min(self._received_ns, now_ns)
@@ -76,7 +84,7 @@ class Health:
             self._judge(now_ns)
             self._window, self._window_ns = counters, now_ns
         if "clock_steps" in counters:
-            steps, synchronised = counters["clock_steps"], bool(counters["clock_synchronised"])
+            steps, synchronised = self._recent_steps(counters, now_ns), bool(counters["clock_synchronised"])
             claims = health.clock(self._interface, steps, synchronised=synchronised, policy=self._policy)
             self._book.hold("clock", claims, now_ns)
             self._book.judged(("sensor-clock",), self._sensor, now_ns)
@@ -91,6 +99,12 @@ class Health:
         if grown.get("received", 0) >= health.LEAST.packets:
             self._book.hold("mirror", health.mirror(self._interface, grown, self._policy), now_ns)
             self._book.judged(health.MIRROR, self._link, now_ns)
+
+    def _recent_steps(self, counters: Mapping[str, int], now_ns: int) -> int:
+        """Return how often the clock was set since the start, 0 when the last time is long ago."""
+        if counters["clock_steps"] != self._steps:
+            self._steps, self._step_ns = counters["clock_steps"], now_ns
+        return self._steps if now_ns - self._step_ns < self._policy.resolve_after * NS else 0
 
     def _watch_silence(self, counters: Mapping[str, int], now_ns: int) -> None:
         received = counters.get("received", 0)

@@ -40,7 +40,7 @@ def _delivery(sink: AnySink, shelf: Callable[[str], Shelf] | None, sensor: str, 
     made = partial(
         Delivery,
         sink.label,
-        _sender(sink, sensor),
+        sender_of(sink, sensor),
         queue=sink.queue,
         min_severity=sink.min_severity,
         shelf=shelf(sink.label) if shelf is not None else None,
@@ -49,7 +49,8 @@ def _delivery(sink: AnySink, shelf: Callable[[str], Shelf] | None, sensor: str, 
     return made() if say is None else made(say=say)
 
 
-def _sender(sink: AnySink, sensor: str) -> Sender:
+def sender_of(sink: AnySink, sensor: str) -> Sender:
+    """Return what sends for a sink; OSError for an unusable key."""
     match sink:
         case FileSink():
             return File(sink)

@@ -34,6 +34,10 @@ class Sender:
     def forget(self, findings: Iterable[str]) -> None:
         """Say no more of the findings with these ids: they are over, and nobody will send that."""
 
+    def try_out(self) -> None:
+        """See whether the receiver can be reached, and send nothing; SendError when it cannot."""
+        raise NotImplementedError
+
     def interrupt(self) -> None:
         """Make an attempt that waits fail soon, where that is possible."""
 
