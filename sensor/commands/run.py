@@ -81,7 +81,7 @@ class _Daemon:
         self._rereading: Beside[Config] | None = None
         self._phase: Phase = "starting"
         self._sight = Sight(Seen(args.interface, self._phase), self._events)
-        self._recent, self._drops, self._board = Recent(), Drops(), Board()
+        self._recent, self._drops, self._board = Recent(time.monotonic()), Drops(), Board()
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
