@@ -10,13 +10,13 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fastpath.records import FlowEnded, Handshake, Negotiation, Record, Verdict
-from sensor.alerts.event import Event, finding_event
+from sensor.alerts.event import Change, Event, finding_event
 from sensor.alerts.notifier import Notifier
 from sensor.calls.unprotected import InClear
 from sensor.commands import OperatorError, configuration
@@ -25,7 +25,7 @@ from sensor.commands.reading import batches, open_source
 from sensor.commands.usable import places
 from sensor.config.schema import Config
 from sensor.identities import Pseudonyms
-from sensor.model import Finding, FlowContext, Leg, QuietSink
+from sensor.model import Finding, FlowContext, Leg, QuietSink, Step
 from sensor.output.events import Events, configure
 from sensor.output.jsonl import timestamp
 from sensor.output.metrics import CaptureState, Metrics, SinkState
@@ -33,8 +33,6 @@ from sensor.readiness import Condition
 from sensor.selftest import CAPTURE, CONFIG, EXPECTED
 from sensor.state.directory import StateError
 from sensor.state.memory import Memory
-
-Change = Literal["opened", "updated", "resolved"]
 
 _KINDS = ("ignored", "malformed", "shed")
 _FOREVER_S = 1e10  # the capture is of one day, and it is replayed on another
@@ -180,7 +178,7 @@ class _Replay(QuietSink):
     def leg_ended(self, leg: Leg) -> None:
         self._legs.append(leg)
 
-    def finding_changed(self, finding: Finding, change: Change) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         self._findings[finding.code] += change == "opened"
 
     def counters(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.capture.errors import CaptureError
 from sensor.capture.linktypes import LINKTYPE_ETHERNET
@@ -20,7 +20,7 @@ from sensor.model import SEVERITIES, QuietSink
 if TYPE_CHECKING:
     from sensor.config.schema import Evidence
     from sensor.evidence.tap import Packet, Tap
-    from sensor.model import Finding
+    from sensor.model import Finding, Step
 
 CODES = ("media-", "signalling-", "sdes-", "rtcp-", "dtmf-", "fax-", "recording-", "legacy-")
 # UDPTL counts its packets where RTP has its version, IAX2 has keys where RTP has a source, and what they carry repeats
@@ -98,7 +98,7 @@ class EvidenceCapture(QuietSink):
             return f"{self._directory} takes nothing for more than {SLOW_S:.0f} s"
         return self._problem
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Want the packets of the two hosts of a finding that was opened, if it is one that packets can show."""
         if (
             change != "opened"

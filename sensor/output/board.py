@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from sensor.model import QuietSink
 
 if TYPE_CHECKING:
-    from typing import Literal
-
-    from sensor.model import Finding
+    from sensor.model import Finding, Step
 
 NEWEST = 20  # that are kept in mind, resolved ones too
 _OWN = "sensor-"  # begins the codes of what the sensor says of itself
@@ -23,7 +21,7 @@ class Board(QuietSink):
         self._own: dict[str, Finding] = {}
         self._newest: deque[Finding] = deque(maxlen=NEWEST)
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Take the step of a finding."""
         if change not in ("updated", "resolved"):
             # One that was waived and is open again is told as another one, and is the same.

@@ -10,7 +10,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping
 from itertools import accumulate, combinations, product
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from fastpath.records import FlowEnded, Record
     from sensor.calls.unprotected import InClear
     from sensor.config.schema import Policy
-    from sensor.model import Call, Finding, FlowContext, Leg
+    from sensor.model import Call, Finding, FlowContext, Leg, Step
     from sensor.readiness import Condition
 
 # Seconds. A verdict takes 1 to 64 packets of 10 to 60 ms; a quiet stream with comfort noise takes longer.
@@ -233,8 +233,8 @@ class Metrics(Collector, QuietSink):
         """Count the call by what its legs were seen to be, the worst of them."""
         self._calls[call.observed] += 1
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """Move the gauge of findings; count those that opened and resolved."""
+    def finding_changed(self, finding: Finding, change: Step) -> None:
+        """Move the gauge of findings; count those that opened and resolved, which one from before did not."""
         before = self._now.pop(id(finding), None)
         if before is not None:
             self._findings[before] -= 1

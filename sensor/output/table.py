@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Leg,
         Protection,
         Signalled,
+        Step,
         Subject,
         TlsServer,
     )
@@ -82,7 +83,7 @@ class Report:
         self._legs.append(leg)
         _cut(self._legs, _leg_order, MAX_LEGS)
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Keep the finding if it is among the most severe."""
         if change == "resolved":
             self._open.pop(id(finding), None)

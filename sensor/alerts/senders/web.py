@@ -213,6 +213,12 @@ class Alertmanager(Sender):
         while len(self._open) > _MAX_OPEN:
             del self._open[next(iter(self._open))]
 
+    def restore(self, event: Event) -> None:
+        """Post what is open still, when that is due."""
+        made = alert(event, generator=self._generator)
+        if "endsAt" not in made:
+            self._open[event["id"]] = made
+
     def repeat(self) -> None:
         """Post what is open."""
         rest = iter(list(self._open.values()))

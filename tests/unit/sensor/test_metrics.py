@@ -235,6 +235,20 @@ def test_finding_opens_grows_and_resolves_and_the_gauge_follows() -> None:
     assert samples(metrics)['legwatch_findings_resolved_total{code="media-clear",severity="critical"}'] == 1
 
 
+def test_finding_from_before_a_restart_is_open_and_was_not_opened() -> None:
+    metrics, found = build(), finding()
+    before = samples(metrics)
+    metrics.finding_changed(found, "restored")
+    changed = {name: value for name, value in samples(metrics).items() if value != before[name]}
+    assert changed == {
+        f'legwatch_findings{{code="{found.code}",severity="{found.severity}",state="open"}}': 1,
+    }
+    metrics.finding_changed(found, "resolved")
+    after = samples(metrics)
+    assert after[f'legwatch_findings{{code="{found.code}",severity="{found.severity}",state="open"}}'] == 0
+    assert after[f'legwatch_findings_resolved_total{{code="{found.code}",severity="{found.severity}"}}'] == 1
+
+
 def test_opened_finding_is_the_exemplar_of_its_code_and_its_delay_is_counted() -> None:
     metrics = build()
     found = finding(code="media-clear", severity="critical", id="0123456789abcdef")
