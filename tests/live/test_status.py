@@ -34,7 +34,10 @@ from tests.live.lab import (
     running_sensor,
     wait_for,
 )
+from tests.live.test_fault_disk import Disk, disk, everything_on
 from tests.unit.sensor.status import VALIDATOR, asked
+
+__all__ = ["disk"]  # a fixture
 
 CLINIC = ROOT / "deploy" / "demo" / "clinic.pcap"
 
@@ -160,13 +163,8 @@ def test_evidence_that_cannot_be_written_blinds_until_it_can(namespace: Namespac
 
 
 def test_lesser_ills_degrade_each_by_its_reason_and_end_with_it(namespace: Namespace, tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
     sinks = [{"type": "webhook", "url": "http://127.0.0.1:9/"}]
-    with (
-        watching(namespace, tmp_path, sinks=sinks, state={"directory": str(state)}) as sensor,
-        feeding(namespace) as feed,
-    ):
+    with watching(namespace, tmp_path, sinks=sinks) as sensor, feeding(namespace) as feed:
         says(sensor)
         feed.send(*call(5))
         says(sensor, "sink-down")
@@ -179,6 +177,25 @@ def test_lesser_ills_degrade_each_by_its_reason_and_end_with_it(namespace: Names
         config.write_text(good)
         sensor.process.send_signal(signal.SIGHUP)
         says(sensor, "sink-down")
+
+
+def test_full_disk_blinds_by_evidence_and_degrades_by_state_and_sink_until_there_is_room(
+    namespace: Namespace, disk: Disk, tmp_path: Path
+) -> None:
+    of_disk = {"evidence-unwritable", "state-unwritable", "sink-down"}
+    numbers = iter(range(40, 100))
+    with watching(namespace, tmp_path, **everything_on(disk, tmp_path)) as sensor, feeding(namespace) as feed:
+
+        def says_after_a_call() -> set[str]:
+            feed.send(*call(next(numbers)), *call(40))  # a new finding, and packets of one that is known
+            time.sleep(0.5)
+            return reasons(sensor)
+
+        disk.fill()
+        wait_for(lambda: of_disk <= says_after_a_call(), "it says what is full")
+        assert "No space left on device" in sensor.get("/-/ready")[1]
+        disk.make_room()
+        wait_for(lambda: not (of_disk - {"sink-down"}) & says_after_a_call(), "it says that there is room")
 
 
 # The status socket.
