@@ -1,15 +1,16 @@
 # Every command of the project. `make demo` and `make test` each work as the first one after `git clone`.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-live test-stack live-packages lint ext bench clean
+.PHONY: help demo test test-live test-stack live-packages lint ext bench package lock audit clean
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := $(VENV_PYTHON) -m pytest
 CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
-LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin openssl prometheus prometheus-alertmanager rsyslog \
-	rsyslog-gnutls systemd util-linux valgrind
+LOCK := deploy/package/requirements.lock
+LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin lintian mandoc openssl prometheus \
+	prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
 
 # Prints the requirements that pyproject.toml lists under a dotted name, one a line.
 REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \
@@ -25,7 +26,7 @@ demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 test: $(VENV)/test  ## unit, property, golden and source tests; no root, no server
 	@$(PYTEST) -m "not live" $(ARGS)
 
-test-live: live-packages $(VENV)/test  ## namespaces, live rings, real servers; as root, installs Debian packages
+test-live: live-packages $(VENV)/test $(VENV)/package  ## namespaces, live rings, real servers; as root, installs Debian packages
 	@REQUIRE_LIVE=1 $(PYTEST) -m live $(ARGS)
 
 test-stack: live-packages $(VENV)/test  ## the way of an alert through real servers; as root
@@ -42,6 +43,16 @@ ext: $(VENV)/ext  ## build the Cython core in place
 
 bench: $(VENV)/ext  ## every figure beside the C floor, its limit and its goal; live ones as root
 	@$(VENV_PYTHON) -m benchmarks $(ARGS)
+
+package: $(VENV)/package  ## .deb, .rpm, wheel, sdist and bill of materials, into dist/; no root
+	@$(VENV_PYTHON) -m deploy.package
+
+lock: $(VENV)/package  ## choose the versions anew that a package brings: the newest that pyproject.toml allows
+	@$(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --output-file $(LOCK) pyproject.toml
+
+audit: $(VENV)/package  ## ask PyPI's advisories about what a package brings; without an answer it fails
+	@$(VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement $(LOCK)
 
 clean:  ## remove everything that a build or a test made
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -64,6 +75,12 @@ endef
 
 $(VENV)/ext: pyproject.toml $(CORE) | $(VENV)/pyvenv.cfg
 	$(if $(filter pyproject.toml,$?),$(INSTALL),$(COMPILE))
+	@touch $@
+
+$(VENV)/package: pyproject.toml | $(VENV)/ext
+	@echo "Installing the tools that make packages."
+	@$(REQUIREMENTS) project.optional-dependencies.package > $(VENV)/package.txt
+	@$(PIP) install --requirement $(VENV)/package.txt
 	@touch $@
 
 $(VENV)/test: pyproject.toml | $(VENV)/ext

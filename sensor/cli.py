@@ -17,6 +17,7 @@ from sensor.model import SEVERITIES
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 and the signal, as shells say it
 EXIT_BROKEN_PIPE = 141
+_CAPTURING = ("run", "doctor")  # what begins with rights that it must not keep
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -32,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed by whoever started us
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     try:
-        args = _parser().parse_args(argv)
+        args = parser().parse_args(argv)
+        if args.module in _CAPTURING:
+            _give_up_rights(args.user)
         # A command and all that it needs is loaded only when asked for: `scan` must not pay for the server of `run`.
         status: int = importlib.import_module(f"sensor.commands.{args.module}").execute(args)
         sys.stdout.flush()
@@ -56,11 +59,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _give_up_rights(user: str) -> None:
+    """Go on without any, in a process that was executed anew; with packet sockets, if there was the right to them."""
+    from sensor.launch import LaunchError, give_up_rights  # noqa: PLC0415  (nobody else needs it)
+
+    try:
+        give_up_rights(user)
+    except (LaunchError, OSError) as error:
+        raise OperatorError(str(error)) from None
+
+
 def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line may be; manual page and completions are made from it."""
     parser = _Parser(
         prog="legwatch",
         description="Says for every VoIP call leg whether media and signalling are really encrypted, from the packets.",
@@ -70,12 +84,11 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="watch an interface", description="Watch an interface until told to stop.")
     run.set_defaults(module="run")
-    run.add_argument(
-        "-i", "--interface", required=True, metavar="IFACE", help="interface that gets the mirrored traffic"
-    )
+    _add_interface(run, "interface that gets the mirrored traffic")
     run.add_argument("--config", metavar="FILE", help="policy and settings (YAML); read again on SIGHUP")
     run.add_argument("--listen", metavar="HOST:PORT", help="where metrics are served (default 127.0.0.1:9767)")
     run.add_argument("--filter", metavar="BPF", help="take only these packets, as tcpdump writes it")
+    _add_user(run)
     _add_reveal(run)
 
     scan = commands.add_parser(
@@ -143,23 +156,12 @@ def _parser() -> argparse.ArgumentParser:
         "change. Exit status: 0 all is well, 1 something is wrong with the mirror.",
     )
     doctor.set_defaults(module="doctor")
-    doctor.add_argument("-i", "--interface", required=True, metavar="IFACE", help="interface to look at")
+    _add_interface(doctor, "interface to look at")
     doctor.add_argument("--seconds", type=_count, default=10, metavar="N", help="how long (default: 10)")
     doctor.add_argument("--config", metavar="FILE", help="settings of the capture (YAML)")
+    _add_user(doctor)
 
-    baseline = commands.add_parser(
-        "baseline",
-        help="see, set and mend what endpoints are held against",
-        description="The baseline has how each endpoint was protected; what is new or has got worse is a finding. "
-        "show: print it. set: make what captures show the baseline, in place of what was learned. hold: learn no "
-        "longer. relearn: begin anew. accept: take what these endpoints show next as right.",
-    )
-    baseline.set_defaults(module="baseline")
-    baseline.add_argument("action", choices=("show", "set", "hold", "relearn", "accept"))
-    baseline.add_argument("names", nargs="*", metavar="CAPTURE|ADDRESS", help="captures to set, addresses to accept")
-    baseline.add_argument("--state", metavar="DIR", help="state directory (default: as in the configuration)")
-    baseline.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
-    baseline.add_argument("--json", action="store_true", help="show: one JSON object a line")
+    _add_baseline(commands)
 
     interfaces = commands.add_parser(
         "interfaces", help="list the interfaces to watch", description="List the interfaces that can be watched."
@@ -183,6 +185,22 @@ def _add_explain_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
     policy.add_argument("--json", action="store_true", help="one JSON object, in place of words")
 
 
+def _add_baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
+    baseline = commands.add_parser(
+        "baseline",
+        help="see, set and mend what endpoints are held against",
+        description="The baseline has how each endpoint was protected; what is new or has got worse is a finding. "
+        "show: print it. set: make what captures show the baseline, in place of what was learned. hold: learn no "
+        "longer. relearn: begin anew. accept: take what these endpoints show next as right.",
+    )
+    baseline.set_defaults(module="baseline")
+    baseline.add_argument("action", choices=("show", "set", "hold", "relearn", "accept"))
+    baseline.add_argument("names", nargs="*", metavar="CAPTURE|ADDRESS", help="captures to set, addresses to accept")
+    baseline.add_argument("--state", metavar="DIR", help="state directory (default: as in the configuration)")
+    baseline.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
+    baseline.add_argument("--json", action="store_true", help="show: one JSON object a line")
+
+
 def _count(text: str) -> int:
     return _number(text, 1, "a number from 1 on")
 
@@ -203,6 +221,24 @@ def _number(text: str, least: int, what: str, most: int = (1 << 32) - 1) -> int:
     if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text} is not {what}")
     return number
+
+
+def _add_interface(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("-i", "--interface", required=True, type=_interface, metavar="IFACE", help=text)
+
+
+def _interface(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("no interface is named; `legwatch interfaces` lists them")
+    return text
+
+
+def _add_user(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--user",
+        default="legwatch",
+        help="started by root: the user to become, without any capability (default: legwatch)",
+    )
 
 
 def _add_reveal(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.cli import _parser, main
+from sensor.cli import main, parser
 from sensor.config import fields as config_fields
 from sensor.config import network, schema, sinks
 from sensor.policy.catalogue import CATALOGUE
@@ -62,7 +62,7 @@ def test_documented_command_works(path: str, line: str, monkeypatch: pytest.Monk
     _, *arguments = takewhile(lambda word: not set(word) <= set("|>&"), shlex.split(line))
     files = [word for word in arguments if Path(word).suffix]
     if line.startswith(NEEDS_MORE) or not all(Path(name).exists() for name in files):
-        _parser().parse_args(arguments)
+        parser().parse_args(arguments)
     else:
         with redirect_stdout(io.StringIO()):
             assert main(arguments) in {0, 1}, path
@@ -92,7 +92,7 @@ def test_architecture_names_every_part() -> None:
 
 def subcommands() -> dict[str, set[str]]:
     """Every command with its options, longest spelling, as the parser has them."""
-    (choices,) = (action.choices for action in _parser()._actions if isinstance(action.choices, dict))
+    (choices,) = (action.choices for action in parser()._actions if isinstance(action.choices, dict))
     return {
         name: {max(action.option_strings, key=len) for action in parser._actions if action.option_strings} - {"--help"}
         for name, parser in choices.items()

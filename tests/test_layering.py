@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,12 +95,20 @@ MAY_IMPORT = {
     },
     "sensor.alerts.mappings": {"fastpath.__version__", "sensor.alerts.event", "sensor.alerts.mappings", "sensor.model"},
     "sensor.state": {"sensor.beside", "sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
+    "sensor.launch": set[str](),
+    "sensor.confine": {
+        "sensor.config.files",
+        "sensor.config.schema",
+        "sensor.config.sinks",
+        "sensor.confine",
+        "sensor.launch",
+    },
     "sensor.evidence": {*SEAM, "sensor.capture", "sensor.config.schema", "sensor.evidence"},
     "sensor.evidence.headers": {"sensor.capture.linktypes"},
     "sensor.evidence.pairs": set[str](),
     "sensor.evidence.streams": {"sensor.evidence.headers"},
     "sensor.commands": {"fastpath", "sensor"},
-    "sensor.cli": {"fastpath.__version__", "sensor.commands", "sensor.model"},
+    "sensor.cli": {"fastpath.__version__", "sensor.commands", "sensor.launch", "sensor.model"},
     "sensor.__main__": {"sensor.cli"},
     "sensor": set[str](),
 }
@@ -159,6 +168,10 @@ def test_module_imports_only_what_its_layer_may(module: str) -> None:
         if not any(within(name, allowed) for allowed in MAY_IMPORT[layer])
     ]
     assert not wrong
+
+
+def test_what_runs_with_rights_is_the_standard_library() -> None:
+    assert {name.partition(".")[0] for name in imports(parse("sensor.launch"))} <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "fastpath").glob("*.p[yx][xdi]")), ids=lambda path: path.name)

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TOOLS = Path(sys.executable).parent
 PYTHON_FOLDERS = ("sensor", "fastpath", "benchmarks", "deploy", "tests")
+SHELLS = (b"#!/bin/sh\n", b"#!/usr/bin/env bash\n", b"#!/bin/bash\n")
 CYTHON = sorted((ROOT / "fastpath").glob("*.p[yx][xd]"))
 
 
@@ -41,6 +42,14 @@ def test_cython_has_no_lint() -> None:
 
 def test_cython_strings_are_double_quoted(tmp_path: Path) -> None:
     run("double-quote-cython-strings", *(shutil.copy(path, tmp_path) for path in CYTHON))
+
+
+def test_shell_has_no_lint() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    scripts = [path for path in files if path.read_bytes().startswith(SHELLS)]
+    assert ROOT / ".ci" / "run" in scripts
+    run("shellcheck", *scripts)
 
 
 @pytest.mark.parametrize("path", CYTHON, ids=lambda path: path.name)

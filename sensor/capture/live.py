@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 from typing import Protocol
@@ -56,9 +57,9 @@ def live_filter(text: str, linktype: int = LINKTYPE_ETHERNET) -> bytes:
 
 
 def open_ring(
-    interface: str, settings: RingSettings, *, descriptor: int = -1, beside: RingSource | None = None
+    interface: str, settings: RingSettings, descriptor: int = -1, *, beside: RingSource | None = None
 ) -> RingSource:
-    """Return the live packets of an interface, on the packet socket ``descriptor`` if there is one.
+    """Return the live packets of an interface, on the packet socket ``descriptor`` if there is one, and close that.
 
     With more than one thread they are the part of one of them; ``beside`` is the ring of the first.
 
@@ -82,6 +83,9 @@ def open_ring(
         )
     except OSError as error:
         raise CaptureError(_explain(interface, error)) from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)  # the ring has its own
 
 
 def _explain(interface: str, error: OSError) -> str:

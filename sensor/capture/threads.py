@@ -154,6 +154,13 @@ class _Clock:
         return max(thread.engine.now_ns for thread in self._threads)
 
 
+class Sockets(Protocol):
+    """Packet sockets that were made before."""
+
+    def take(self) -> int:
+        """Return a descriptor to be closed after use, -1 for none: then one is made."""
+
+
 class CaptureThreads:
     """The threads of one interface; ``engines`` is what they found.
 
@@ -166,6 +173,7 @@ class CaptureThreads:
         settings: ThreadSettings,
         engine: Callable[[Engine | None], Engine],
         records: threading.Event,
+        sockets: Sockets,
     ) -> None:
         self._threads: list[_CaptureThread] = []
         clock = _Clock(self._threads, records)
@@ -175,7 +183,7 @@ class CaptureThreads:
             made = engine(first.engine if first else None)
             # Before the first packet, packet time is that of the wall clock: the kernel stamps packets with it.
             made.advance(time.time_ns())
-            return open_ring(interface, settings, beside=first.ring if first else None), made
+            return open_ring(interface, settings, sockets.take(), beside=first.ring if first else None), made
 
         for number, cpus in enumerate(cpus_of_threads(settings)):
             name = f"capture-{number}" if settings.threads > 1 else "capture"

@@ -15,6 +15,10 @@ from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, configuration
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Policy
+from sensor.confine.descriptors import Packets
+from sensor.confine.landlock import keep_to
+from sensor.confine.paths import readable
+from sensor.confine.process import hide_memory
 from sensor.policy import health
 
 # Ten seconds of one call are enough to say what is wrong with its mirror.
@@ -59,16 +63,19 @@ def execute(args: Namespace) -> int:
 
 def _watched(args: Namespace) -> tuple[Mapping[str, int], Clock]:
     """Return what the counters came to in the time that was asked for."""
+    hide_memory()
     config = configuration(args.config)
-    pipeline, clock, records = Pipeline(config), Clock(), threading.Event()
+    keep_to(readable(config, args.config), ())
+    pipeline, clock, records, packets = Pipeline(config), Clock(), threading.Event(), Packets()
 
     def engine(first: Engine | None) -> Engine:
         return pipeline.engine(share=first, parts=config.capture.threads)
 
     try:
-        capture = CaptureThreads(args.interface, config.capture, engine, records)
+        capture = CaptureThreads(args.interface, config.capture, engine, records, packets)
     except CaptureError as error:
         raise OperatorError(str(error)) from None
+    packets.close()
     if sys.stderr.isatty():
         print(f"looking at {args.interface} for {args.seconds} seconds", file=sys.stderr)  # noqa: T201
     capture.start()

@@ -28,8 +28,14 @@ from sensor.capture.clock import Clock
 from sensor.commands import OperatorError, __version__, configuration
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import STDOUT, Config, parse_address
+from sensor.confine.descriptors import Packets
+from sensor.confine.landlock import keep_to
+from sensor.confine.paths import readable, writable
+from sensor.confine.process import hide_memory
 from sensor.evidence import EvidenceCapture
+from sensor.evidence.tap import Tap
 from sensor.identities import Pseudonyms
+from sensor.launch import NAME
 from sensor.model import Finding
 from sensor.output import systemd
 from sensor.output.events import Events, configure
@@ -58,6 +64,7 @@ def execute(args: Namespace) -> int:
 
 class _Daemon:
     def __init__(self, args: Namespace) -> None:
+        hide_memory()
         self._args = args
         self._config = config = self._configuration()
         self._events = Events(configure(sys.stdout))
@@ -84,14 +91,18 @@ class _Daemon:
         def engine(first: Engine | None) -> Engine:
             return pipeline.engine(share=first, parts=config.capture.threads)
 
+        packets = Packets()
         try:
-            self._capture = CaptureThreads(args.interface, config.capture, engine, self._wake)
+            self._evidence = _evidence(args.interface, config, packets)
+            self._landlock = _confine(config, args.config)
+            self._capture = CaptureThreads(args.interface, config.capture, engine, self._wake, packets)
         except CaptureError as error:
             self._server.stop()
             raise OperatorError(str(error)) from None
+        packets.close()
+        systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
         self._link = self._link_now()
         self._clock = Clock()
-        self._evidence = _evidence(args.interface, config)
         unveiled = () if self._evidence is None else (self._evidence,)
         self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
@@ -112,7 +123,11 @@ class _Daemon:
 
     def run(self) -> int:
         self._events.say(
-            "started", version=__version__, interface=self._args.interface, metrics=str(self._config.metrics.listen)
+            "started",
+            version=__version__,
+            interface=self._args.interface,
+            metrics=str(self._config.metrics.listen),
+            landlock=self._landlock,
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
@@ -337,11 +352,23 @@ def _state(counts: Counts) -> SinkState:
     return SinkState(counts.delivered, dropped, counts.retries, waiting, counts.up, counts.last_delivery)
 
 
-def _evidence(interface: str, config: Config) -> EvidenceCapture | None:
+def _evidence(interface: str, config: Config, packets: Packets) -> EvidenceCapture | None:
     directory = config.evidence.directory
     if directory is None:
         return None
-    return EvidenceCapture(interface, config.evidence, directory, base_filter=config.capture.filter)
+    try:
+        tap = Tap(interface, packets.take())
+    except OSError as error:
+        raise CaptureError(f"evidence: {error.strerror}") from None
+    return EvidenceCapture(tap, config.evidence, directory, base_filter=config.capture.filter)
+
+
+def _confine(config: Config, file: str | None) -> int:
+    """Keep this process to its files; return the kernel's version of Landlock, 0 where it has none."""
+    try:
+        return keep_to(readable(config, file), writable(config, state_directory(config.state.directory)))
+    except (OSError, StateError) as error:
+        raise OperatorError(str(error)) from None
 
 
 def _server(config: Config, registry: CollectorRegistry, daemon: _Daemon) -> Server:

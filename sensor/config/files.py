@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")  # RFC 7468
 MAX_SECRET = 65_536
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
 MAX_TRUST = 1 << 24
 
 
@@ -68,10 +69,20 @@ class Secret:
         return self.path
 
 
+def _placed(path: str) -> str:
+    """Return a path whose beginning may stand for what systemd passes on (systemd.exec(5), LoadCredential=)."""
+    if not path.startswith(f"${CREDENTIALS}/"):
+        return path
+    if not (directory := os.environ.get(CREDENTIALS)):
+        raise ValueError(f"${CREDENTIALS} is not set: only a service has credentials")
+    return str(Path(directory, path.partition("/")[2]))
+
+
 def parse_secret(value: object) -> Secret:
     """Return the secret in a file, without a line's end; ValueError when others may read it, or there is none."""
     if not isinstance(value, str):
         raise ValueError("must be the path of a file that holds the secret")  # noqa: TRY004
+    value = _placed(value)
     try:
         content, mode = read_file(value, MAX_SECRET + 1)
     except OSError as error:

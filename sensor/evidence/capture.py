@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import queue
-import socket
-import struct
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-import pcapy
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sensor.capture.errors import CaptureError
-from sensor.capture.filters import SOCK_FILTER, compile_filter
-from sensor.capture.linktypes import LINKTYPE_ETHERNET, linktype_of_dlt
+from sensor.capture.linktypes import LINKTYPE_ETHERNET
 from sensor.evidence.files import EvidenceFiles
 from sensor.evidence.headers import find_headers
 from sensor.evidence.pairs import Pair, Pairs, pair_of
 from sensor.evidence.streams import Streams
+from sensor.evidence.tap import SNAPLEN
 from sensor.model import SEVERITIES, QuietSink
 
 if TYPE_CHECKING:
     from sensor.config.schema import Evidence
+    from sensor.evidence.tap import Packet, Tap
     from sensor.model import Finding
 
 CODES = ("media-", "signalling-", "sdes-", "rtcp-", "dtmf-", "fax-", "recording-", "legacy-")
 # UDPTL counts its packets where RTP has its version, IAX2 has keys where RTP has a source, and what they carry repeats
 # itself: beside these nothing that looks like RTP is believed to be it.
 WITHOUT_RTP = ("fax-", "legacy-")
-SNAPLEN = 256  # room for the headers of a frame with extension headers or options
-BUFFER_OCTETS = 1 << 21
-BLOCK_TIMEOUT_MS = 100
 MAX_WAITING = 64  # findings on their way to the thread
 # Packets are fetched by the clock and not as they come: a flood of them never takes the interpreter from the sensor.
 TICK_S = 0.05
 TICK_PACKETS = 256
 RETRY_S = 2.0
 STOP_S = 5.0
-
-_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-_SOCK_FPROG = struct.Struct("@HP")  # linux/filter.h: instructions, and where they are
 
 
 class _Wish(NamedTuple):
@@ -56,8 +45,8 @@ class EvidenceCapture(QuietSink):
     It sees what the sensor's own ring sees: it does not set promiscuous mode, and ``base_filter`` holds for it, too.
     """
 
-    def __init__(self, interface: str, settings: Evidence, directory: str, *, base_filter: str = "") -> None:
-        self._interface = interface
+    def __init__(self, tap: Tap, settings: Evidence, directory: str, *, base_filter: str = "") -> None:
+        self._tap = tap
         self._settings = settings
         self._base_filter = base_filter
         self._pairs = Pairs(settings.seconds, settings.packets)
@@ -68,9 +57,7 @@ class EvidenceCapture(QuietSink):
         self._waiting: queue.Queue[_Wish | None] = queue.Queue(MAX_WAITING)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
-        self._reader: Any = None
-        self._filter = ""
-        self._linktype = -1
+        self._filter: str | None = None  # None: nothing is let through
         self._written = self._refused = self._errors = self._overflow = 0
 
     def start(self) -> None:
@@ -120,13 +107,13 @@ class EvidenceCapture(QuietSink):
             pause_s = TICK_S
             try:
                 self._step()
-            except (OSError, pcapy.PcapError, CaptureError):
+            except (OSError, CaptureError):
                 self._errors += 1
-                self._close_reader()
+                self._filter = None
                 pause_s = RETRY_S
             if self._pairs:
                 self._stopping.wait(pause_s)
-        self._close_reader()
+        self._tap.close()
         self._files.close()
 
     def _step(self) -> None:
@@ -134,18 +121,19 @@ class EvidenceCapture(QuietSink):
         self._pairs.expire(time.monotonic())
         if self._pairs:
             self._fetch()
-        if not self._pairs:
-            self._close_reader()
+        if not self._pairs and self._filter is not None:
+            self._filter = None
+            self._tap.rest()
 
     def _fetch(self) -> None:
-        if self._reader is None:
-            self._open_reader()
-        self._set_filter()
-        for _ in range(TICK_PACKETS):
-            header, frame = self._reader.next()
-            if header is None:
-                break
-            self._take(header, frame)
+        if self._filter is None:
+            self._tap.open()
+        tagged = self._tap.linktype == LINKTYPE_ETHERNET
+        if (text := self._pairs.filter(self._base_filter, tagged=tagged)) != self._filter:
+            self._tap.listen(text)
+            self._filter = text
+        for packet in self._tap.packets(TICK_PACKETS):
+            self._take(packet)
 
     def _hear(self) -> None:
         """Take the findings that are waiting; without a wish there is nothing else to do but wait for one."""
@@ -157,8 +145,9 @@ class EvidenceCapture(QuietSink):
         except queue.Empty:
             pass
 
-    def _take(self, header: Any, frame: bytes) -> None:
-        found = find_headers(frame, self._linktype)
+    def _take(self, packet: Packet) -> None:
+        frame, linktype = packet.octets, self._tap.linktype
+        found = find_headers(frame, linktype)
         if found is None:
             self._refused += 1
             return
@@ -167,36 +156,6 @@ class EvidenceCapture(QuietSink):
             return
         rtp = self._streams.continues(frame, found) and self._pairs.rtp(pair)
         octets = found.octets + found.rtp_octets * rtp
-        seconds, microseconds = header.getts()
-        ts_ns = seconds * 1_000_000_000 + microseconds * 1_000
-        self._files.write(ts_ns, frame[:octets], header.getlen(), self._linktype)
+        self._files.write(packet.ts_ns, frame[:octets], packet.length, linktype)
         self._pairs.spend(pair)
         self._written += 1
-
-    def _open_reader(self) -> None:
-        reader = pcapy.create(self._interface)
-        reader.set_snaplen(SNAPLEN)
-        reader.set_timeout(BLOCK_TIMEOUT_MS)
-        reader.set_buffer_size(BUFFER_OCTETS)
-        if (status := reader.activate()) < 0:
-            raise CaptureError(f"{self._interface}: cannot be captured ({status})")
-        reader.setnonblock(1)
-        self._linktype = linktype_of_dlt(reader.datalink())
-        self._reader, self._filter = reader, ""
-
-    def _set_filter(self) -> None:
-        """Give the kernel the filter for the pairs of now: Reader.setfilter would lose memory each time."""
-        tagged = self._linktype == LINKTYPE_ETHERNET
-        if (text := self._pairs.filter(self._base_filter, tagged=tagged)) == self._filter:
-            return
-        program = compile_filter(text, self._linktype, SNAPLEN)
-        room = ctypes.create_string_buffer(program)
-        fprog = _SOCK_FPROG.pack(len(program) // SOCK_FILTER.size, ctypes.addressof(room))
-        with socket.socket(fileno=os.dup(self._reader.getfd())) as ring:
-            ring.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
-        self._filter = text
-
-    def _close_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()

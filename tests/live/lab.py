@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import dpkt
 from prometheus_client.parser import text_string_to_metric_families
 
-ROOT = Path(__file__).parents[2]
-LEGWATCH = (sys.executable, "-m", "sensor")
+from tests import process
+
+ROOT, LEGWATCH, STAY_ROOT = process.ROOT, process.LEGWATCH, process.STAY_ROOT
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -225,7 +226,7 @@ def running_sensor(
 ) -> Iterator[Sensor]:
     """Run ``legwatch run`` on ``span0`` in the namespace, ready from the start of the block on."""
     output = folder / "events.jsonl"
-    command = namespace.command(*confined_by, *LEGWATCH, "run", "-i", "span0", *arguments)
+    command = namespace.command(*confined_by, *LEGWATCH, "run", *STAY_ROOT, "-i", "span0", *arguments)
     with program(command, output) as process:
         sensor = Sensor(namespace, process, output)
         try:
@@ -236,15 +237,6 @@ def running_sensor(
             sys.stderr.write(output.with_suffix(".err").read_text())  # pytest shows it with a failure
 
 
-def run_to_end(namespace: Namespace, *arguments: str) -> tuple[int, str]:
-    """Run legwatch in the namespace to its end; return exit status and standard error."""
-    done = subprocess.run(
-        namespace.command(*LEGWATCH, *arguments),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return done.returncode, done.stderr
+def run_to_end(namespace: Namespace, command: str, *arguments: str) -> tuple[int, str]:
+    """Run a command that captures, in the namespace, to its end; return exit status and standard error."""
+    return process.run_to_end(command, *STAY_ROOT, *arguments, within=tuple(namespace.command()))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.live.lab import LEGWATCH, Mirror, Namespace, namespaces
+from tests.live.lab import LEGWATCH, STAY_ROOT, Mirror, Namespace, namespaces
 from tests.packets import A, B, ethernet, rtp, speech, udp
 
 pytestmark = pytest.mark.live
@@ -59,7 +59,7 @@ def nothing(_mirror: Mirror, _forth: bytes, _back: bytes) -> None:
 
 
 def looked_at(namespace: Namespace) -> str:
-    command = namespace.command(*LEGWATCH, "doctor", "-i", "span0", "--seconds", str(SECONDS))
+    command = namespace.command(*LEGWATCH, "doctor", *STAY_ROOT, "-i", "span0", "--seconds", str(SECONDS))
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stdout
 
 

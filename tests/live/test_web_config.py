@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sensor.config.web_config import load_web_config
-from tests.live.lab import LEGWATCH, ROOT, Mirror, namespaces, program, wait_for
+from tests.live.lab import LEGWATCH, ROOT, STAY_ROOT, Mirror, namespaces, program, wait_for
 from tests.live.test_prometheus import Prometheus
 from tests.unit.sensor.web import MTLS, PASSWORD, TLS, USER, USERS, Authority
 
@@ -75,7 +75,9 @@ def test_prometheus_scrapes_what_only_it_may_see(tmp_path: Path, web: str, scrap
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(settings))
     with namespaces("web") as (namespace,):
         mirror = Mirror(namespace)
-        sensor = namespace.command(*LEGWATCH, "run", "-i", "span0", "--config", str(tmp_path / "legwatch.yaml"))
+        sensor = namespace.command(
+            *LEGWATCH, "run", *STAY_ROOT, "-i", "span0", "--config", str(tmp_path / "legwatch.yaml")
+        )
         server = namespace.command(
             "prometheus",
             f"--config.file={tmp_path / 'prometheus.yml'}",

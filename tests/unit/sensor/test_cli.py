@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from sensor.cli import main
+from tests.process import STAY_ROOT, run_to_end
 from tests.unit.sensor.packets import CALL_ID, KEY, USER, arp, invite, udp, write_pcap
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +54,14 @@ def assert_one_line(capsys: Capture, *words: str) -> None:
     assert err.count("\n") == 1
     for word in words:
         assert word in err
+
+
+def assert_refused(arguments: list[str], *words: str) -> None:
+    """``legwatch run`` ended with status 2 and one line with these words in it."""
+    status, said = run_to_end("run", *STAY_ROOT, *arguments)
+    assert (status, said.count("\n")) == (2, 1)
+    for word in words:
+        assert word in said
 
 
 def test_version_is_said(capsys: Capture) -> None:
@@ -293,7 +302,6 @@ class TestCheckConfig:
             ["check-config"],
             ["scan", "x.pcap", "--config"],
             ["explain", "x.pcap", "--config"],
-            ["run", "-i", "lo", "--config"],
         ],
     )
     def test_file_that_is_not_there_is_one_line_and_2(self, command: list[str], capsys: Capture) -> None:
@@ -317,21 +325,23 @@ class TestRun:
         with socket.create_server(("127.0.0.1", 0)) as server:
             return int(server.getsockname()[1])
 
-    def test_interface_that_is_not_there_is_one_line_and_2(self, port: int, capsys: Capture) -> None:
-        assert main(["run", "-i", "nosuch0", "--listen", f"127.0.0.1:{port}"]) == 2
-        assert_one_line(capsys, "nosuch0")
+    def test_interface_that_is_not_there_is_one_line_and_2(self, port: int) -> None:
+        assert_refused(["-i", "nosuch0", "--listen", f"127.0.0.1:{port}"], "nosuch0")
 
-    def test_port_in_use_is_one_line_and_2(self, capsys: Capture) -> None:
+    def test_port_in_use_is_one_line_and_2(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             listen = f"127.0.0.1:{server.getsockname()[1]}"
-            assert main(["run", "-i", "lo", "--listen", listen]) == 2
-        assert_one_line(capsys, listen, "in use", "--listen")
+            assert_refused(["-i", "lo", "--listen", listen], listen, "in use", "--listen")
 
     @pytest.mark.parametrize("listen", ["0.0.0.0:9767", "[::]:9767", "here"])
-    def test_address_that_must_not_be_listened_on_is_one_line_and_2(self, listen: str, capsys: Capture) -> None:
-        assert main(["run", "-i", "lo", "--listen", listen]) == 2
-        assert_one_line(capsys, listen)
+    def test_address_that_must_not_be_listened_on_is_one_line_and_2(self, listen: str) -> None:
+        assert_refused(["-i", "lo", "--listen", listen], listen)
 
-    def test_filter_that_is_none_is_one_line_and_2(self, port: int, capsys: Capture) -> None:
-        assert main(["run", "-i", "lo", "--listen", f"127.0.0.1:{port}", "--filter", "udp and and"]) == 2
-        assert_one_line(capsys, "udp and and")
+    def test_filter_that_is_none_is_one_line_and_2(self, port: int) -> None:
+        assert_refused(["-i", "lo", "--listen", f"127.0.0.1:{port}", "--filter", "udp and and"], "udp and and")
+
+    def test_configuration_that_is_not_there_is_one_line_and_2(self) -> None:
+        assert_refused(["-i", "lo", "--config", "nosuch.yaml"], "nosuch.yaml")
+
+    def test_interface_without_a_name_is_one_line_and_2(self) -> None:
+        assert_refused(["-i", ""], "--interface")

@@ -208,6 +208,17 @@ def test_secret_file_at_the_greatest_size_is_taken_and_beyond_it_refused(tmp_pat
             parse_secret(str(path))
 
 
+def test_secret_that_systemd_passes_on_is_found_in_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = secret(tmp_path, mode=0o400).name
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert parse_secret(f"$CREDENTIALS_DIRECTORY/{name}").content == CANARY.encode()
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    with pytest.raises(ValueError, match="only a service has credentials"):
+        parse_secret(f"$CREDENTIALS_DIRECTORY/{name}")
+
+
 def test_secret_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o600)
     for path in (tmp_path / "fifo", tmp_path):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dpkt
-import pcapy
 import pytest
 
 import sensor.evidence.capture as module
 from sensor.config.schema import Evidence
 from sensor.evidence.capture import MAX_WAITING, EvidenceCapture
+from sensor.evidence.tap import Packet, Tap
 from sensor.model import Finding, FindingState, Severity, Subject
 from tests.packets import A6, B6, A, B, ethernet, frame, rtp, udp
 
@@ -22,63 +23,43 @@ FIRST, VOICE = (ethernet(udp(rtp(number, b"voice" * 32))) for number in (1, 2))
 HEADERS = 14 + 20 + 8 + 12
 
 
-class Header:
-    """Stands in for pcapy's."""
-
-    def __init__(self, octets: bytes) -> None:
-        self.octets = octets
-
-    def getts(self) -> tuple[int, int]:
-        return 1_770_000_000, 5
-
-    def getlen(self) -> int:
-        return len(self.octets)
-
-
 class Interface:
-    """Stands in for pcapy: readers of an interface, which give the packets that are put on it."""
+    """Stands in for the tap of an interface: gives the packets that are put on it."""
 
     def __init__(self) -> None:
-        self.packets: list[bytes] = []
-        self.opened = self.closed = 0
-        self.status = 0
-        self.broken = False
+        self.linktype = 1
+        self.waiting: list[bytes] = []
+        self.filters: list[str] = []
+        self.opened = self.rested = 0
+        self.absent = self.broken = False
 
-    def create(self, _name: str) -> Interface:
+    def open(self) -> None:
+        if self.absent:
+            raise OSError(errno.ENODEV, "no such interface")
         self.opened += 1
-        return self
 
-    def activate(self) -> int:
-        return self.status
+    def listen(self, text: str) -> None:
+        self.filters.append(text)
 
-    def datalink(self) -> int:
-        return 1
-
-    def next(self) -> tuple[Header | None, bytes]:
+    def packets(self, most: int) -> Iterator[Packet]:
         if self.broken:
-            raise pcapy.PcapError("The interface disappeared")
-        if not self.packets:
-            return None, b""
-        octets = self.packets.pop(0)
-        return Header(octets), octets
+            raise OSError(errno.ENETDOWN, "the interface went down")
+        for _ in range(min(most, len(self.waiting))):
+            octets = self.waiting.pop(0)
+            yield Packet(1_770_000_000_000_005_000, octets, len(octets))
+
+    def rest(self) -> None:
+        self.rested += 1
 
     def close(self) -> None:
-        self.closed += 1
-
-    def ignore(self, *_: object) -> None:
-        """Take any setting."""
-
-    set_snaplen = set_timeout = set_buffer_size = setnonblock = ignore
+        """Be done."""
 
 
 @pytest.fixture
 def interface(monkeypatch: pytest.MonkeyPatch) -> Interface:
-    made = Interface()
-    monkeypatch.setattr(pcapy, "create", made.create)
-    monkeypatch.setattr(EvidenceCapture, "_set_filter", lambda _: None)
     monkeypatch.setattr(module, "TICK_S", 0.001)
     monkeypatch.setattr(module, "RETRY_S", 0.01)
-    return made
+    return Interface()
 
 
 Make = Callable[..., EvidenceCapture]
@@ -90,7 +71,7 @@ def make(interface: Interface, tmp_path: Path) -> Iterator[Make]:
 
     def start(directory: Path = tmp_path, **settings: Any) -> EvidenceCapture:
         assert interface.opened == 0
-        capture = EvidenceCapture("span0", Evidence(**settings), str(directory))
+        capture = EvidenceCapture(cast("Tap", interface), Evidence(**settings), str(directory))
         capture.start()
         made.append(capture)
         return capture
@@ -128,7 +109,7 @@ def written(folder: Path) -> list[bytes]:
 
 def test_no_finding_opens_nothing(make: Make, interface: Interface, tmp_path: Path) -> None:
     capture = make()
-    interface.packets.append(VOICE)
+    interface.waiting.append(VOICE)
     time.sleep(0.02)
     capture.stop()
     assert interface.opened == 0
@@ -138,7 +119,7 @@ def test_no_finding_opens_nothing(make: Make, interface: Interface, tmp_path: Pa
 def test_finding_opened_has_the_headers_of_its_hosts_written(make: Make, interface: Interface, tmp_path: Path) -> None:
     capture = make()
     other = ethernet(udp(rtp(1, b"voice"), A, A._replace(ip="192.0.2.99")))
-    interface.packets += [other, FIRST, VOICE, ethernet(udp(rtp(2, b"voice" * 32), B, A))]
+    interface.waiting += [other, FIRST, VOICE, ethernet(udp(rtp(2, b"voice" * 32), B, A))]
     capture.finding_changed(finding(), "opened")
     wait_for(lambda: capture.counters()["packets"] == 3)
     capture.stop()
@@ -172,7 +153,7 @@ def test_severity_at_the_configured_one_asks(make: Make, interface: Interface) -
     capture = make(min_severity="medium")
     capture.finding_changed(finding("rtcp-clear", "low"), "opened")
     capture.finding_changed(finding("rtcp-clear", "medium", a=A6.ip, b=B6.ip), "opened")
-    interface.packets += [VOICE, ethernet(udp(rtp(1, b"voice"), A6, B6))]
+    interface.waiting += [VOICE, ethernet(udp(rtp(1, b"voice"), A6, B6))]
     wait_for(lambda: capture.counters()["packets"])
     capture.stop()
     assert capture.counters()["packets"] == 1
@@ -183,7 +164,7 @@ def test_beside_fax_and_old_signalling_nothing_is_believed_to_be_rtp(
     make: Make, interface: Interface, tmp_path: Path, code: str
 ) -> None:
     capture = make()
-    interface.packets += [FIRST, VOICE]
+    interface.waiting += [FIRST, VOICE]
     capture.finding_changed(finding(code), "opened")
     wait_for(lambda: capture.counters()["packets"] == 2)
     capture.stop()
@@ -192,28 +173,28 @@ def test_beside_fax_and_old_signalling_nothing_is_believed_to_be_rtp(
 
 def test_pair_that_had_its_packets_closes_the_interface(make: Make, interface: Interface) -> None:
     capture = make(packets=3)
-    interface.packets += [VOICE] * 5
+    interface.waiting += [VOICE] * 5
     capture.finding_changed(finding(), "opened")
-    wait_for(lambda: interface.closed == interface.opened == 1)
+    wait_for(lambda: interface.rested == interface.opened == 1)
     assert capture.counters()["packets"] == 3
 
 
 def test_packet_that_cannot_be_decoded_is_counted_and_not_written(make: Make, interface: Interface) -> None:
     capture = make()
-    interface.packets += [frame(0x0806, bytes(28)), VOICE[:40], VOICE]
+    interface.waiting += [frame(0x0806, bytes(28)), VOICE[:40], VOICE]
     capture.finding_changed(finding(), "opened")
     wait_for(lambda: capture.counters()["packets"])
     assert capture.counters()["refused"] == 2
 
 
-@pytest.mark.parametrize("failure", ["status", "broken"])
+@pytest.mark.parametrize("failure", ["absent", "broken"])
 def test_interface_that_fails_is_counted_and_tried_again(make: Make, interface: Interface, failure: str) -> None:
     capture = make()
-    setattr(interface, failure, -5)
-    interface.packets.append(VOICE)
+    setattr(interface, failure, True)
+    interface.waiting.append(VOICE)
     capture.finding_changed(finding(), "opened")
     wait_for(lambda: capture.counters()["errors"] >= 2)
-    setattr(interface, failure, 0)
+    setattr(interface, failure, False)
     wait_for(lambda: capture.counters()["packets"] == 1)
 
 
@@ -222,18 +203,18 @@ def test_directory_that_cannot_be_written_is_counted_and_tried_again(
 ) -> None:
     later = tmp_path / "later"
     capture = make(later)
-    interface.packets += [VOICE] * 3
+    interface.waiting += [VOICE] * 3
     capture.finding_changed(finding(), "opened")
     wait_for(lambda: capture.counters()["errors"])
     later.mkdir()
-    interface.packets.append(VOICE)
+    interface.waiting.append(VOICE)
     wait_for(lambda: capture.counters()["packets"])
     assert len(list(later.iterdir())) == 1
 
 
 def test_findings_beyond_the_bound_are_counted(interface: Interface, tmp_path: Path) -> None:
     assert interface.opened == 0
-    capture = EvidenceCapture("span0", Evidence(), str(tmp_path))
+    capture = EvidenceCapture(cast("Tap", interface), Evidence(), str(tmp_path))
     for number in range(MAX_WAITING + 5):
         capture.finding_changed(finding(b=f"198.51.100.{number}"), "opened")
     assert capture.counters()["overflow"] == 5

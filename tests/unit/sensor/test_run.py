@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.process import STAY_ROOT
 from tests.unit.sensor.packets import CALL_ID, KEY, USER, invite
 
 pytestmark = pytest.mark.live
@@ -40,7 +41,7 @@ class Sensor:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.listen = f"127.0.0.1:{free.getsockname()[1]}"
         self.argv = [
-            *(sys.executable, "-m", "sensor", "run", "-i", "lo", "--config", str(self.config)),
+            *(sys.executable, "-m", "sensor", "run", *STAY_ROOT, "-i", "lo", "--config", str(self.config)),
             *("--listen", self.listen, "--filter", f"udp port {self.port}"),
         ]
         with self.log.open("wb") as log:
@@ -58,8 +59,8 @@ class Sensor:
         return int(self.peer.getsockname()[1])
 
     def told(self) -> str:
-        """Return what systemd was told next, the heartbeat left out."""
-        while (text := self.supervisor.recv(4096).decode()) == "WATCHDOG=1":
+        """Return what systemd was told next, the heartbeat and its store of descriptors left out."""
+        while (text := self.supervisor.recv(4096).decode()).startswith(("WATCHDOG=1", "FDSTOREREMOVE=1")):
             pass
         return text
 

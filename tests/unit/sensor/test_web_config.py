@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sensor.cli import main
 from sensor.config.load import ConfigError, parse_config, to_yaml
 from sensor.config.web_config import MAX_COST, WebConfig, load_web_config
+from tests.process import STAY_ROOT, run_to_end
 from tests.unit.sensor.web import HASH, MTLS, TLS, USERS, Authority
 
 CIPHERS = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
@@ -407,13 +408,16 @@ def test_web_file_that_is_a_number_is_refused() -> None:
     assert refused.value.lines == ["f:1:28: metrics.web_config_file: must be the path of a web configuration file"]
 
 
-def test_listen_option_follows_the_same_rule(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
-    assert main(["run", "-i", "nosuch0", "--listen", "192.0.2.1:9767"]) == 2
-    assert "allow_unprotected: true" in capsys.readouterr().err
+def test_listen_option_follows_the_same_rule(folder: Path, tmp_path: Path) -> None:
+    arguments = ("run", *STAY_ROOT, "-i", "nosuch0", "--listen")
+    status, said = run_to_end(*arguments, "192.0.2.1:9767")
+    assert status == 2
+    assert "allow_unprotected: true" in said
     site = tmp_path / "legwatch.yaml"
     site.write_text(f"metrics: {{web_config_file: {write(folder, MTLS)}}}\n")
-    assert main(["run", "-i", "nosuch0", "--config", str(site), "--listen", "0.0.0.0:0"]) == 2
-    assert "nosuch0" in capsys.readouterr().err
+    status, said = run_to_end(*arguments, "0.0.0.0:0", "--config", str(site))
+    assert status == 2
+    assert "nosuch0" in said
 
 
 def test_dearest_hash_that_is_taken_is_one_of_bcrypt() -> None:
