@@ -132,6 +132,12 @@ def _mirror() -> Section:
         "Mirror",
         [
             lines(
+                "Link",
+                "Times that an interface went down, or away; what it did not take meanwhile nobody counts but the calls.",
+                "short",
+                Query(grown("legwatch_link_losses_total", "instance"), "{{instance}}"),
+            ),
+            lines(
                 "Directions of media",
                 "Media flows by whether both directions were seen when they had 100 packets.",
                 "cps",
