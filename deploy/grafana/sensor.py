@@ -133,7 +133,7 @@ def _mirror() -> Section:
         [
             lines(
                 "Link",
-                "Times that an interface went down, or away; what it did not take meanwhile nobody counts but the calls.",
+                "Times that an interface went down, or away. What it did not take meanwhile, the calls show.",
                 "short",
                 Query(grown("legwatch_link_losses_total", "instance"), "{{instance}}"),
             ),
