@@ -29,6 +29,7 @@ PLACES = {
     "systemd/legwatch.sysusers.conf": "usr/lib/sysusers.d/legwatch.conf",
     "systemd/legwatch.tmpfiles.conf": "usr/lib/tmpfiles.d/legwatch.conf",
     "deploy/alertmanager/*.yml": "usr/share/legwatch/alertmanager",
+    "deploy/appliance/ansible": "usr/share/legwatch/appliance",
     "deploy/grafana/dashboards/*": "usr/share/legwatch/grafana/dashboards",
     "deploy/prometheus/*.yml": "usr/share/legwatch/prometheus",
     "docs/schema/*": "usr/share/legwatch/schema",
@@ -80,7 +81,7 @@ def _lay_out(root: Path) -> None:
         for source in ROOT.glob(pattern):
             target = root / place / source.name if "*" in pattern else root / place
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
     changes = (ROOT / "CHANGELOG.md").read_bytes()
     (root / "usr/share/doc/legwatch/changelog.gz").write_bytes(gzip.compress(changes, mtime=0))
     (root / "usr/bin").mkdir()
