@@ -216,7 +216,7 @@ class _Daemon:
             drops=self._drops.judge(self._recent.growth(), self._config.policy.max_loss),
             evidence="" if evidence is None else evidence.problem(),
             sinks_down=[name for name, state in self.sinks().items() if not state.up],
-            state="" if memory is None else memory.problem,
+            state=" ".join(each.problem for each in (memory, self._outbox) if each is not None).strip(),
             reload_failed=not self._metrics.reload_succeeded,
             certificate_unreadable=self._server.certificate_broken(),
         )

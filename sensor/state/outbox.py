@@ -103,7 +103,8 @@ class Outbox(QuietSink):
         self._resets = 0  # of the file, as far as they were noticed
         self._lost = self._written = 0  # the greatest number when all was lost, and the greatest on disk
         self._retry_at = 0.0
-        self._failing = self._late = False
+        self._problem = ""  # why the last attempt failed
+        self._late = False
         self._releasing = threading.Lock()  # held while outlets are told, so that they are in order
         self._wake = threading.Event()
         self._stopping = False
@@ -112,6 +113,11 @@ class Outbox(QuietSink):
         self._told = dict(self.stored.told)
         # Greater than any before, even where the file was lost
         self._first = self._number = self._written = max(self.stored.last_number, time.time_ns() // 1000)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be written now, "" when it can."""
+        return "the disk with the state directory does not answer" if self._late else self._problem
 
     @property
     def resets(self) -> int:
@@ -308,15 +314,16 @@ class Outbox(QuietSink):
             self._written = max(self._written, *changes.events, 0)
             self._writing = Changes()
         self._late = False
-        if self._failing:
-            self._failing = False
+        if self._problem:
+            self._problem = ""
             self._say("state_written")
 
     def _failed(self, error: OSError) -> None:
         self.errors += 1
-        if not self._failing:
-            self._failing = True
-            self._say("state_failed", level="error", error=str(error))
+        is_news = not self._problem
+        self._problem = str(error) or type(error).__name__
+        if is_news:
+            self._say("state_failed", level="error", error=self._problem)
 
     def _mind_the_disk(self, now: float) -> None:
         """Tell outlets of what waits for the disk for too long."""
