@@ -178,7 +178,9 @@ def test_disk_that_fails_costs_what_it_should_have_kept_and_nothing_else(
             judges(sensor, feed, 5)
             assert all_are_accounted_for(sensor, feed).dropped == 0
             wait_for(lambda: is_said(sensor), "the fault is counted")
-            holds(sensor, evidence_unwritable="blind", state_unwritable="degraded", sink_down="degraded")
+            holds(sensor, evidence_unwritable="blind", sink_down="degraded")
+            if name != "full":  # there a database may have room of its own
+                holds(sensor, state_unwritable="degraded")
         if fault.mends:
             wait_for(lambda: {"10.60.3.1", "10.60.5.1"} <= told(here), "the sink has what waited")
             wait_for(lambda: is_evidence_taken(sensor, feed, 5), "evidence is taken again")
