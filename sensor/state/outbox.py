@@ -103,7 +103,7 @@ class Outbox(QuietSink):
         self._resets = 0  # of the file, as far as they were noticed
         self._lost = self._written = 0  # the greatest number when all was lost, and the greatest on disk
         self._retry_at = 0.0
-        self._problem = ""  # why the last attempt failed
+        self._failure = ""  # of the last attempt to write
         self._late = False
         self._releasing = threading.Lock()  # held while outlets are told, so that they are in order
         self._wake = threading.Event()
@@ -115,14 +115,14 @@ class Outbox(QuietSink):
         self._first = self._number = self._written = max(self.stored.last_number, time.time_ns() // 1000)
 
     @property
-    def problem(self) -> str:
-        """Why nothing can be written now, "" when it can."""
-        return "the disk with the state directory does not answer" if self._late else self._problem
-
-    @property
     def resets(self) -> int:
         """How often the file was moved aside."""
         return self._file.resets
+
+    @property
+    def problem(self) -> str:
+        """Why findings cannot be written now, "" when they can."""
+        return "the disk of the open findings does not answer" if self._late else self._failure
 
     def shelf(self, sink: str) -> Shelf:
         """Return a sink's part of what is on disk."""
@@ -314,16 +314,15 @@ class Outbox(QuietSink):
             self._written = max(self._written, *changes.events, 0)
             self._writing = Changes()
         self._late = False
-        if self._problem:
-            self._problem = ""
+        if self._failure:
+            self._failure = ""
             self._say("state_written")
 
     def _failed(self, error: OSError) -> None:
         self.errors += 1
-        is_news = not self._problem
-        self._problem = str(error) or type(error).__name__
-        if is_news:
-            self._say("state_failed", level="error", error=self._problem)
+        if not self._failure:
+            self._say("state_failed", level="error", error=str(error))
+        self._failure = str(error)
 
     def _mind_the_disk(self, now: float) -> None:
         """Tell outlets of what waits for the disk for too long."""

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -14,7 +13,7 @@ from fastpath.source import BufferSource
 from sensor.capture.clock import PacketTime
 from sensor.commands.pipeline import Pipeline
 from sensor.config.load import parse_config
-from sensor.model import Finding, Leg, QuietSink
+from sensor.model import Finding, Leg, QuietSink, Step
 from tests.live.lab import Frames, read_capture
 
 CLINIC = Path(__file__).parents[2] / "deploy" / "demo" / "clinic.pcap"
@@ -42,7 +41,7 @@ class Told(QuietSink):
         self.ended += 1
         self.legs.setdefault((*sorted((leg.a, leg.b)), leg.media), set()).add(leg.observed)
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         if change == "opened":
             self.opened.append((finding.code, json.dumps(finding.subject, default=str)))
             self.open[finding.id] = finding.code

@@ -203,7 +203,7 @@ def test_disk_that_does_not_answer_holds_nobody_up_for_longer_than_its_patience(
         assert "does not answer" in made.outbox.problem
         made.disk.open.set()
         eventually(lambda: made.disk.written)
-        eventually(lambda: not made.outbox.problem)
+        eventually(lambda: made.outbox.problem == "")
     assert made.log.ids == [1, 2]
     assert stored(tmp_path) == ["a"]
     assert FindingsFile(tmp_path, "plain").load().waiting == {}
