@@ -1,7 +1,7 @@
 # Every command of the project. `make demo` and `make test` each work as the first one after `git clone`.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-live test-stack live-packages lint ext bench package lock audit clean
+.PHONY: help demo test test-sanitized test-live test-stack live-packages lint ext bench soak package lock audit clean
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
@@ -17,7 +17,7 @@ REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \
 	print(*functools.reduce(dict.get, sys.argv[1].split("."), tomllib.load(open("pyproject.toml", "rb"))), sep="\n")'
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 	@$(VENV)/bin/legwatch scan deploy/demo/clinic.pcap || [ $$? -eq 1 ]
@@ -25,6 +25,9 @@ demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 
 test: $(VENV)/test  ## unit, property, golden and source tests; no root, no server
 	@$(PYTEST) -m "not live" $(ARGS)
+
+test-sanitized: $(VENV)/test  ## fuzzing corpora, properties and the demo under AddressSanitizer and UBSan
+	@$(VENV_PYTHON) -m tests.sanitizers $(ARGS)
 
 test-live: live-packages $(VENV)/test $(VENV)/package  ## namespaces, live rings, real servers; as root, installs Debian packages
 	@REQUIRE_LIVE=1 $(PYTEST) -m live $(ARGS)
@@ -43,6 +46,9 @@ ext: $(VENV)/ext  ## build the Cython core in place
 
 bench: $(VENV)/ext  ## every figure beside the C floor, its limit and its goal; live ones as root
 	@$(VENV_PYTHON) -m benchmarks $(ARGS)
+
+soak: $(VENV)/ext  ## a sensor under mixed traffic, MINUTES=30 long: what has to stay flat; as root
+	@$(VENV_PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),30)
 
 package: $(VENV)/package  ## .deb, .rpm, wheel, sdist and bill of materials, into dist/; no root
 	@$(VENV_PYTHON) -m deploy.package

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -31,6 +30,7 @@ from sensor.findings import Book, Claim
 from sensor.model import Finding, Subject
 from sensor.output.metrics import CaptureState, Metrics, SinkState
 from sensor.output.outcomes import OUTCOMES
+from sensor.readiness import Condition
 
 SCRAPE_LIMIT_S = 0.025
 RATE = 1000  # findings a second
@@ -85,6 +85,10 @@ class Full:
         """Return requests."""
         return dict.fromkeys(OUTCOMES, 10**6)
 
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return none."""
+        return ()
+
     def extra(self) -> dict[str, int]:
         """Return nothing beside."""
         return {}
@@ -115,7 +119,7 @@ def measure_findings(count: int) -> bool:
 
 
 def _findings(count: int, sinks: str) -> tuple[float, int]:
-    made = deliveries(parse_config(sinks, "sinks").sinks, Path(tempfile.gettempdir()), "span")
+    made = deliveries(parse_config(sinks, "sinks").sinks, None, "span")
     for delivery in made:
         delivery.start()
 

@@ -34,8 +34,12 @@ RELEASE_CFLAGS = [
     *("-fstack-protector-strong", "-fstack-clash-protection", *BRANCHES),
     *("-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-Wformat", "-Werror=format-security"),
 ]
-DEBUG_CFLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
-FUZZ_CFLAGS = ["-O1", "-g", "-fsanitize=address,fuzzer-no-link", "-fno-omit-frame-pointer"]
+DEBUG_CFLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+# gcc defines that macro by itself.
+FUZZ_CFLAGS = [
+    *("-O1", "-g", "-fsanitize=address,fuzzer-no-link", "-fno-omit-frame-pointer"),
+    "-D__SANITIZE_ADDRESS__=1",
+]
 CFLAGS = FUZZ_CFLAGS if FUZZ else DEBUG_CFLAGS if DEBUG else RELEASE_CFLAGS
 LDFLAGS = ["-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack", "-Wl,-z,separate-code"]
 

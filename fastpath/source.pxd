@@ -91,3 +91,4 @@ cdef class BufferSource(OfflineSource):
 
     cdef int fill(self, PacketRef* refs, int capacity) noexcept nogil
     cdef int refill(self) noexcept with gil
+    cdef void let_go(self) noexcept

@@ -9,12 +9,17 @@ import dpkt
 
 from tests.canaries import CLINIC
 from tests.fuzz.targets import piece
+from tests.packets import rtp, speech
 from tests.unit.fastpath import test_certificate as dtls
 from tests.unit.fastpath import test_handshake as tls
 from tests.unit.fastpath import test_legacy as legacy
+from tests.unit.fastpath import test_media as media
 from tests.unit.fastpath import test_services as services
+from tests.unit.fastpath import test_source as source
 from tests.unit.fastpath import test_turn as turn
+from tests.unit.fastpath import test_udptl as udptl
 from tests.unit.fastpath.test_fragments import invite
+from tests.unit.fastpath.test_tones import press
 from tests.unit.fastpath.test_tunnels import WHOLE
 from tests.unit.fastpath.test_websocket import CONVERSATION, OFFER
 from tests.unit.sensor import test_attempts as attempts
@@ -135,6 +140,27 @@ def seeds() -> dict[str, list[bytes]]:
         "frames": [
             *(b"".join(piece(0, data) for data in octets[at : at + 8]) for at in range(0, 80, 8)),
             *(piece(0, data) for data, _ in WHOLE),
+        ],
+        "media": [
+            b"".join(piece(0, data) for data in talk)
+            for talk in (
+                [rtp(n, voice) for n, voice in enumerate(speech(8))],
+                [rtp(1, b"x"), *(rtp(2 + n, key, timestamp=160, payload_type=101) for n, key in enumerate(press()))],
+                [media.COMPOUND, media.GOODBYE, media.report(blocks=2), rtp(1, b"x")],
+                [media.srtcp(index, "80") for index in range(1, 5)],
+                [media.zrtp(kind) for kind in (b"Hello   ", b"Confirm1", b"Conf2ACK")],
+                [media.stun(3), b"\x40\0\0\4abcd"],
+            )
+        ],
+        "facsimile": [b"".join(piece(0, datagram) for datagram in udptl.CALL)],
+        "capture": [
+            source.pcap(),
+            source.pcap(endian=">", nano=True),
+            *(source.Pcapng(endian).file() for endian in "<>"),
+            source.Pcapng().section()
+            + source.Pcapng().interface(resolution=0x8A, offset_s=-1, snaplen=40)
+            + source.Pcapng().simple(source.PACKETS[0])
+            + source.Pcapng().obsolete(source.PACKETS[0]),
         ],
     }
 

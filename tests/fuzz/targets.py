@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 
 from deploy.demo.wire import MS
 from fastpath import sip
 from fastpath.records import Negotiation, Record
-from fastpath.source import BufferSource
+from fastpath.source import BufferSource, OfflineSource
+from sensor.capture.errors import CaptureError
+from sensor.capture.files import open_capture
 from sensor.signalling.agreement import lines
 from sensor.tls.certificates import Certificates
 from tests.packets import T0, A, B, End, Packet, account, ethernet, finish, new_engine, tcp, udp
 from tests.unit.fastpath.test_fragments import fragment
 from tests.unit.fastpath.test_turn import ALLOCATE, stun
+from tests.unit.fastpath.test_udptl import described, sent
 from tests.unit.fastpath.test_websocket import OFFER
 from tests.unit.sensor.test_tls_certificates import NOW_NS, ROOT
 
@@ -21,21 +25,27 @@ SIP_ENDS = End(A.ip, 5060), End(B.ip, 5060)
 MAX_OCTETS = 16384
 
 
-def heard(packets: list[Packet]) -> list[Record]:
-    """Return what the core says of packets; its account must add up and nothing may be left in its tables."""
-    engine = new_engine(max_flows=64, max_streams=64, event_bytes=1 << 20, stream_bytes=1 << 20, max_dialogs=16)
-    source, records = BufferSource(packets), []
+def heard(packets: list[Packet]) -> None:
+    """Have the core hear packets of this program."""
+    read(BufferSource(packets))
+
+
+def read(source: OfflineSource) -> None:
+    """Have the core hear packets; its account must add up and nothing may be left in its tables."""
+    engine = new_engine(
+        max_flows=64, max_streams=64, event_bytes=1 << 17, stream_bytes=1 << 20, max_hints=1 << 8, max_dialogs=16
+    )
+    records: list[Record] = []
     while engine.process(source) == 1:
         records += engine.drain()
     counters = engine.counters()
-    assert counters["received"] == sum(account(counters).values()) == len(packets)
+    assert counters["received"] == sum(account(counters).values()) == source.packets
     records += finish(engine)
     after = engine.counters()
     assert (after["flows"], after["streams"], after["reassembly_bytes"]) == (0, 0, 0)
     for record in records:
         if isinstance(record, Negotiation):
             lines(record.offer, record.answer, accepted=record.state == "agreed")
-    return records
 
 
 def piece(control: int, octets: bytes) -> bytes:
@@ -167,6 +177,23 @@ def frames(data: bytes) -> None:
     heard([(T0 + i * MS, part) for i, (_, part) in enumerate(pieces(data))])
 
 
+def facsimile(data: bytes) -> None:
+    """Datagrams to where SDP said that facsimile comes, in pieces."""
+    heard([described(), *sent(*(part for _, part in pieces(data)))])
+
+
+def capture(data: bytes) -> None:
+    """A capture file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            source = open_capture(file.name)
+        except CaptureError:
+            return
+        read(source)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "sip": sip_message,
     "sdp": sdp,
@@ -185,4 +212,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "websocket": websocket,
     "fragments": fragments,
     "frames": frames,
+    "media": datagrams,
+    "facsimile": facsimile,
+    "capture": capture,
 }

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from sensor.alerts.delivery import Delivery
 from sensor.alerts.event import Event
 from sensor.config.load import parse_config
 from sensor.config.sinks import AlertmanagerSink, AnySink
+from sensor.findings import Book
+from sensor.output.events import Events, configure
+from sensor.state.findings import FindingsFile
+from sensor.state.outbox import Outbox
 from tests.live.lab import ROOT, Namespace, namespaces, program, sh, wait_for
 from tests.live.servers import ALERTS, Alertmanager, listening, running_alertmanager
 from tests.unit.sensor.alerts.receivers import Authority, authority
@@ -36,9 +41,11 @@ def namespace() -> Iterator[Namespace]:
 
 
 @contextmanager
-def delivering(namespace: Namespace, sinks: Sequence[AnySink], state: Path | None = None) -> Iterator[list[Delivery]]:
+def delivering(
+    namespace: Namespace, sinks: Sequence[AnySink], outbox: Outbox | None = None
+) -> Iterator[list[Delivery]]:
     """Deliver from within the namespace: its threads are where the one that starts them is."""
-    made = deliveries(sinks, state, SENSOR)
+    made = deliveries(sinks, None if outbox is None else outbox.shelf, SENSOR)
     with namespace.entered():
         for delivery in made:
             delivery.start()
@@ -256,12 +263,19 @@ def test_file_on_a_full_disk_gets_what_waited_when_there_is_room(namespace: Name
 
 def test_spool_on_a_full_disk_loses_nothing_silently(namespace: Namespace, tmp_path: Path) -> None:
     with small_disk(tmp_path) as place:
+        outbox = Outbox(FindingsFile(place, "plain"), Events(configure(StringIO())), "log", lambda *_, **__: None)
         text = "[{type: syslog, address: '127.0.0.1:9', transport: tcp, queue: 16, spool: true}]"
-        with delivering(namespace, sinks_of(text), place) as (delivery,):
+        with delivering(namespace, sinks_of(text), outbox) as (delivery,):
+            outbox.deliver_to([delivery])
+            outbox.start()
             for n in range(300):
-                delivery.put(numbered(n))
+                outbox.put(numbered(n))
+                outbox.commit(Book(()), {}, 1)
                 time.sleep(0.002)
+            wait_for(lambda: delivery.counts().put == 300, "all are handed on")
             counts = delivery.counts()
             assert counts.spooled > 0
             assert counts.dropped["full"] > 0
-            assert sum(counts.dropped.values()) + counts.queued + counts.spooled == counts.put == 300
+            assert outbox.errors > 0
+            assert sum(counts.dropped.values()) + counts.queued + counts.spooled == counts.put
+        outbox.stop()

@@ -481,3 +481,20 @@ def test_media_in_clear_for_as_long_as_its_grace_has_not_drifted() -> None:
     made.compare({ALICE: Known(T0, T0, media="encrypted")}, 1)
     made.hear(*SRTP_CALL, seen("rtp"), verdict("clear"), verdict("encrypted"))
     assert "posture-drift" not in {finding.code for finding in heard.findings}
+
+
+def test_voice_is_known_from_the_baseline_unless_all_of_it_is_inside_tls() -> None:
+    made, _ = analysis()
+    made.compare({ALICE: Known(T0, T0, signalling="encrypted")}, 1)
+    assert not made.voice_known()
+    made.compare({ALICE: Known(T0, T0, media="encrypted")}, 1)
+    assert made.voice_known()
+
+
+def test_legs_in_progress_are_counted_by_what_is_observed_of_them() -> None:
+    made, _ = analysis(*CALL)
+    assert made.legs() == {"not-observed": 1}
+    made.hear(seen("rtp"))
+    assert made.legs() == {"undetermined": 1}
+    made.hear(verdict("clear"))
+    assert made.legs() == {"clear": 1}

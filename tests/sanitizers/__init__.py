@@ -1,0 +1,1 @@
+"""The tests under AddressSanitizer, LeakSanitizer and UBSan: ``make test-sanitized``."""
