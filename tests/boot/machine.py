@@ -44,7 +44,7 @@ class Machine:
             "--capability=CAP_NET_RAW,CAP_NET_ADMIN",
                 # By which IPAddressDeny= and Landlock are kept
             "--system-call-filter=bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self",
-            "--console=passive",
+            "--console=pipe",  # not a terminal, which would hold up who writes to it
             "--register=no",
             "--keep-unit",
             "--notify-ready=yes",
