@@ -9,8 +9,8 @@ PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := $(VENV_PYTHON) -m pytest
 CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
 LOCK := deploy/package/requirements.lock
-LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin lintian mandoc openssl prometheus \
-	prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
+LIVE_PACKAGES := baresip-core docker-compose e2fsprogs ethtool faketime iproute2 libcap2-bin lintian mandoc openssl \
+	prometheus prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
 BOOT_PACKAGES := binutils iproute2 mmdebstrap openssh-client systemd-container util-linux
 
 # Prints the requirements that pyproject.toml lists under a dotted name, one a line.

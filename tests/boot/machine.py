@@ -61,7 +61,7 @@ class Machine:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, console.open("wb") as output:
             address.unlink(missing_ok=True)
             notices.bind(str(address))
-            notices.setblocking(False)  # noqa: FBT003
+            notices.setblocking(False)
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ import pytest
 from sensor.network.baseline import Known
 from sensor.state.baseline import BaselineFile
 from tests.live.faults import Feed, all_are_accounted_for, call, configured, feeding, judges, watching
-from tests.live.lab import LEGWATCH, Mirror, Namespace, Sensor, namespaces, running, sh, wait_for
+from tests.live.lab import LEGWATCH, STAY_ROOT, Mirror, Namespace, Sensor, namespaces, running, sh, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -195,7 +195,8 @@ CALLS = 120  # whose events are more than a pipe holds
 def saying(namespace: Namespace, folder: Path, to: int) -> Iterator[Sensor]:
     """Run a sensor that says everything to a descriptor, which is closed here."""
     path = configured(folder, alerts={"settle": 0, "burst": 1000})
-    with running(namespace.command(*LEGWATCH, "run", "-i", "span0", "--config", path), stdout=to) as process:
+    command = namespace.command(*LEGWATCH, "run", *STAY_ROOT, "-i", "span0", "--config", path)
+    with running(command, stdout=to) as process:
         os.close(to)
         sensor = Sensor(namespace, process, folder / "none")
         wait_for(sensor.ready, "it is ready")

@@ -236,11 +236,11 @@ def test_journal_shows_entries_with_their_fields() -> None:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
+def small_disk(folder: Path, kib: int = 64) -> Iterator[Path]:
+    """A file system of so many KiB."""
     place = folder / "small"
     place.mkdir()
-    sh("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place))
+    sh("mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place))
     try:
         yield place
     finally:
@@ -262,20 +262,24 @@ def test_file_on_a_full_disk_gets_what_waited_when_there_is_room(namespace: Name
 
 
 def test_spool_on_a_full_disk_loses_nothing_silently(namespace: Namespace, tmp_path: Path) -> None:
-    with small_disk(tmp_path) as place:
-        outbox = Outbox(FindingsFile(place, "plain"), Events(configure(StringIO())), "log", lambda *_, **__: None)
+    with small_disk(tmp_path, 2048) as place:
+        said: list[str] = []
+        log = Events(configure(StringIO()))
+        outbox = Outbox(FindingsFile(place, "plain"), log, "log", lambda name, **_: said.append(name))
         text = "[{type: syslog, address: '127.0.0.1:9', transport: tcp, queue: 16, spool: true}]"
-        with delivering(namespace, sinks_of(text), outbox) as (delivery,):
-            outbox.deliver_to([delivery])
-            outbox.start()
-            for n in range(300):
-                outbox.put(numbered(n))
-                outbox.commit(Book(()), {}, 1)
-                time.sleep(0.002)
-            wait_for(lambda: delivery.counts().put == 300, "all are handed on")
-            counts = delivery.counts()
-            assert counts.spooled > 0
-            assert counts.dropped["full"] > 0
-            assert outbox.errors > 0
-            assert sum(counts.dropped.values()) + counts.queued + counts.spooled == counts.put
-        outbox.stop()
+        try:
+            with delivering(namespace, sinks_of(text), outbox) as (delivery,):
+                outbox.deliver_to([delivery])
+                outbox.start()
+                for n in range(400):
+                    outbox.put(numbered(n, evidence=["x" * 4000]))
+                    outbox.commit(Book(()), {}, 1)
+                    time.sleep(0.002)
+                wait_for(lambda: delivery.counts().put == 400, "all are handed on")
+                counts = delivery.counts()
+                assert counts.spooled > 20
+                assert counts.dropped["full"] > 0
+                assert (outbox.errors > 0, said) == (True, ["state_failed"])
+                assert sum(counts.dropped.values()) + counts.queued + counts.spooled == counts.put
+        finally:
+            outbox.stop()

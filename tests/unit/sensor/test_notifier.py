@@ -244,7 +244,9 @@ def test_finding_that_was_said_is_not_opened_again_and_is_said_to_its_end() -> N
     made.hold("leg", claim())
     after = next_run(made)
     assert ([each["event"] for each in after.known], after.heard.said) == (["finding_updated"], [])
+    after.hold("leg", claim()._replace(evidence="of another packet"), at=1)
     after.hold("other", claim()._replace(evidence="more"), at=1)
+    after.hold("leg", at=2)
     after.hold("other", at=2)
     assert after.heard.said == ["updated", "resolved"]
 
