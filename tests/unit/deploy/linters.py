@@ -9,7 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 TOOLS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 # Of yamllint; cloud-init wants the first line as it is.
-STYLE = "{extends: default, rules: {line-length: {max: 120}, document-start: disable, comments: {ignore: user-data.yml}}}"
+_RULES = "line-length: {max: 120}, document-start: disable, comments: {ignore: user-data.yml}"
+STYLE = f"{{extends: default, rules: {{{_RULES}}}}}"
 
 
 def run(tool: str, *arguments: str | Path, folder: Path = ROOT) -> None:

@@ -32,7 +32,8 @@ def test_everything_that_can_be_set_has_a_default_and_a_type() -> None:
     defaults = read(ROLE / "defaults" / "main.yml")
     options = read(ROLE / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
     assert defaults.keys() == options.keys()
-    used = {name for path in ROLE.rglob("*") if path.is_file() for name in re.findall(r"\blegwatch_\w+", path.read_text())}
+    texts = [path.read_text() for path in ROLE.rglob("*") if path.is_file()]
+    used = {name for text in texts for name in re.findall(r"\blegwatch_\w+", text)}
     own = {"legwatch_ifupdown", "legwatch_interface", "legwatch_networkd", "legwatch_features"}
     assert used - own == defaults.keys()
 
