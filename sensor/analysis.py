@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from fastpath.records import (
@@ -35,8 +35,9 @@ from sensor.model import Call as CallRecord
 from sensor.model import Endpoint, FlowContext, Leg
 from sensor.network.baseline import Baseline, Known
 from sensor.network.peers import Peers
+from sensor.policy import former, qos
 from sensor.policy import media as rules
-from sensor.policy import qos
+from sensor.policy.claims import pair
 from sensor.policy.segments import Required, Segments
 from sensor.policy.waivers import Waivers
 from sensor.signalling.attempts import Attempts
@@ -45,16 +46,17 @@ from sensor.tls.certificates import Certificates
 from sensor.tls.servers import TlsServers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sensor.findings import Claim
-    from sensor.model import Protection, Sink, TlsServer
+    from sensor.findings import Claim, Kept
+    from sensor.model import Finding, Protection, Sink, Subject, TlsServer
     from sensor.policy.media import MediaFacts
 
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
 JUMP_NS = 3600 * NS  # a step of time that one packet alone does not prove: its stamp may be broken
+BACK_NS = 2 * NS  # the core goes back no less, and only when the clock was set
 
 _LEGACY = frozenset(("sccp", "mgcp", "megaco", "h323", "iax2"))
 
@@ -83,6 +85,8 @@ class Analysis:
         self._segments = Segments(policy, interface)
         self._waivers = Waivers(policy)
         self.book = Book(sinks, capacity=limits.findings, waived=self._waivers.of)
+        self._former: dict[Subject, tuple[Finding, ...]] = {}  # about legs, from before a restart …
+        self._former_until_ns = 0  # … and until when legs are seen that go on since then
         self._waived_day = 0  # on which it was looked last whether waivers are over
         self._unprotected = Unprotected()
         self._peers = Peers(self.book, self._segments, policy)
@@ -99,13 +103,14 @@ class Analysis:
         self._certificates = Certificates(lambda: self._trusted(roots))
         self._tls = TlsServers(self.book, self._segments, policy, self._certificates, self._tls_server_ended)
         self._ws_flows: dict[int, bool] = {}  # of WebSocket, and whether it carries SIP
-        self._waiting: deque[LegState] = deque()  # legs in grace, the first to leave it first
+        self._waiting: deque[tuple[int, LegState]] = deque()  # legs in grace, the first to leave it first, and when
         self._closing = False
         self._now_ns = 0
         self._record_ns = 0  # time of the latest record …
         self._before_ns = 0  # … and of the latest one of another time, which is another packet's
         self._sweep_ns = 0
         self._health = Health(self.book, interface, policy)
+        self._voice_before = False  # by the baseline
         self._take: dict[type, Callable[..., None]] = {
             Negotiation: self._negotiated,
             Exposure: self._exposed,
@@ -138,18 +143,18 @@ class Analysis:
     def advance(self, now_ns: int) -> None:
         """Move packet time on; call between batches, live at least once a second.
 
-        A little back is packets out of order, and nothing; far back is a clock that was set.
+        A little back is packets out of order, and nothing; further back is a clock that was set.
         """
-        if self._now_ns - now_ns >= JUMP_NS:
+        if self._now_ns - now_ns >= BACK_NS:
             self._set_back(now_ns)
         if now_ns < self._now_ns:
             return
         self._now_ns = now_ns
         self.book.advance(now_ns)
-        while self._waiting and self._waiting[0].waits_until_ns <= now_ns:
-            leg = self._waiting.popleft()
-            leg.waits_until_ns = 0
-            self._judge(leg, now_ns)
+        while self._waiting and self._waiting[0][0] <= now_ns:
+            _, leg = self._waiting.popleft()
+            grace_end, leg.waits_until_ns = leg.waits_until_ns, 0
+            self._judge(leg, max(now_ns, grace_end))  # which is later where the clock was set back meanwhile
         if now_ns >= self._sweep_ns:
             self._sweep_ns = now_ns + SWEEP_NS
             self._sweep()
@@ -173,7 +178,7 @@ class Analysis:
         self._attempts.reload(self._segments, policy)
         self._tls.reload(self._segments, policy, self._now_ns)
         # The grace may be another one, too.
-        for leg in self._waiting:
+        for _, leg in self._waiting:
             leg.waits_until_ns = 0
         self._waiting.clear()
         for leg in sorted(self._legs, key=lambda leg: leg.clear_since_ns):
@@ -183,8 +188,27 @@ class Analysis:
         """Let a finding that is over and comes back within so long be the same one; without it, it is another one."""
         self.book.settle_ns = int(seconds * NS)
 
-    def close(self) -> None:
-        """End every leg, after the last record. Findings stay open: the end of the input resolves nothing."""
+    def restore(self, kept: Iterable[Kept], alive_ns: int, now_ns: int) -> None:
+        """Go on with what was open when the sensor ended: it was there at ``alive_ns`` of packet time, now it is later.
+
+        To be called before the first record, and before ``waive``.
+        """
+        held = list(former.held(kept, alive_ns, now_ns, self._interface, self._policy, self.book.settle_ns))
+        self._former_until_ns = now_ns + int(self._policy.media_idle * NS)
+        for (finding, left_ns), until_ns in held:
+            if not left_ns and until_ns and former.is_of_leg(finding):
+                self._former[finding.subject] = (*self._former.get(finding.subject, ()), finding)
+        self.book.restore(held)
+
+    def waive(self, now_ns: int) -> None:
+        """Look again what the policy waives."""
+        self.book.waive(now_ns)
+
+    def close(self, *, goes_on: bool = False) -> None:
+        """End every leg, after the last record. Findings stay open: the end of the input resolves nothing.
+
+        What is over and only settles is resolved, unless another run ``goes_on`` with it.
+        """
         self._judge_by_time()
         self._health.close(self._now_ns)
         self._closing = True
@@ -195,7 +219,8 @@ class Analysis:
         self._tls.close()
         self._attempts.close(self._now_ns)
         self._paths.tell()
-        self.book.close()
+        if not goes_on:
+            self.book.close()
 
     def compare(self, entries: dict[str, Known], learning_ns: int) -> None:
         """Hold endpoints against a baseline from now on, in place of the one before."""
@@ -203,6 +228,15 @@ class Analysis:
             self.baseline = Baseline(self.book, self._segments, self._policy, entries, learning_ns)
         else:
             self.baseline.replace(entries, learning_ns, self._now_ns)
+        self._voice_before = any(known.media or known.signalling == "clear" for known in entries.values())
+
+    def voice_known(self) -> bool:
+        """Say whether there ever was what counts as voice: media, or SIP in clear."""
+        return self._voice_before or self._health.voice_seen
+
+    def legs(self) -> dict[Protection, int]:
+        """Return how many legs are in progress, by what is observed of them."""
+        return Counter(leg.observed() for leg in self._legs)
 
     def in_clear(self) -> dict[tuple[str, str], InClear]:
         """Return how many legs are in clear now, and for how long legs were, by the segments of their ends."""
@@ -245,10 +279,9 @@ class Analysis:
 
     def _set_back(self, now_ns: int) -> None:
         """Start again from an earlier time: no grace and no silence lasts until the old one comes again."""
-        while self._waiting:
-            leg = self._waiting.popleft()
-            ends_ns, leg.waits_until_ns = leg.waits_until_ns, 0
-            self._judge(leg, ends_ns)
+        back_ns = self._now_ns - now_ns
+        self._waiting = deque((ends_ns - back_ns, leg) for ends_ns, leg in self._waiting)
+        self.book.set_back(back_ns)
         self._now_ns = self._sweep_ns = now_ns
         self._health.set_back(now_ns)
 
@@ -328,8 +361,9 @@ class Analysis:
             context = FlowContext("unknown", "unknown", "sip", basis)
         self._peers.ended(record.flow, record.key, record.app, record.last_ns)
         if self._policy.dscp:
-            pair, claims = qos.unmarked(record, self._segments, self._policy)
-            self.book.hold(pair, claims, record.last_ns)
+            holder, claims = qos.unmarked(record, self._segments, self._policy)
+            self.book.hold(holder, claims, record.last_ns)
+            self.book.judged(("qos-unmarked",), pair("leg", record.key.a, record.key.b), record.last_ns)
         for sink in self._sinks:
             sink.flow_ended(record, context)
 
@@ -408,7 +442,7 @@ class Analysis:
                 self._note_senders(leg, now_ns)
             if now_ns < grace_end and not leg.waits_until_ns:
                 leg.waits_until_ns = grace_end
-                self._waiting.append(leg)
+                self._waiting.append((grace_end, leg))
         if leg.call is not None and len(leg.call.legs) > 1:
             self._judge_call(leg.call, now_ns)
 
@@ -424,6 +458,11 @@ class Analysis:
             earlier = self._keys.earlier(leg)
             if earlier is not None:
                 claims += rules.key_reuse(facts, earlier, required, required.policy)
+        if self._former and leg.line is None and facts.observed != "not-observed":
+            if leg.former is None:
+                began = now_ns < self._former_until_ns
+                leg.former = self._former.get(pair("leg", facts.a, facts.b), ()) if began else ()
+            claims += former.goes_on(facts, leg.former, claims, required)
         return claims
 
     def _calls_joined(self, call: Call, part: Call, now_ns: int) -> None:

@@ -162,6 +162,8 @@ def parser() -> argparse.ArgumentParser:
     _add_user(doctor)
 
     _add_baseline(commands)
+    _add_watching(commands)
+    _add_selftest(commands)
 
     interfaces = commands.add_parser(
         "interfaces", help="list the interfaces to watch", description="List the interfaces that can be watched."
@@ -199,6 +201,41 @@ def _add_baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
     baseline.add_argument("--state", metavar="DIR", help="state directory (default: as in the configuration)")
     baseline.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
     baseline.add_argument("--json", action="store_true", help="show: one JSON object a line")
+
+
+def _add_watching(commands: argparse._SubParsersAction[_Parser]) -> None:
+    status = commands.add_parser(
+        "status",
+        help="say how the running sensor is",
+        description="Ask the running sensor how it is. "
+        "Exit status: 0 it sees, 1 it is blind, 2 there is none or it may not be asked.",
+    )
+    status.set_defaults(module="status")
+    status.add_argument("--json", action="store_true", help="one JSON object (docs/schema/status.schema.json)")
+    top = commands.add_parser(
+        "top",
+        help="watch the running sensor",
+        description="Show how the running sensor is, as it changes: legs, findings, the mirror, rates. q quits.",
+    )
+    top.set_defaults(module="top")
+    for parser in (status, top):
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("-i", "--interface", type=_interface, metavar="IFACE", help="the instance that watches this")
+        where.add_argument("--socket", metavar="PATH", help="its socket (default: /run/legwatch/status.sock)")
+
+
+def _add_selftest(commands: argparse._SubParsersAction[_Parser]) -> None:
+    selftest = commands.add_parser(
+        "selftest",
+        help="say whether all parts of the sensor work",
+        description="Replay a small capture through all of the sensor and say, stage by stage, what came out of it, "
+        "and at which stage data stops. Nothing is captured and nobody is told anything. "
+        "Exit status: 0 all is well, 1 something is not.",
+    )
+    selftest.set_defaults(module="selftest")
+    selftest.add_argument(
+        "--config", metavar="FILE", help="try the directories and sinks of a configuration, too (YAML)"
+    )
 
 
 def _count(text: str) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
-from sensor.model import SEVERITIES, Finding, Severity, Sink, Subject
+from sensor.model import SEVERITIES, Finding, Severity, Sink, Step, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 CODES_AT_LEAST = 4  # that share the book when each has as much as it may
+BEFORE = "before the restart"  # who holds what was open then and was not claimed again yet
 MAX_EVIDENCE = 4  # statements a finding keeps; each one is an update, so this also bounds what is said of it
 
 
@@ -40,6 +42,13 @@ class Claim(NamedTuple):
     evidence: str  # one statement with its figures
     controls: tuple[str, ...]
     since_ns: int = 0  # when the first packet came that it is about; 0: not known
+
+
+class Kept(NamedTuple):
+    """An open finding, as it outlives the sensor."""
+
+    finding: Finding
+    left_ns: int = 0  # since when nobody holds it; 0: somebody does
 
 
 class _Together:
@@ -120,6 +129,9 @@ class Book:
 
     No code has more than a quarter of the book: a flood of one leaves room for the others. What finds no room waits,
     and is counted in ``overflow``.
+
+    What was open before a restart is held until a time of its own, or until it is claimed again: that is no other
+    holder, and nothing that sinks hear of.
     """
 
     def __init__(self, sinks: Sequence[Sink], *, capacity: int = 40_000, waived: Waived = _nothing_is) -> None:
@@ -132,6 +144,7 @@ class Book:
         self._codes: Counter[str] = Counter()
         self._held: dict[Hashable, list[_Key]] = {}
         self._settling: dict[_Key, int] = {}  # since when nobody holds them, the first one first
+        self._former: dict[_Key, int] = {}  # from before the restart: until when they are held, the first one first
         self._waiting: dict[str, dict[tuple[Hashable, _Key], Claim]] = {}  # for room, by code, the first one first
         self._waits = 0  # how many
 
@@ -167,12 +180,51 @@ class Book:
 
         What was let go later than now came before the clock was set.
         """
+        while self._former:
+            key, until_ns = next(iter(self._former.items()))
+            if now_ns < until_ns:
+                break
+            del self._former[key]
+            self._resolve(key)
         while self._settling:
             key, left_ns = next(iter(self._settling.items()))
             if left_ns <= now_ns < left_ns + self.settle_ns:
                 break
             self._resolve(key)
         self._admit(now_ns)
+
+    def restore(self, kept: Iterable[tuple[Kept, int]]) -> None:
+        """Take what was open before a restart, each with the time until which it is held when nobody claims it."""
+        for (finding, left_ns), until_ns in sorted(kept, key=lambda each: each[0].finding.first_ns):
+            key = (finding.code, finding.subject)
+            if key in self._open:
+                continue
+            entry = self._open[key] = _Entry(finding)
+            self._codes[finding.code] += 1
+            if left_ns:
+                self._settling[key] = left_ns
+            else:
+                self._former[key] = until_ns
+                entry.add(BEFORE, _claim_of(finding), finding.waived_by)
+            self._say(finding, "restored")
+        self._former = dict(sorted(self._former.items(), key=itemgetter(1)))
+        self._settling = dict(sorted(self._settling.items(), key=itemgetter(1)))
+
+    def kept(self, finding: Finding) -> Kept:
+        """Return a finding that is open as it has to be kept for a restart."""
+        return Kept(finding, self._settling.get((finding.code, finding.subject), 0))
+
+    def judged(self, codes: Iterable[str], subject: Subject, now_ns: int) -> None:
+        """Let go of what was said of a subject before a restart: all that is true of it by these codes is claimed."""
+        if not self._former:
+            return
+        for code in codes:
+            if self._former.pop((code, subject), None) is not None:
+                self._leave((code, subject), BEFORE, now_ns)
+
+    def set_back(self, by_ns: int) -> None:
+        """Take that the clock was set back: what is from before a restart is held no longer for that."""
+        self._former = {key: until_ns - by_ns for key, until_ns in self._former.items()}
 
     def close(self) -> None:
         """Resolve what only waits for that, at the end."""
@@ -244,12 +296,15 @@ class Book:
         finding = entry.finding
         finding.last_ns = max(finding.last_ns, now_ns)
         self._settling.pop(key, None)
-        if holder not in entry.holders:
+        takes_over = self._former.pop(key, None) is not None  # and says the same again
+        if takes_over:
+            entry.remove(BEFORE)
+        elif holder not in entry.holders:
             finding.count += 1
         was_waived = finding.state == "waived"
         entry.add(holder, claim, self._waived(claim.code, claim.subject, claim.segments, now_ns))
         changed = entry.settle_on()
-        if len(finding.evidence) < MAX_EVIDENCE and claim.evidence not in finding.evidence:
+        if len(finding.evidence) < MAX_EVIDENCE and claim.evidence not in finding.evidence and not takes_over:
             finding.evidence.append(claim.evidence)
             changed = True
         if changed:
@@ -275,12 +330,25 @@ class Book:
             self._admit(now_ns)
 
     def _resolve(self, key: _Key) -> None:
-        del self._settling[key]
+        self._settling.pop(key, None)
         finding = self._open.pop(key).finding
         self._codes[finding.code] -= 1
         finding.state = "resolved" if finding.waived_by is None else "waived"
         self._say(finding, "resolved")
 
-    def _say(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def _say(self, finding: Finding, change: Step) -> None:
         for sink in self._sinks:
             sink.finding_changed(finding, change)
+
+
+def _claim_of(finding: Finding) -> Claim:
+    """Return what whoever held a finding claimed."""
+    return Claim(
+        finding.code,
+        finding.severity,
+        finding.subject,
+        finding.segments,
+        finding.evidence[0],
+        finding.controls,
+        finding.since_ns,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sensor.model import Subject
 from sensor.policy import health
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ class Health:
     def __init__(self, book: Book, interface: str, policy: Policy) -> None:
         self._book = book
         self._interface = interface
+        self._sensor, self._link = Subject("sensor", name=interface), Subject("interface", name=interface)
         self._policy = policy
         self._received = 0
         self._received_ns: int | None = None
+        self._looked_ns = 0
         self._voice = 0
         self._voice_ns = 0
         self._window: Mapping[str, int] = {}  # counters at its begin
@@ -46,6 +49,13 @@ class Health:
         self._lost_before: dict[str, int] = {}  # what had been lost when the last finding about it was resolved
         self._lost_said = 0
         self._lost_ns = 0
+        self._steps = 0
+        self._step_ns = 0  # when the clock was set last
+
+    @property
+    def voice_seen(self) -> bool:
+        """Whether there was media, or SIP in clear, since the start."""
+        return self._voice > 0
 
     def reload(self, policy: Policy) -> None:
         """Judge by another policy from now on."""
@@ -54,6 +64,7 @@ class Health:
     def set_back(self, now_ns: int) -> None:
         """Start again from an earlier time."""
         self._lost_ns = min(self._lost_ns, now_ns)
+        self._step_ns = min(self._step_ns, now_ns)
         self._voice_ns = min(self._voice_ns, now_ns)
         if self._received_ns is not None:
             self._received_ns = min(self._received_ns, now_ns)
@@ -63,19 +74,25 @@ class Health:
     def counters(self, counters: Mapping[str, int], now_ns: int) -> None:
         """Take the counters of the engine and of the capture, live about once a second."""
         self._latest = counters
+        if self._interface and now_ns - self._looked_ns > WINDOW_NS:
+            # Nobody was silent meanwhile: the clock was set, or the sensor stood still.
+            self._voice_ns += now_ns - self._looked_ns
+        self._looked_ns = now_ns
         self._watch_silence(counters, now_ns)
         self._watch_loss(counters, now_ns)
         shed = health.overload(self._interface, counters.get("overload_stage", 0), self._policy)
         self._book.hold("overload", shed, now_ns)
+        self._book.judged(("sensor-overload",), self._sensor, now_ns)
         if self._window_ns is None:
             self._window_ns = now_ns if self._interface else 0
         if self._interface and now_ns - self._window_ns >= WINDOW_NS:
             self._judge(now_ns)
             self._window, self._window_ns = counters, now_ns
         if "clock_steps" in counters:
-            steps, synchronised = counters["clock_steps"], bool(counters["clock_synchronised"])
+            steps, synchronised = self._recent_steps(counters, now_ns), bool(counters["clock_synchronised"])
             claims = health.clock(self._interface, steps, synchronised=synchronised, policy=self._policy)
             self._book.hold("clock", claims, now_ns)
+            self._book.judged(("sensor-clock",), self._sensor, now_ns)
 
     def close(self, now_ns: int) -> None:
         """Judge a capture file, of which all is there."""
@@ -86,6 +103,13 @@ class Health:
         grown = {name: count - self._window.get(name, 0) for name, count in self._latest.items()}
         if grown.get("received", 0) >= health.LEAST.packets:
             self._book.hold("mirror", health.mirror(self._interface, grown, self._policy), now_ns)
+            self._book.judged(health.MIRROR, self._link, now_ns)
+
+    def _recent_steps(self, counters: Mapping[str, int], now_ns: int) -> int:
+        """Return how often the clock was set since the start, 0 when the last time is long ago."""
+        if counters["clock_steps"] != self._steps:
+            self._steps, self._step_ns = counters["clock_steps"], now_ns
+        return self._steps if now_ns - self._step_ns < self._policy.resolve_after * NS else 0
 
     def _watch_silence(self, counters: Mapping[str, int], now_ns: int) -> None:
         received = counters.get("received", 0)
@@ -100,6 +124,10 @@ class Health:
             return
         silent = health.no_traffic(self._interface, now_ns - self._received_ns, self._policy)
         self._book.hold("traffic", silent, now_ns)
+        if received:
+            self._book.judged(("sensor-no-traffic",), self._link, now_ns)
+        if voice:
+            self._book.judged(("sensor-no-voice",), self._link, now_ns)
         voiceless = [] if silent else health.no_voice(self._interface, now_ns - self._voice_ns, self._policy)
         self._book.hold("voice", voiceless, now_ns)
 

@@ -19,6 +19,8 @@ KeyExchange = Literal["sdes", "sdes-exposed", "dtls", "zrtp", "none", "unknown"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Trust = Literal["trusted", "untrusted", "unknown"]
 FindingState = Literal["open", "resolved", "waived"]
+# Of a finding; "restored": it was open when the sensor ended, and still is
+Step = Literal["opened", "updated", "resolved", "restored"]
 
 # What flows carry that the output contract has no word for: "other" there, and named beside it
 UNNAMED_APPS = frozenset(("smb", "rtsp", "ipsec", "wireguard", "openvpn"))
@@ -54,6 +56,7 @@ class Finding:
     waived_by: str | None = None
     id: str = ""  # the same for the same code and subject, whenever it is opened
     since_ns: int = 0  # when the first packet came that it is about; 0: not known
+    names: dict[str, str] = field(default_factory=dict)  # pseudonyms of addresses in it, as they were told at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +218,8 @@ class Sink(Protocol):
     def tls_server_ended(self, server: TlsServer) -> None:
         """The input has ended, or a server had to make room; its record is final."""
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """A finding was opened, updated or resolved."""
+    def finding_changed(self, finding: Finding, change: Step) -> None:
+        """A finding was opened, updated or resolved, or it is known from before."""
 
 
 class QuietSink:
@@ -237,5 +240,5 @@ class QuietSink:
     def tls_server_ended(self, server: TlsServer) -> None:
         """Do nothing."""
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Do nothing."""

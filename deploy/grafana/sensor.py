@@ -30,10 +30,10 @@ def _state() -> Section:
         [
             single("Answers", "Sensors that do not answer are 0.", "short", "min(up)", ONE_IS_GOOD),
             single(
-                "Interface up",
-                "1 while every sensor's interface is up and packets are taken from it.",
+                "Ready",
+                "1 while nothing blinds any sensor.",
                 "short",
-                "min(legwatch_capture_up)",
+                "min(legwatch_ready)",
                 ONE_IS_GOOD,
             ),
             single(
@@ -116,6 +116,27 @@ def _blind() -> Section:
                 ),
             ),
             states(
+                "Interface up",
+                "When the interface was up and packets were taken from it.",
+                "short",
+                Query("min by (instance) (legwatch_capture_up)", "{{instance}}"),
+                ONE_IS_GOOD,
+            ),
+            states(
+                "Blind",
+                "When the sensor said that it was blind, and why: what it said of calls then has gaps.",
+                "short",
+                Query('sum by (reason) (legwatch_condition{level="blind"})', "{{reason}}"),
+                NONE_IS_GOOD,
+            ),
+            states(
+                "Degraded",
+                "When something was not as it should be, and what.",
+                "short",
+                Query('sum by (reason) (legwatch_condition{level="degraded"})', "{{reason}}"),
+                NONE_IS_GOOD,
+            ),
+            states(
                 "What the sensor says of itself",
                 "When its own findings were open.",
                 "short",
@@ -131,6 +152,12 @@ def _mirror() -> Section:
     return Section(
         "Mirror",
         [
+            lines(
+                "Link",
+                "Times that an interface went down, or away. What it did not take meanwhile, the calls show.",
+                "short",
+                Query(grown("legwatch_link_losses_total", "instance"), "{{instance}}"),
+            ),
             lines(
                 "Directions of media",
                 "Media flows by whether both directions were seen when they had 100 packets.",

@@ -29,8 +29,11 @@ PLACES = {
     "systemd/legwatch.sysusers.conf": "usr/lib/sysusers.d/legwatch.conf",
     "systemd/legwatch.tmpfiles.conf": "usr/lib/tmpfiles.d/legwatch.conf",
     "deploy/alertmanager/*.yml": "usr/share/legwatch/alertmanager",
+    "deploy/appliance/ansible": "usr/share/legwatch/appliance",
     "deploy/grafana/dashboards/*": "usr/share/legwatch/grafana/dashboards",
-    "deploy/prometheus/*.yml": "usr/share/legwatch/prometheus",
+    "deploy/prometheus/legwatch.rules.yml": "usr/share/legwatch/prometheus/legwatch.rules.yml",
+    "deploy/prometheus/prometheus.yml": "usr/share/legwatch/prometheus/prometheus.yml",
+    "deploy/prometheus/web-config.example.yml": "usr/share/legwatch/prometheus/web-config.example.yml",
     "docs/schema/*": "usr/share/legwatch/schema",
     "deploy/examples/*": "usr/share/doc/legwatch/examples",
     "docs/*.md": "usr/share/doc/legwatch",
@@ -77,10 +80,13 @@ def _last_commit() -> str:
 
 def _lay_out(root: Path) -> None:
     for pattern, place in PLACES.items():
-        for source in ROOT.glob(pattern):
+        sources = list(ROOT.glob(pattern))
+        if not sources:
+            sys.exit(f"legwatch: there is no {pattern} to put into the package")
+        for source in sources:
             target = root / place / source.name if "*" in pattern else root / place
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
     changes = (ROOT / "CHANGELOG.md").read_bytes()
     (root / "usr/share/doc/legwatch/changelog.gz").write_bytes(gzip.compress(changes, mtime=0))
     (root / "usr/bin").mkdir()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
-from sensor.alerts.delivery import Delivery, Say
+from sensor.alerts.delivery import Delivery, Say, Shelf
 from sensor.alerts.sender import Sender
 from sensor.alerts.senders.file import File
 from sensor.alerts.senders.hep import Hep
 from sensor.alerts.senders.journald import Journald
 from sensor.alerts.senders.syslog import Syslog
 from sensor.alerts.senders.web import Alertmanager, Webhook
-from sensor.alerts.spool import Spool
 from sensor.config.sinks import (
     AlertmanagerSink,
     AnySink,
@@ -26,28 +24,33 @@ from sensor.config.sinks import (
 
 
 def deliveries(
-    sinks: Sequence[AnySink], state_directory: Path | None, sensor: str, *, say: Say | None = None
+    sinks: Sequence[AnySink], shelf: Callable[[str], Shelf] | None, sensor: str, *, say: Say | None = None
 ) -> list[Delivery]:
-    """Return a delivery for each sink, not started yet; OSError when a spool or a key cannot be opened.
+    """Return a delivery for each sink, not started yet; OSError when one cannot be made.
 
-    ``sensor`` is what the sensor is called; ``say`` is called by the deliveries' threads.
+    ``shelf`` returns what waits on disk for the sink of a name, ``sensor`` is what the sensor is called; ``say`` is
+    called by the deliveries' threads.
     """
-    return [_delivery(sink, state_directory, sensor, say) for sink in sinks]
+    return [_delivery(sink, shelf, sensor, say) for sink in sinks]
 
 
-def _delivery(sink: AnySink, state_directory: Path | None, sensor: str, say: Say | None) -> Delivery:
-    spool = None
-    if sink.spool:
-        if state_directory is None:
-            raise FileNotFoundError(f"sink {sink.label}: a spool needs a state directory")
-        spool = Spool(state_directory / f"spool-{sink.label}.db", sink.spool_mib << 20)
+def _delivery(sink: AnySink, shelf: Callable[[str], Shelf] | None, sensor: str, say: Say | None) -> Delivery:
+    if sink.spool and shelf is None:
+        raise FileNotFoundError(f"sink {sink.label}: a spool needs a state directory")
     made = partial(
-        Delivery, sink.label, _sender(sink, sensor), queue=sink.queue, min_severity=sink.min_severity, spool=spool
+        Delivery,
+        sink.label,
+        sender_of(sink, sensor),
+        queue=sink.queue,
+        min_severity=sink.min_severity,
+        shelf=shelf(sink.label) if shelf is not None else None,
+        spool_octets=sink.spool * sink.spool_mib << 20,
     )
     return made() if say is None else made(say=say)
 
 
-def _sender(sink: AnySink, sensor: str) -> Sender:
+def sender_of(sink: AnySink, sensor: str) -> Sender:
+    """Return what sends for a sink; OSError for an unusable key."""
     match sink:
         case FileSink():
             return File(sink)

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sensor.findings import identity
 from sensor.model import SEVERITIES, QuietSink, Severity, Subject
 from sensor.policy.claims import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sensor.alerts.event import Event
+    from sensor.alerts.event import Change, Event
     from sensor.config.network import Alerts
-    from sensor.model import Finding
+    from sensor.model import Finding, Step
 
-    Maker = Callable[[Finding, Literal["opened", "updated", "resolved"]], Event]
-
-    class Outlet(Protocol):
-        """Where events go; ``put`` returns at once and never raises."""
-
-        def put(self, event: Event) -> None:
-            """Take an event."""
+    Maker = Callable[[Finding, Change], Event]
 
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+
+class Outlet(Protocol):
+    """Where events go; ``put`` returns at once and never raises."""
+
+    def put(self, event: Event) -> None:
+        """Take an event."""
+
+
+class Counted(NamedTuple):
+    """What outlives the sensor of a summary, beside the findings that it counts."""
+
+    example: Finding
+    end_ns: int
+    severity: Severity
+    opened: int
+    resolved: int
+    changed: bool
 
 
 class _Summary:
@@ -43,6 +54,18 @@ class _Summary:
         self.opened = 0  # since it was said last, as is the next
         self.resolved = 0
         self.changed = False
+
+    @staticmethod
+    def of(counted: Counted) -> _Summary:
+        """Return the summary of before a restart, without its findings."""
+        made = _Summary(counted.example, counted.end_ns)
+        made.severity, made.changed = counted.severity, counted.changed
+        made.opened, made.resolved = counted.opened, counted.resolved
+        return made
+
+    def counted(self) -> Counted:
+        """Return what has to outlive the sensor."""
+        return Counted(self.example, self.end_ns, self.severity, self.opened, self.resolved, self.changed)
 
     def holds(self, finding: Finding) -> None:
         """Note how severe one of them is now."""
@@ -73,13 +96,19 @@ class Notifier(QuietSink):
         self._told: dict[str, bool] = {}  # ids of what was said, and whether that was open and not waived
         self._recent: dict[str, deque[int]] = {}  # by code, when findings were said to be open
         self._summaries: dict[str, _Summary] = {}
+        self._touched: set[str] = set()  # codes of summaries that are another since ``summaries`` was called
+        self._restored: list[Finding] = []
         self._now_ns = 0
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """Say it, or count it for a summary."""
+    def finding_changed(self, finding: Finding, change: Step) -> None:
+        """Say it, or count it for a summary. What is from before a restart waits for ``resume``."""
+        if change == "restored":
+            self._restored.append(finding)
+            return
         summary = self._summaries.get(finding.code)
         kept_back = summary is not None and finding.id in summary.findings
         if summary is not None and kept_back:
+            self._touched.add(finding.code)
             if finding.state == "open":
                 summary.holds(finding)
             else:
@@ -90,7 +119,7 @@ class Notifier(QuietSink):
         elif kept_back:
             pass  # the summary says it
         elif finding.state == "waived" or self._told.get(finding.id):
-            self._say(finding, change)
+            self._say(finding, change if finding.id in self._told else "opened")
         elif self._has_room(finding.code, max(finding.first_ns, self._now_ns)):
             self._say(finding, "opened")
         else:
@@ -107,6 +136,34 @@ class Notifier(QuietSink):
             else:  # of a clock that was set back, or of a longer window
                 summary.end_ns = min(summary.end_ns, next_ns)
 
+    def resume(self, told: Mapping[str, bool], summaries: Mapping[str, Counted], *, renamed: bool) -> list[Event]:
+        """Go on with what was restored: ``told`` has the ids of what was said, a summary's too, and whether to be open.
+
+        Return an event of each of these, for whoever has to know it again. What was not said to be open is in the
+        summary of its code, unless findings had other names then (``renamed``): that is said now.
+        """
+        restored, self._restored = self._restored, []
+        known = []
+        if not renamed:
+            self._summaries = {code: _Summary.of(counted) for code, counted in summaries.items()}
+        for finding in restored:
+            if finding.id in told:
+                self._told[finding.id] = told[finding.id]
+                event = self._make(finding, "updated")
+                event["state"] = "open" if told[finding.id] else "waived"
+                known.append(event)
+            elif renamed:
+                self.finding_changed(finding, "opened")
+            if finding.state == "open" and not self._told.get(finding.id) and finding.code in self._summaries:
+                self._summaries[finding.code].findings[finding.id] = finding.severity
+        said = [self._summary_event(code, summary) for code, summary in self._summaries.items()]
+        return known + [event for event in said if event["id"] in told]
+
+    def summaries(self) -> dict[str, Counted | None]:
+        """Return the summaries that are another since this was called last, by code; None: there is none any more."""
+        touched, self._touched = self._touched, set()
+        return {code: self._summaries[code].counted() if code in self._summaries else None for code in touched}
+
     def reload(self, alerts: Alerts) -> None:
         """Go on by other limits."""
         self._alerts = alerts
@@ -116,7 +173,7 @@ class Notifier(QuietSink):
         for code, summary in list(self._summaries.items()):
             self._say_summary(code, summary)
 
-    def _say(self, finding: Finding, change: Literal["opened", "updated"]) -> None:
+    def _say(self, finding: Finding, change: Change) -> None:
         self._told[finding.id] = finding.state == "open"
         self._put(self._make(finding, change))
 
@@ -136,12 +193,14 @@ class Notifier(QuietSink):
             end_ns = now_ns + int(self._alerts.window * NS)
             example = replace(finding, evidence=list(finding.evidence))
             summary = self._summaries[finding.code] = _Summary(example, end_ns)
+        self._touched.add(finding.code)
         summary.holds(finding)
         summary.opened += 1
         summary.changed = True
         self.suppressed += 1
 
     def _say_summary(self, code: str, summary: _Summary) -> None:
+        self._touched.add(code)
         if summary.changed:
             summary.changed = False
             if summary.findings:

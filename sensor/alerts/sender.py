@@ -28,8 +28,15 @@ class Sender:
     def repeat(self) -> None:
         """Say again what has to be said again; SendError as with ``send``."""
 
+    def restore(self, event: Event) -> None:
+        """Know of something that is said to be open since an earlier run; before any other call."""
+
     def forget(self, findings: Iterable[str]) -> None:
         """Say no more of the findings with these ids: they are over, and nobody will send that."""
+
+    def try_out(self) -> None:
+        """See whether the receiver can be reached, and send nothing; SendError when it cannot."""
+        raise NotImplementedError
 
     def interrupt(self) -> None:
         """Make an attempt that waits fail soon, where that is possible."""

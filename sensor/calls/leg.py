@@ -10,6 +10,7 @@ from sensor.policy.media import PROMISES_SRTP, Early, Encrypted, MediaFacts
 if TYPE_CHECKING:
     from fastpath.records import Control, FlowKey, Tones, Verdict
     from sensor.calls.calls import Call
+    from sensor.model import Finding
     from sensor.signalling.agreement import End, Line
 
 MAX_STREAMS = 16  # of one flow, each way
@@ -104,6 +105,7 @@ class LegState:
         "first_ns",
         "flow_ids",
         "flows",
+        "former",
         "hop",
         "key",
         "keying",
@@ -138,6 +140,7 @@ class LegState:
         self.agreed_ns = 0
         self.flows: list[MediaFlow] = []  # not ended
         self.flow_ids: list[int] = []
+        self.former: tuple[Finding, ...] | None = None  # of its hosts, from before a restart; None: not looked for yet
         self.key: FlowKey | None = None  # of the latest media flow
         self.keying: KeyExchange = "unknown"  # what the packets showed
         self.clears: tuple[Verdict, ...] = ()  # of the streams that are in clear, as far as their flows have not ended

@@ -12,45 +12,41 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Literal
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from fastpath.engine import Engine
-from sensor.alerts.build import deliveries
-from sensor.alerts.delivery import Counts, Delivery
-from sensor.alerts.event import Event, finding_event
-from sensor.alerts.notifier import Notifier
+from sensor.alerts.event import Change, Event, finding_event
+from sensor.alerts.notifier import Notifier, Outlet
 from sensor.beside import Beside
 from sensor.calls.unprotected import InClear
 from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
-from sensor.commands import OperatorError, __version__, configuration
+from sensor.commands import OperatorError, __version__, configuration, parts
 from sensor.commands.pipeline import Pipeline
+from sensor.commands.sight import Sight
 from sensor.config.schema import STDOUT, Config, parse_address
 from sensor.confine.descriptors import Packets
-from sensor.confine.landlock import keep_to
-from sensor.confine.paths import readable, writable
 from sensor.confine.process import hide_memory
-from sensor.evidence import EvidenceCapture
-from sensor.evidence.tap import Tap
-from sensor.identities import Pseudonyms
 from sensor.launch import NAME
-from sensor.model import Finding
+from sensor.model import Finding, Protection
 from sensor.output import systemd
+from sensor.output.board import Board
 from sensor.output.events import Events, configure
-from sensor.output.http import Server
 from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.output.status import Identity, status_object
+from sensor.readiness import Condition, Drops, Phase, Seen, condition
+from sensor.recent import Recent
 from sensor.state.baseline import Stored
-from sensor.state.directory import StateError, state_directory
+from sensor.state.directory import StateError
 from sensor.state.memory import Memory
-
-Change = Literal["opened", "updated", "resolved"]
+from sensor.state.outbox import Outbox
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
 # What only a restart takes over
-_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "evidence", "sinks")
+_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "status", "evidence", "sinks")
+WRITE_S = 1.0  # what the disk has at the end, before they are told
 FLUSH_S = 3.0  # what all sinks together have at the end
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
 
@@ -68,17 +64,22 @@ class _Daemon:
         self._args = args
         self._config = config = self._configuration()
         self._events = Events(configure(sys.stdout))
-        self._wake = threading.Event()
+        self._wake = threading.Event()  # lets the main loop take its next step at once
         self._stopping = False
         self._reloading = False
         self._rereading: Beside[Config] | None = None
+        self._phase: Phase = "starting"
+        self._sight = Sight(Seen(args.interface, self._phase), self._events)
+        self._recent, self._drops, self._board = Recent(time.monotonic()), Drops(), Board()
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
         self._name = config.sensor or socket.gethostname()
-        self._memory = _memory(config, pipeline.names)
-        self._deliveries = _deliveries(config, self._name, self._events)
-        self._notifier = Notifier((self._events, *self._deliveries), config.alerts, self._event)
+        self._memory = parts.make_memory(config, pipeline.names)
+        self._outbox = parts.make_outbox(config, self._events)
+        self._deliveries = parts.make_deliveries(config, self._name, self._events, self._outbox)
+        outlets: list[Outlet] = [self._events, *self._deliveries] if self._outbox is None else [self._outbox]
+        self._notifier = Notifier(outlets, config.alerts, self._event)
         labels = {"site": config.site, "sensor": self._name, "interface": args.interface}
         self._metrics = Metrics(self, config.policy, labels)
         self._metrics.reload_time_s = time.time()
@@ -86,40 +87,42 @@ class _Daemon:
         registry.register(self._metrics)
         ProcessCollector(registry=registry)
         # The server is bound before the ring is opened: a second sensor by mistake takes no packet from the first.
-        self._server = _server(config, registry, self)
+        self._server = parts.make_server(config, registry, self.healthy, self.conditions)
+        identity = Identity(__version__, config.site, self._name, args.interface, time.time())
+        self._status = parts.make_status(
+            config, lambda: status_object(self, identity, self._metrics, self._board), self.conditions, self._wake
+        )
 
         def engine(first: Engine | None) -> Engine:
             return pipeline.engine(share=first, parts=config.capture.threads)
 
         packets = Packets()
         try:
-            self._evidence = _evidence(args.interface, config, packets)
-            self._landlock = _confine(config, args.config)
+            self._evidence = parts.make_evidence(args.interface, config, packets)
+            self._landlock = parts.confine(config, args.config)
             self._capture = CaptureThreads(args.interface, config.capture, engine, self._wake, packets)
         except CaptureError as error:
-            self._server.stop()
+            self._stop_serving()
             raise OperatorError(str(error)) from None
         packets.close()
         systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
         self._link = self._link_now()
         self._clock = Clock()
-        unveiled = () if self._evidence is None else (self._evidence,)
-        self._analysis = pipeline.analysis((self._metrics, self._notifier), args.interface, unveiled)
+        unveiled = [sink for sink in (self._evidence, self._outbox) if sink is not None]
+        self._analysis = pipeline.analysis((self._metrics, self._notifier, self._board), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
-        if self._memory is None:
-            self._analysis.compare({}, 0)  # it begins anew at every start
-        else:
-            memory = self._memory
-            self._compare(memory, lambda: memory.baseline(config.policy.baseline.forget_after))
+        self._restore()
 
     def healthy(self) -> bool:
         """Whether packets and records still move; true on a quiet network, too."""
         slowest = min(self._beat, self._capture.beat)
         return self._capture.alive() and time.monotonic() - slowest < STUCK_S
 
-    def ready(self) -> bool:
-        """Whether packets are being taken."""
-        return self._capture.alive() and not self._stopping
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what keeps the sensor from seeing, or from seeing well; to be called by any thread."""
+        if self._phase != "running" or self.healthy():
+            return self._sight.holding
+        return (condition("stuck", "neither packets nor records have moved for some seconds"), *self._sight.holding)
 
     def run(self) -> int:
         self._events.say(
@@ -131,12 +134,18 @@ class _Daemon:
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        if self._outbox is not None:
+            self._outbox.start()
         for delivery in self._deliveries:
             delivery.start()
         self._capture.start()
         if self._evidence is not None:
             self._evidence.start()
         self._server.start()
+        if self._status is not None:
+            self._status.start()
+        self._phase = "running"
+        self._judge()
         self._events.say("ready", link=self._capture.link)
         systemd.notify("READY=1")
         try:
@@ -167,22 +176,24 @@ class _Daemon:
             self._analysis.feed(record)
         self._analysis.advance(self._capture.engines.now_ns)
         self._notifier.advance(self._capture.engines.now_ns)
+        self._commit()
         self._beat = time.monotonic()
         if self._beat >= self._next_health:
             self._next_health = self._beat + HEALTH_S
             self._check_health()
+        if self._status is not None:
+            self._status.step()
 
     def _check_health(self) -> None:
         self._capture.wake()
         self._clock.look()
-        self._analysis.counters(
-            self.counters()
-            | {
-                "kernel_drops": self._capture.kernel_drops,
-                "clock_steps": self._clock.steps,
-                "clock_synchronised": self._clock.synchronised(),
-            }
-        )
+        counters = self.counters() | {
+            "kernel_drops": self._capture.kernel_drops,
+            "clock_steps": self._clock.steps,
+            "clock_synchronised": self._clock.synchronised(),
+        }
+        self._recent.look(counters, self._beat)
+        self._analysis.counters(counters)
         if self._memory is not None:
             self._compare(self._memory, self._memory.read)
             if self._analysis.baseline is not None:
@@ -190,12 +201,36 @@ class _Daemon:
         if (now := self._link_now()) != self._link:
             self._link = now
             self._events.say("link_changed", level="info" if now["link"] == "up" else "warning", **now)
+        self._judge()
+
+    def _judge(self) -> None:
+        """See whether the sensor sees."""
+        capture, evidence = self._capture, self._evidence
+        ended = capture.failed or (self._phase == "running" and not capture.alive())
+        seen = Seen(
+            capture.name,
+            self._phase,
+            capture_ended=(capture.error or "a capture thread has ended") if ended else "",
+            link=capture.link,
+            findings=self._board.own(),
+            voice_known=self._analysis.voice_known(),
+            drops=self._drops.judge(self._recent.growth(), self._config.policy.max_loss),
+            evidence="" if evidence is None else evidence.problem(),
+            sinks_down=[name for name, state in self.sinks().items() if not state.up],
+            state="; ".join(each.problem for each in self._on_disk() if each.problem),
+            reload_failed=not self._metrics.reload_succeeded,
+            certificate_unreadable=self._server.certificate_broken(),
+        )
+        clear = sum(each.legs for each in self._analysis.in_clear().values())
+        self._sight.judge(seen, len(self._analysis), clear)
 
     def _link_now(self) -> dict[str, str | int]:
         capture = self._capture
         return {"link": capture.link, "losses": capture.link_losses, "name": capture.name}
 
     def _stop(self) -> None:
+        self._phase = "stopping"
+        self._judge()
         systemd.notify("STOPPING=1")
         self._events.say("stopping")
         self._capture.stop()
@@ -205,17 +240,27 @@ class _Daemon:
             self._step()
         self._step()
         self._check_health()
-        self._analysis.close()
+        self._analysis.close(goes_on=self._outbox is not None)
         self._notifier.close()
+        self._commit(save=True)
+        if self._outbox is not None:
+            self._outbox.flush(WRITE_S)
         stop_at = time.monotonic() + FLUSH_S
         for delivery in self._deliveries:
             delivery.stop(max(stop_at - time.monotonic(), 0.1))
+        if self._outbox is not None:
+            self._outbox.stop()
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.close(self._analysis.baseline)
         if self._evidence is not None:
             self._evidence.stop()
-        self._server.stop()
+        self._stop_serving()
         self._events.say("stopped", packets=self.counters()["received"])
+
+    def _stop_serving(self) -> None:
+        self._server.stop()
+        if self._status is not None:
+            self._status.stop()
 
     def _reread(self) -> None:
         """Begin to read the configuration anew when that was asked for, and take it when it is there."""
@@ -267,11 +312,39 @@ class _Daemon:
         try:
             stored = read()
         except StateError as error:
-            memory.errors += 1
+            memory.failed(error)
             self._events.say("state_failed", level="error", error=str(error))
         else:
             if stored is not None and memory.adopt(stored):
                 self._analysis.compare(stored.entries, stored.learning_ns)
+
+    def _restore(self) -> None:
+        """Go on with the baseline of an earlier run, and with what was open when it ended."""
+        memory = self._memory
+        if memory is None:
+            self._analysis.compare({}, 0)  # it begins anew at every start
+        else:
+            self._compare(memory, lambda: memory.baseline(self._config.policy.baseline.forget_after))
+        if self._outbox is None:
+            return
+        stored, now_ns = self._outbox.stored, time.time_ns()
+        self._analysis.restore(stored.kept, stored.alive_ns, now_ns)
+        told = {said: each.open for said, each in stored.told.items()}
+        renamed = stored.names not in {"", self._config.privacy.addresses}
+        self._outbox.resume(self._notifier.resume(told, stored.summaries, renamed=renamed))
+        self._analysis.waive(now_ns)
+        waiting = sum(count for count, _ in stored.waiting.values())
+        self._events.say("restored", findings=len(stored.kept), waiting=waiting)
+
+    def _commit(self, *, save: bool = False) -> None:
+        """Have what changed written, and then told."""
+        if self._outbox is not None:
+            now_ns = self._capture.engines.now_ns or time.time_ns()
+            self._outbox.commit(self._analysis.book, self._notifier.summaries(), now_ns, save=save)
+
+    def _on_disk(self) -> list[Memory | Outbox]:
+        """Return what uses the state directory."""
+        return [each for each in (self._memory, self._outbox) if each is not None]
 
     def _event(self, finding: Finding, change: Change) -> Event:
         """Return a step of a finding as it is said to the outside."""
@@ -290,6 +363,15 @@ class _Daemon:
     def in_clear(self) -> dict[tuple[str, str], InClear]:
         return self._analysis.in_clear()
 
+    def legs(self) -> dict[Protection, int]:
+        return self._analysis.legs()
+
+    def link(self) -> str:
+        return self._capture.link
+
+    def recent(self) -> Recent:
+        return self._recent
+
     def expiries(self) -> dict[str, int]:
         return self._analysis.expiries()
 
@@ -297,7 +379,9 @@ class _Daemon:
         return self._analysis.waivers()
 
     def sinks(self) -> dict[str, SinkState]:
-        return {STDOUT: self._events.state()} | {each.name: _state(each.counts()) for each in self._deliveries}
+        return {STDOUT: self._events.state()} | {
+            each.name: parts.sink_state(each.counts()) for each in self._deliveries
+        }
 
     def requests(self) -> dict[str, int]:
         return self._server.outcomes()
@@ -307,12 +391,12 @@ class _Daemon:
         return {f"evidence_{name}": count for name, count in evidence.items()} | {
             "suppressed": self._notifier.suppressed,
             "certificate_failures": self._server.certificate_failures(),
-            "state_errors": 0 if self._memory is None else self._memory.errors,
+            "state_errors": sum(each.errors for each in self._on_disk()),
         }
 
     def capture_state(self) -> CaptureState:
         return CaptureState(
-            up=self.ready() and self._capture.link == "up",
+            up=self._capture.alive() and not self._stopping and self._capture.link == "up",
             kernel_drops=self._capture.kernel_drops,
             link_losses=self._capture.link_losses,
             clock_steps=self._clock.steps,
@@ -325,58 +409,3 @@ class _Daemon:
         else:
             self._stopping = True
         self._wake.set()
-
-
-def _memory(config: Config, names: Pseudonyms) -> Memory | None:
-    try:
-        directory = state_directory(config.state.directory)
-        if directory is None:
-            return None
-        return Memory(directory, names, config.privacy.rotate_days)
-    except StateError as error:
-        raise OperatorError(str(error)) from None
-
-
-def _deliveries(config: Config, name: str, events: Events) -> list[Delivery]:
-    try:
-        directory = state_directory(config.state.directory)
-        return deliveries(config.sinks, directory, name, say=events.say)
-    except StateError as error:
-        raise OperatorError(str(error)) from None
-    except OSError as error:
-        raise OperatorError(f"sinks: {error}") from None
-
-
-def _state(counts: Counts) -> SinkState:
-    waiting, dropped = counts.queued + counts.spooled, sum(counts.dropped.values())
-    return SinkState(counts.delivered, dropped, counts.retries, waiting, counts.up, counts.last_delivery)
-
-
-def _evidence(interface: str, config: Config, packets: Packets) -> EvidenceCapture | None:
-    directory = config.evidence.directory
-    if directory is None:
-        return None
-    try:
-        tap = Tap(interface, packets.take())
-    except OSError as error:
-        raise CaptureError(f"evidence: {error.strerror}") from None
-    return EvidenceCapture(tap, config.evidence, directory, base_filter=config.capture.filter)
-
-
-def _confine(config: Config, file: str | None) -> int:
-    """Keep this process to its files; return the kernel's version of Landlock, 0 where it has none."""
-    try:
-        return keep_to(readable(config, file), writable(config, state_directory(config.state.directory)))
-    except (OSError, StateError) as error:
-        raise OperatorError(str(error)) from None
-
-
-def _server(config: Config, registry: CollectorRegistry, daemon: _Daemon) -> Server:
-    listen, file = config.metrics.listen, config.metrics.web_config_file
-    web = file.config if file else None
-    try:
-        return Server(listen.host, listen.port, registry, healthy=daemon.healthy, ready=daemon.ready, web=web)
-    except OSError as error:
-        raise OperatorError(
-            f"{listen}: {error.strerror}; is legwatch running already? --listen names another address"
-        ) from None

@@ -109,6 +109,17 @@ def seconds_in(low: int, high: int = MAX_SECONDS) -> Parsed:
     return Parsed(parse, {"type": "number", "minimum": low, "maximum": high})
 
 
+def share() -> Parsed:
+    """Return a field of a share, 0 to 1."""
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ValueError("must be a share from 0 to 1")
+        return float(value)
+
+    return Parsed(parse, {"type": "number", "minimum": 0, "maximum": 1})
+
+
 def whole_in(low: int, high: int) -> Parsed:
     """Return a field of whole numbers between two bounds, both included."""
 

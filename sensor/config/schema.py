@@ -7,6 +7,7 @@ These are plain dataclasses, so that a sensor without a configuration file never
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
@@ -33,6 +34,7 @@ from sensor.config.fields import (
     WeakSuite,
     power_of_two_in,
     seconds_in,
+    share,
     suggestion,
     whole_in,
 )
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 STDOUT = "stdout"  # the sink that is always there
 MAX_EVIDENCE_SECONDS = 600
 MAX_HEADERS = 8  # SIP headers that the core looks for
+MAX_SOCKET = 107  # octets of its path (unix(7))
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
 
 
@@ -127,6 +130,14 @@ def _directory(value: object) -> str | None:
     return value
 
 
+def _socket(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value.startswith("/") or "\0" in value):
+        raise ValueError("must be the path of a socket from / on, such as /run/legwatch/status.sock")
+    if value is not None and len(os.fsencode(value)) > MAX_SOCKET:
+        raise ValueError(f"must have at most {MAX_SOCKET} octets, as every path of a socket")
+    return value
+
+
 Directory = Annotated[str | None, Parsed(_directory, {"type": ["string", "null"]})]
 
 
@@ -180,6 +191,7 @@ class Policy(Section):
     not_observed_after: Seconds = 30.0  # so does media that was agreed and is not seen
     no_traffic_after: Seconds = 60.0
     no_voice_after: Seconds = 43_200.0  # longer than a night without a call
+    max_loss: Annotated[float, share()] = 0.01  # of a minute's packets; beyond it the sensor is blind
     resolve_after: Seconds = 300.0  # clear signalling, exposed keys and loss are over after this long without more
     clear_before_key: ClearBeforeKey = field(default_factory=ClearBeforeKey)
     rtcp: Literal["beside-srtp", "encrypted"] = "beside-srtp"  # RTCP in clear matters beside encrypted media, or always
@@ -334,6 +346,14 @@ class State(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Status(Section):
+    """Where ``legwatch status`` and ``legwatch top`` ask; a change needs a restart."""
+
+    # None: status.sock in $RUNTIME_DIRECTORY, and without that nowhere
+    socket: Annotated[str | None, Parsed(_socket, {"type": ["string", "null"]})] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence(Section):
     """Headers of the packets that findings are about, in rotated capture files; a change needs a restart."""
 
@@ -358,6 +378,7 @@ class Config(Section):
     privacy: Privacy = field(default_factory=Privacy)
     alerts: Alerts = field(default_factory=Alerts)
     state: State = field(default_factory=State)
+    status: Status = field(default_factory=Status)
     evidence: Evidence = field(default_factory=Evidence)
     sinks: tuple[Annotated[AnySink, Tagged("type")], ...] = ()  # where events go
 

@@ -32,8 +32,10 @@ def readable(config: Config, file: str | None) -> set[Path]:
 def writable(config: Config, state: Path | None) -> set[Path]:
     """Return what is written: the directories of the state, of evidence, of files that are sinks, and at run time."""
     named = {each for each in (config.evidence.directory, os.environ.get("RUNTIME_DIRECTORY")) if each}
-    sinks = {str(Path(sink.path).parent) for sink in config.sinks if isinstance(sink, FileSink)}
-    return {Path(each).absolute() for each in named | sinks} | ({state} if state else set()) | {_NULL}
+    files = {sink.path for sink in config.sinks if isinstance(sink, FileSink)}
+    files |= {config.status.socket} if config.status.socket else set()
+    directories = {*map(Path, named), *(Path(file).parent for file in files)}
+    return {each.absolute() for each in directories} | ({state} if state else set()) | {_NULL}
 
 
 def _files(value: object) -> Iterator[str]:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.capture.errors import CaptureError
 from sensor.capture.linktypes import LINKTYPE_ETHERNET
@@ -20,7 +20,7 @@ from sensor.model import SEVERITIES, QuietSink
 if TYPE_CHECKING:
     from sensor.config.schema import Evidence
     from sensor.evidence.tap import Packet, Tap
-    from sensor.model import Finding
+    from sensor.model import Finding, Step
 
 CODES = ("media-", "signalling-", "sdes-", "rtcp-", "dtmf-", "fax-", "recording-", "legacy-")
 # UDPTL counts its packets where RTP has its version, IAX2 has keys where RTP has a source, and what they carry repeats
@@ -31,6 +31,8 @@ MAX_WAITING = 64  # findings on their way to the thread
 TICK_S = 0.05
 TICK_PACKETS = 256
 RETRY_S = 2.0
+TRIAL_S = 60.0  # between two looks whether evidence could be written, when there is none
+SLOW_S = 10.0  # that a disk may take before it counts as one that takes nothing
 STOP_S = 5.0
 
 
@@ -48,6 +50,7 @@ class EvidenceCapture(QuietSink):
     def __init__(self, tap: Tap, settings: Evidence, directory: str, *, base_filter: str = "") -> None:
         self._tap = tap
         self._settings = settings
+        self._directory = directory
         self._base_filter = base_filter
         self._pairs = Pairs(settings.seconds, settings.packets)
         self._streams = Streams()
@@ -58,6 +61,9 @@ class EvidenceCapture(QuietSink):
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
         self._filter: str | None = None  # None: nothing is let through
+        self._try_at = 0.0
+        self._busy_since: float | None = None  # with the interface or the disk
+        self._problem = ""
         self._written = self._refused = self._errors = self._overflow = 0
 
     def start(self) -> None:
@@ -85,7 +91,14 @@ class EvidenceCapture(QuietSink):
             "overflow": self._overflow,
         }
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def problem(self) -> str:
+        """Return why evidence can not be taken or written now, "" when it can; nothing has to have asked for it."""
+        since = self._busy_since
+        if since is not None and time.monotonic() - since > SLOW_S:
+            return f"{self._directory} takes nothing for more than {SLOW_S:.0f} s"
+        return self._problem
+
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Want the packets of the two hosts of a finding that was opened, if it is one that packets can show."""
         if (
             change != "opened"
@@ -104,21 +117,29 @@ class EvidenceCapture(QuietSink):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            pause_s = TICK_S
             try:
                 self._step()
-            except (OSError, CaptureError):
-                self._errors += 1
+                self._problem = ""
+                pause_s = TICK_S if self._pairs else 0.0
+            except (OSError, CaptureError) as error:
+                self._errors += bool(self._pairs)
+                reason = error.strerror if isinstance(error, OSError) else error
+                self._problem = f"cannot be taken or written to {self._directory}: {reason}"
                 self._filter = None
+                self._try_at = 0.0  # what was wrong is over when this works, and not when nothing is to be written
                 pause_s = RETRY_S
-            if self._pairs:
-                self._stopping.wait(pause_s)
+            self._busy_since = None
+            self._stopping.wait(pause_s)
         self._tap.close()
         self._files.close()
 
     def _step(self) -> None:
         self._hear()
-        self._pairs.expire(time.monotonic())
+        self._busy_since = now = time.monotonic()
+        if now >= self._try_at:
+            self._files.try_out()
+            self._try_at = now + TRIAL_S
+        self._pairs.expire(now)
         if self._pairs:
             self._fetch()
         if not self._pairs and self._filter is not None:
@@ -136,9 +157,10 @@ class EvidenceCapture(QuietSink):
             self._take(packet)
 
     def _hear(self) -> None:
-        """Take the findings that are waiting; without a wish there is nothing else to do but wait for one."""
+        """Take the findings that are waiting; without a wish there is little else to do but wait for one."""
+        pause_s = 0.0 if self._pairs else max(self._try_at - time.monotonic(), 0.0)
         try:
-            wish = self._waiting.get(block=not self._pairs)
+            wish = self._waiting.get(block=pause_s > 0, timeout=pause_s)
             while wish is not None:
                 self._pairs.want(wish.pair, time.monotonic(), rtp=wish.rtp)
                 wish = self._waiting.get_nowait()

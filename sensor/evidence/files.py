@@ -12,6 +12,8 @@ import struct
 import time
 from pathlib import Path
 
+from sensor.trial import try_out
+
 MAGIC_NANOSECONDS = 0xA1B23C4D
 FILE_HEADER = struct.Struct("=IHHiIII")  # magic, version, version, zone, accuracy, snaplen, link type
 RECORD_HEADER = struct.Struct("=IIII")  # seconds, nanoseconds, octets kept, octets on the wire
@@ -45,6 +47,10 @@ class EvidenceFiles:
         if self._file < 0:
             self._open(linktype)
         self._append(record)
+
+    def try_out(self) -> None:
+        """See whether the directory takes files."""
+        try_out(self._directory)
 
     def close(self) -> None:
         """End the newest file."""

@@ -142,3 +142,4 @@ class Baseline:
             since = datetime.fromtimestamp(self.entries[drift.address].first_ns // NS, UTC).date().isoformat()
             claims = [posture.drifted(drift.address, drift.plane, since, required)]
         self._drifts.hold(drift, claims, now_ns)
+        self._book.judged(("posture-drift",), posture.plane_of(*drift), now_ns)

@@ -27,6 +27,7 @@ class Certificates:
 
     def __init__(self, tls: TlsServer) -> None:
         self.failures = 0  # times that the files were new and broken
+        self.broken = False  # those of now are, and what is shown is what they were before
         self._tls = tls
         self._sans = frozenset(tls.client_allowed_sans)
         self._lock = threading.Lock()
@@ -41,7 +42,9 @@ class Certificates:
                 self._stamp = stamp
                 try:
                     self._context = self._tls.context()
+                    self.broken = False
                 except (OSError, ValueError):
+                    self.broken = True
                     self.failures += 1
             return self._context
 

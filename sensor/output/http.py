@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import threading
@@ -20,14 +21,16 @@ from sensor.output.certificates import Certificates
 from sensor.output.credentials import BusyError, Credentials
 from sensor.output.outcomes import Outcomes
 from sensor.output.patience import Patience, PatientStream
+from sensor.readiness import is_blind, readiness_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from io import BufferedIOBase
 
     from prometheus_client import CollectorRegistry
 
     from sensor.config.web_config import WebConfig
+    from sensor.readiness import Condition
 
 MAX_REQUESTS = 16  # at a time; the next one is closed unheard, for a scraper comes again
 HEAR_S = 5.0  # for the handshake and the request together, however they trickle in
@@ -40,7 +43,7 @@ _TEXT = "text/plain; charset=utf-8"
 class Server(ThreadingHTTPServer):
     """Serves one registry in threads of its own from ``start`` to ``stop``.
 
-    Raises OSError when the address cannot be bound. ``healthy`` and ``ready`` are asked at each request. Without
+    Raises OSError when the address cannot be bound. ``healthy`` and ``conditions`` are asked at each request. Without
     ``web`` it speaks HTTP in clear with everybody.
     """
 
@@ -54,12 +57,13 @@ class Server(ThreadingHTTPServer):
         registry: CollectorRegistry,
         *,
         healthy: Callable[[], bool],
-        ready: Callable[[], bool],
+        conditions: Callable[[], Sequence[Condition]],
         web: WebConfig | None = None,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.registry = registry
-        self.checks = {"/-/healthy": healthy, "/-/ready": ready}
+        self.healthy = healthy
+        self.conditions = conditions
         self.headers: Mapping[str, str] = web.http_server_config.headers if web else {}
         self.credentials = Credentials(web.basic_auth_users) if web and web.basic_auth_users else None
         self._certificates = Certificates(web.tls_server_config) if web and web.tls_server_config else None
@@ -90,6 +94,10 @@ class Server(ThreadingHTTPServer):
     def certificate_failures(self) -> int:
         """Return how often a new certificate, key or authority could not be used, and the old one was kept."""
         return self._certificates.failures if self._certificates else 0
+
+    def certificate_broken(self) -> bool:
+        """Say whether that is so now."""
+        return self._certificates.broken if self._certificates else False
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         """Give the request a thread, or close it when all of them are busy or there is none to be had."""
@@ -161,9 +169,11 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))
             self._answer(HTTPStatus.OK, encode(self.server.registry), content_type)
-        elif check := self.server.checks.get(path):
-            status = HTTPStatus.OK if check() else HTTPStatus.SERVICE_UNAVAILABLE
+        elif path == "/-/healthy":
+            status = HTTPStatus.OK if self.server.healthy() else HTTPStatus.SERVICE_UNAVAILABLE
             self._answer(status, f"{status.phrase}\n".encode())
+        elif path == "/-/ready":
+            self._answer_ready()
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"Here are /metrics, /-/healthy and /-/ready.\n")
 
@@ -173,6 +183,17 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.server.headers.items():
             self.send_header(name, value)
         super().end_headers()
+
+    def _answer_ready(self) -> None:
+        """Say whether the sensor sees, and every condition in a line of its own."""
+        holding = self.server.conditions()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if is_blind(holding) else HTTPStatus.OK
+        if "application/json" in self.headers.get("Accept", ""):
+            body = f"{json.dumps(readiness_object(holding))}\n"
+            self._answer(status, body.encode(), "application/json")
+        else:
+            lines = (status.phrase, *map(str, holding))
+            self._answer(status, "".join(f"{line}\n" for line in lines).encode())
 
     def _authorized(self) -> bool:
         """Whether the request may go on; otherwise it was answered."""

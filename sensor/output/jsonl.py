@@ -6,7 +6,7 @@ import json
 import re
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from sensor.model import UNNAMED_APPS
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import Change, FlowEnded, Hello, StreamStats
-    from sensor.model import Call, Chain, Endpoint, Finding, FlowContext, Leg, Quality, Subject, TlsServer
+    from sensor.model import Call, Chain, Endpoint, Finding, FlowContext, Leg, Quality, Step, Subject, TlsServer
     from sensor.output.summary import Summary
 
 # Plain trees of fresh objects: nothing to check for cycles, and every flow line pays for what this costs.
@@ -65,7 +65,7 @@ class JsonLines:
         """Write the ``tls_server`` line."""
         self._write(tls_server_object(server))
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Write the ``finding`` line once it is resolved; until then keep it."""
         if change == "resolved":
             self._open.pop(id(finding), None)

@@ -10,7 +10,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping
 from itertools import accumulate, combinations, product
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -37,16 +37,18 @@ from sensor.output.metric_names import (
     SINK_GAUGES,
 )
 from sensor.policy.catalogue import CATALOGUE
+from sensor.readiness import LEVELS, is_blind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
     from fastpath.records import FlowEnded, Record
     from sensor.calls.unprotected import InClear
     from sensor.config.schema import Policy
-    from sensor.model import Call, Finding, FlowContext, Leg
+    from sensor.model import Call, Finding, FlowContext, Leg, Step
+    from sensor.readiness import Condition
 
 # Seconds. A verdict takes 1 to 64 packets of 10 to 60 ms; a quiet stream with comfort noise takes longer.
 VERDICT_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -128,6 +130,9 @@ class Sources(Protocol):
 
     def capture_state(self) -> CaptureState:
         """Return how the capture is doing."""
+
+    def conditions(self) -> Sequence[Condition]:
+        """Return what keeps the sensor from seeing, or from seeing well."""
 
     def in_clear(self) -> Mapping[tuple[str, str], InClear]:
         """Return the legs in clear, by segments (``Analysis.in_clear``)."""
@@ -228,8 +233,8 @@ class Metrics(Collector, QuietSink):
         """Count the call by what its legs were seen to be, the worst of them."""
         self._calls[call.observed] += 1
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
-        """Move the gauge of findings; count those that opened and resolved."""
+    def finding_changed(self, finding: Finding, change: Step) -> None:
+        """Move the gauge of findings; count those that opened and resolved, which one from before did not."""
         before = self._now.pop(id(finding), None)
         if before is not None:
             self._findings[before] -= 1
@@ -245,16 +250,33 @@ class Metrics(Collector, QuietSink):
             if finding.since_ns:
                 self._to_finding.observe(max(finding.first_ns - finding.since_ns, 0) / 1e9)
 
+    def findings(self) -> dict[tuple[str, str, str], int]:
+        """Return how many findings are true now, by code, severity and state; those that are none are left out."""
+        return {key: count for key, count in tuple(self._findings.items()) if count}
+
     def collect(self) -> Iterator[Metric]:
         """Give every series there is, those at 0 included."""
         yield InfoMetricFamily(
             "legwatch_build", "Version of the sensor.", {"version": __version__, "python": platform.python_version()}
         )
         yield InfoMetricFamily("legwatch_sensor", "Which sensor this is.", self._sensor)
+        yield from self._readiness()
         yield from self._packets()
         yield from self._traffic()
         yield from self._results()
         yield from self._self()
+
+    def _readiness(self) -> Iterator[Metric]:
+        holding = self._sources.conditions()
+        now = {each.reason for each in holding}
+        yield _gauge("legwatch_ready", "1 while nothing blinds the sensor.", not is_blind(holding))
+        yield _gauge(
+            "legwatch_condition",
+            "1 while this holds of the sensor: it is blind, or sees and is degraded.",
+            {(str(level), str(reason)): reason in now for reason, level in LEVELS.items()},
+            "level",
+            "reason",
+        )
 
     def _self(self) -> Iterator[Metric]:
         yield _gauge(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sensor.model import SEVERITIES
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import FlowEnded
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, TlsServer
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, Step, TlsServer
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Summary:
         """Count a server."""
         self.tls_servers += 1
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Count a finding when it opens; a waived one does not alert, so it is never the worst."""
         if change == "opened":
             self.findings[finding.code] += 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sensor.output.signs import OBSERVED, SEVERITY, printable
 from sensor.output.summary import rank
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
         FlowContext,
         Leg,
         Protection,
-        Severity,
         Signalled,
+        Step,
         Subject,
         TlsServer,
     )
@@ -36,12 +37,6 @@ MAX_FINDINGS = 100
 _Item = TypeVar("_Item")
 _Order = tuple[int, str | bool, int]
 
-_OBSERVED: dict[Protection, tuple[str, str]] = {
-    "clear": ("✗ clear", "bold red"),
-    "undetermined": ("? undetermined", "yellow"),
-    "not-observed": ("- not observed", "dim"),
-    "encrypted": ("✓ encrypted", "green"),
-}
 _PROMISED: dict[Signalled, str] = {
     "clear": "clear",
     "srtp-sdes": "SRTP-SDES",
@@ -51,13 +46,6 @@ _PROMISED: dict[Signalled, str] = {
     "unknown": "-",
 }
 _SIGNALLING = {"clear": ("clear", "red"), "tls": ("TLS", "green"), "unknown": ("-", "dim")}
-_SEVERITY: dict[Severity, str] = {
-    "critical": "bold white on red",
-    "high": "bold red",
-    "medium": "yellow",
-    "low": "cyan",
-    "info": "dim",
-}
 _INDENT = "   "
 _LEGEND = (
     "Promised: what the signalling agreed on. Observed: what the packets are (! its key was readable in the "
@@ -95,7 +83,7 @@ class Report:
         self._legs.append(leg)
         _cut(self._legs, _leg_order, MAX_LEGS)
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Keep the finding if it is among the most severe."""
         if change == "resolved":
             self._open.pop(id(finding), None)
@@ -129,7 +117,7 @@ class Report:
             table.add_row(*_row(leg))
         self._console.print(_heading("Call legs", total, len(legs)))
         self._console.print(table)
-        counted = [f"{self._observed[state]} {state.replace('-', ' ')}" for state in _OBSERVED if self._observed[state]]
+        counted = [f"{self._observed[state]} {state.replace('-', ' ')}" for state in OBSERVED if self._observed[state]]
         self._console.print(Text(f"\n{', '.join(counted)}.", style="bold"))
         self._console.print(Text(_LEGEND, style="dim"))
 
@@ -141,14 +129,14 @@ class Report:
         self._console.print(_heading("Findings", total, len(findings)))
         for finding in findings:
             head = Text()
-            head.append(f" {finding.severity.upper()} ", style=_SEVERITY[finding.severity])
+            head.append(f" {finding.severity.upper()} ", style=SEVERITY[finding.severity])
             head.append(f" {finding.code}  ", style="bold")
-            head.append(_printable(describe(finding.subject)))
+            head.append(printable(describe(finding.subject)))
             if finding.state == "waived":
                 head.append(f"  (waived by {finding.waived_by})", style="dim")
             self._console.print(head)
             for statement in finding.evidence:
-                for line in Text(_printable(statement)).wrap(self._console, self._console.width - len(_INDENT)):
+                for line in Text(printable(statement)).wrap(self._console, self._console.width - len(_INDENT)):
                     line.rstrip()
                     self._console.print(Text(_INDENT).append_text(line))
         self._console.print()
@@ -180,13 +168,13 @@ def account(summary: Summary) -> str:
 
 
 def _row(leg: Leg) -> tuple[Text | str, ...]:
-    observed, style = _OBSERVED[leg.observed]
+    observed, style = OBSERVED[leg.observed]
     if leg.observed == "encrypted" and _key_exposed(leg):
         observed, style = f"{observed} !", "yellow"
     signalling, signalling_style = _SIGNALLING[leg.signalling]
     return (
         f"{leg.a} ↔ {leg.b}",
-        _printable(leg.media),
+        printable(leg.media),
         Text(signalling, style=signalling_style),
         Text(_PROMISED[leg.signalled], style="bold" if leg.comparison in _CONTRADICTIONS else ""),
         Text(observed, style=style),
@@ -199,11 +187,6 @@ def _heading(name: str, total: int, shown: int) -> Text:
     if shown < total:
         heading.append(f"  the worst {shown}; --json prints all", style="not bold not underline dim")
     return heading
-
-
-def _printable(text: str) -> str:
-    # Some words of evidence come from the wire, and a terminal obeys control characters.
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _key_exposed(leg: Leg) -> bool:

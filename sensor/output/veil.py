@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.findings import identity
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastpath.records import FlowEnded, FlowKey
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Sink, TlsServer
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Sink, Step, TlsServer
 
 _IPV4 = r"(?<!\w)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)"  # a version of five numbers is none
 _IPV6 = r"(?<!\w)(?<![0-9A-Fa-f]:)(?<!::)[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?!\w)"
@@ -26,7 +26,6 @@ class _Life(NamedTuple):
 
     finding: Finding  # as it came: while it is kept, no other object has its identity
     veiled: Finding
-    names: dict[str, str]  # of its addresses, so that another key changes none of them
 
 
 class Veil:
@@ -68,14 +67,14 @@ class Veil:
         for sink in self._sinks:
             sink.tls_server_ended(veiled)
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Pass a step of a finding on, by another id: an address could be found by trying its digests.
 
-        Names and id stay what they were at first when the pseudonyms have another key.
+        Names and id stay what they were at first when the pseudonyms have another key: the finding keeps them.
         """
         life = self._lives.get(id(finding)) or self._begin(finding)
         veiled = life.veiled
-        veiled.evidence = [self._text(statement, life.names) for statement in finding.evidence]
+        veiled.evidence = [self._text(statement, finding.names) for statement in finding.evidence]
         veiled.severity, veiled.state, veiled.segments = finding.severity, finding.state, finding.segments
         veiled.first_ns, veiled.last_ns, veiled.count = finding.first_ns, finding.last_ns, finding.count
         veiled.waived_by = finding.waived_by
@@ -85,11 +84,11 @@ class Veil:
             sink.finding_changed(veiled, change)
 
     def _begin(self, finding: Finding) -> _Life:
-        names: dict[str, str] = {}
+        names = finding.names
         a, b, name = (self._text(text, names) for text in (finding.subject.a, finding.subject.b, finding.subject.name))
         subject = replace(finding.subject, a=a, b=b, name=name)
-        veiled = replace(finding, subject=subject, id=identity(finding.code, subject))
-        life = self._lives[id(finding)] = _Life(finding, veiled, names)
+        veiled = replace(finding, subject=subject, id=identity(finding.code, subject), names={})
+        life = self._lives[id(finding)] = _Life(finding, veiled)
         return life
 
     def _key(self, key: FlowKey) -> FlowKey:

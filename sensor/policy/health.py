@@ -26,6 +26,9 @@ UNDECODED = (
 )
 
 
+# What a window of the mirror is judged by
+MIRROR = ("sensor-one-way-mirror", "sensor-duplicate-mirror", "sensor-truncated", "sensor-undecoded")
+
 # What is left out, stage by stage (fastpath/shedding.pxd)
 _STAGES = ("jitter is not followed", "media with a verdict is not looked at", "only so many new media flows are let in")
 
@@ -86,13 +89,15 @@ def clock(interface: str, steps: int, *, synchronised: bool, policy: Policy) -> 
 def mirror(interface: str, seen: Mapping[str, int], policy: Policy, least: Least = LEAST) -> list[Claim]:
     """Return what a window shows of the mirror: ``seen`` is what the engine's counters grew by in it."""
     subject = Subject("interface" if interface else "sensor", name=interface)
-    found = {
-        "sensor-one-way-mirror": _one_way(seen, least),
-        "sensor-duplicate-mirror": _share(seen, {"duplicates": seen["duplicates"]}, MOST_TWICE, least),
-        "sensor-truncated": _share(seen, {"truncated": seen["truncated"]}, MOST_TRUNCATED, least),
-        "sensor-undecoded": _share(seen, _undecoded(seen), MOST_UNDECODED, least),
-    }
-    return [claim(code, policy, subject, None, evidence) for code, evidence in found.items() if evidence]
+    found = (
+        _one_way(seen, least),
+        _share(seen, {"duplicates": seen["duplicates"]}, MOST_TWICE, least),
+        _share(seen, {"truncated": seen["truncated"]}, MOST_TRUNCATED, least),
+        _share(seen, _undecoded(seen), MOST_UNDECODED, least),
+    )
+    return [
+        claim(code, policy, subject, None, evidence) for code, evidence in zip(MIRROR, found, strict=True) if evidence
+    ]
 
 
 def _one_way(seen: Mapping[str, int], least: Least) -> str:

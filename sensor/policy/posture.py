@@ -24,4 +24,9 @@ def drifted(address: str, plane: Plane, since: str, required: Required) -> Claim
     """Return the claim that an endpoint's media or signalling was encrypted whenever it was seen, and is not now."""
     words = "SIP went by TLS" if plane == "signalling" else "media was encrypted"
     evidence = f"{words} with {address} whenever it was seen since {since}; now it is in clear"
-    return claim("posture-drift", required.policy, Subject("endpoint", address, name=plane), required, evidence)
+    return claim("posture-drift", required.policy, plane_of(address, plane), required, evidence)
+
+
+def plane_of(address: str, plane: Plane) -> Subject:
+    """Return an endpoint's media or signalling as a subject."""
+    return Subject("endpoint", address, name=plane)

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from sensor.policy.segments import Required
 
 DAY_NS = 86_400 * NS
+# What a completed handshake is judged by, and what a certificate that was read
+AGREED = ("tls-version", "tls-null", "tls-anonymous", "tls-cipher")
+CERTIFICATE = (
+    *("cert-expired", "cert-not-yet-valid", "cert-expiring", "cert-name-mismatch", "cert-weak", "cert-self-signed"),
+    *("cert-untrusted", "not-observable"),
+)
 _VERSIONS = {
     0x0200: "SSL 2.0",
     0x0300: "SSL 3.0",
@@ -65,7 +71,7 @@ def version(number: int) -> str:
 
 def agreed(record: Handshake, required: Required, policy: Policy) -> list[Claim]:
     """Return the claims about what a completed handshake agreed on."""
-    subject = _pair(record)
+    subject = hosts(record)
     where = _where(record)
     suite = suites.name(record.cipher)
     found = []
@@ -92,7 +98,7 @@ def weak_certificate(record: Handshake, chain: Chain, required: Required, policy
     if not chain.weak:
         return []
     evidence = f"the certificate of the DTLS server {_where(record)} has {', '.join(chain.weak)}"
-    return [claim("cert-weak", policy, _pair(record), required, evidence)]
+    return [claim("cert-weak", policy, hosts(record), required, evidence)]
 
 
 def unfinished(record: Handshake, required: Required, policy: Policy) -> list[Claim]:
@@ -105,7 +111,7 @@ def unfinished(record: Handshake, required: Required, policy: Policy) -> list[Cl
     else:
         why = f"the {who} refused it: {_ALERTS.get(record.alert, 'alert')} ({record.alert})"
     return [
-        claim("tls-handshake-failed", policy, _pair(record), required, f"the handshake {_where(record)} failed: {why}")
+        claim("tls-handshake-failed", policy, hosts(record), required, f"the handshake {_where(record)} failed: {why}")
     ]
 
 
@@ -157,7 +163,8 @@ def not_observable(why: str, server: str, required: Required, policy: Policy) ->
     return [claim("not-observable", policy, Subject("tls-server", name=server), required, evidence)]
 
 
-def _pair(record: Handshake) -> Subject:
+def hosts(record: Handshake) -> Subject:
+    """Return the two hosts of a handshake as a subject."""
     return pair("leg" if record.kind == "dtls" else "signalling", record.key.a, record.key.b)
 
 

@@ -34,6 +34,7 @@ class Memory:
     def __init__(self, directory: Path, names: Pseudonyms, rotate_days: int) -> None:
         """Raise StateError when the directory cannot be used."""
         self.errors = 0
+        self._problem = ""  # why the directory could not be used the last time
         self._directory = directory
         self._names = names
         self._rotate_days = rotate_days
@@ -96,9 +97,21 @@ class Memory:
         saving, self._saving = self._saving, None
         try:
             self._take_key(saving.outcome())
-        except StateError:
-            self.errors += 1
+        except StateError as error:
+            self.failed(error)
             baseline.changed |= self._saved
+        else:
+            self._problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the directory cannot be used now, "" when it can."""
+        return f"{self._directory} does not answer" if self._late else self._problem
+
+    def failed(self, error: StateError) -> None:
+        """Count something that failed."""
+        self.errors += 1
+        self._problem = str(error)
 
     def _count_late(self) -> None:
         works = {work for work in (self._reading, self._saving) if work is not None and work.is_alive()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from sensor.model import TlsServer
+from sensor.model import Subject, TlsServer
 from sensor.policy import tls as rules
 from sensor.policy import tls_suites as suites
 from sensor.policy.claims import NS, end
@@ -260,6 +260,8 @@ class TlsServers:
         else:
             claims = []
         self._book.hold(server, claims, now_ns)
+        if chain is not None and chain.readable:
+            self._book.judged(rules.CERTIFICATE, Subject("tls-server", name=text), now_ns)
 
     def _agreed(self, record: Handshake, holder: _Pair, required: Required) -> None:
         claims = rules.agreed(record, required, required.policy)
@@ -271,6 +273,7 @@ class TlsServers:
                 del self._pairs[oldest]
                 self._book.hold(oldest, (), record.ts_ns)
         self._book.hold(holder, claims, record.ts_ns)
+        self._book.judged(rules.AGREED, rules.hosts(record), record.ts_ns)
 
     def _media(self, record: Handshake, holder: _Pair, required: Required) -> None:
         claims = rules.agreed(record, required, required.policy)

@@ -120,19 +120,35 @@ def program(command: Sequence[str], output: Path, *, stop: int = signal.SIGTERM)
 
 
 class Mirror:
-    """A veth pair in one namespace: what is sent into ``feed0`` comes out of ``span0``."""
+    """A veth pair: what is sent into its ``feed`` comes out of its ``span`` in the namespace.
 
-    def __init__(self, namespace: Namespace) -> None:
+    The feed is in the same namespace, unless one ``outside`` is given.
+    """
+
+    def __init__(self, namespace: Namespace, *, outside: Namespace | None = None, number: int = 0) -> None:
         self.namespace = namespace
-        namespace.ip("link", "add", "feed0", "type", "veth", "peer", "name", "span0")
-        self.set_state("feed0", "up")
-        self.set_state("span0", "up")
-        with namespace.entered():
+        self.span, self._feed = f"span{number}", f"feed{number}"
+        self._address = f"02:00:00:00:00:{number:02x}"
+        self._outside = outside or namespace
+        self._make()
+        self.set_state(self.span, "up")
+
+    def _make(self) -> None:
+        end = ("name", self.span, "address", self._address, "netns", self.namespace.name)
+        self._outside.ip("link", "add", self._feed, "type", "veth", "peer", *end)
+        self._outside.ip("link", "set", self._feed, "up")
+        with self._outside.entered():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-            self._socket.bind(("feed0", 0))
+            self._socket.bind((self._feed, 0))
+
+    def renew(self) -> None:
+        """Make the pair anew, as a card is when a machine boots: with its address, down, and as the maker meant it."""
+        self.close()
+        self._outside.ip("link", "delete", self._feed)
+        self._make()
 
     def set_state(self, interface: str, state: str) -> None:
-        """Set an interface up or down."""
+        """Set an interface of the namespace up or down."""
         self.namespace.ip("link", "set", interface, state)
 
     def send(self, octets: bytes) -> int:
@@ -170,20 +186,19 @@ def write_capture(path: Path, frames: Frames) -> None:
             writer.writepkt_time(octets, ts_ns / 1e9)
 
 
-class Sensor:
-    """``legwatch run`` as a real process, as its metrics, its events and its health show it."""
+class Exporter:
+    """A sensor in a namespace, as its metrics and its health show it."""
 
-    def __init__(self, namespace: Namespace, process: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(self, namespace: Namespace, port: int = 9767) -> None:
         self.namespace = namespace
-        self.process = process
-        self.output = output
+        self._port = port
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an HTTP request; status 0 when nobody answers."""
         try:
             with (
                 self.namespace.entered(),
-                urllib.request.urlopen(f"http://127.0.0.1:9767{path}", timeout=5) as answer,
+                urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer,
             ):
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
@@ -207,6 +222,15 @@ class Sensor:
     def metric(self, *name_and_labels: str) -> float:
         """Return one sample's value."""
         return self.metrics()[name_and_labels]
+
+
+class Sensor(Exporter):
+    """``legwatch run`` as a real process."""
+
+    def __init__(self, namespace: Namespace, process: subprocess.Popen[bytes], output: Path) -> None:
+        super().__init__(namespace)
+        self.process = process
+        self.output = output
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return the events so far, of one name or all; what is said of this machine's own clock is no test's."""

@@ -53,7 +53,9 @@ def listening(namespace: Namespace, port: int) -> bool:
 
 
 @contextmanager
-def running_alertmanager(namespace: Namespace, folder: Path, *group_by: str) -> Iterator[Alertmanager]:
+def running_alertmanager(
+    namespace: Namespace, folder: Path, *group_by: str, resolve_timeout: str = "3s"
+) -> Iterator[Alertmanager]:
     """Run Alertmanager while the block lasts; it calls at once, for each group of alerts."""
     with ExitStack() as stack:
         with namespace.entered():
@@ -67,7 +69,7 @@ def running_alertmanager(namespace: Namespace, folder: Path, *group_by: str) -> 
         hook = {"url": f"http://127.0.0.1:{receiver.port}/", "send_resolved": True}
         route = {"receiver": "hook", "group_by": list(group_by), "group_wait": "100ms", "group_interval": "500ms"}
         settings = {
-            "global": {"resolve_timeout": "3s"},
+            "global": {"resolve_timeout": resolve_timeout},
             "route": route,
             "receivers": [{"name": "hook", "webhook_configs": [hook]}],
         }

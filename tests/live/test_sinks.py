@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from sensor.alerts.delivery import Delivery
 from sensor.alerts.event import Event
 from sensor.config.load import parse_config
 from sensor.config.sinks import AlertmanagerSink, AnySink
+from sensor.findings import Book
+from sensor.output.events import Events, configure
+from sensor.state.findings import FindingsFile
+from sensor.state.outbox import Outbox
 from tests.live.lab import ROOT, Namespace, namespaces, program, sh, wait_for
 from tests.live.servers import ALERTS, Alertmanager, listening, running_alertmanager
 from tests.unit.sensor.alerts.receivers import Authority, authority
@@ -36,9 +41,11 @@ def namespace() -> Iterator[Namespace]:
 
 
 @contextmanager
-def delivering(namespace: Namespace, sinks: Sequence[AnySink], state: Path | None = None) -> Iterator[list[Delivery]]:
+def delivering(
+    namespace: Namespace, sinks: Sequence[AnySink], outbox: Outbox | None = None
+) -> Iterator[list[Delivery]]:
     """Deliver from within the namespace: its threads are where the one that starts them is."""
-    made = deliveries(sinks, state, SENSOR)
+    made = deliveries(sinks, None if outbox is None else outbox.shelf, SENSOR)
     with namespace.entered():
         for delivery in made:
             delivery.start()
@@ -229,11 +236,11 @@ def test_journal_shows_entries_with_their_fields() -> None:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
+def small_disk(folder: Path, kib: int = 64) -> Iterator[Path]:
+    """A file system of so many KiB."""
     place = folder / "small"
     place.mkdir()
-    sh("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place))
+    sh("mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place))
     try:
         yield place
     finally:
@@ -255,13 +262,24 @@ def test_file_on_a_full_disk_gets_what_waited_when_there_is_room(namespace: Name
 
 
 def test_spool_on_a_full_disk_loses_nothing_silently(namespace: Namespace, tmp_path: Path) -> None:
-    with small_disk(tmp_path) as place:
+    with small_disk(tmp_path, 2048) as place:
+        said: list[str] = []
+        log = Events(configure(StringIO()))
+        outbox = Outbox(FindingsFile(place, "plain"), log, "log", lambda name, **_: said.append(name))
         text = "[{type: syslog, address: '127.0.0.1:9', transport: tcp, queue: 16, spool: true}]"
-        with delivering(namespace, sinks_of(text), place) as (delivery,):
-            for n in range(300):
-                delivery.put(numbered(n))
-                time.sleep(0.002)
-            counts = delivery.counts()
-            assert counts.spooled > 0
-            assert counts.dropped["full"] > 0
-            assert sum(counts.dropped.values()) + counts.queued + counts.spooled == counts.put == 300
+        try:
+            with delivering(namespace, sinks_of(text), outbox) as (delivery,):
+                outbox.deliver_to([delivery])
+                outbox.start()
+                for n in range(400):
+                    outbox.put(numbered(n, evidence=["x" * 4000]))
+                    outbox.commit(Book(()), {}, 1)
+                    time.sleep(0.002)
+                wait_for(lambda: delivery.counts().put == 400, "all are handed on")
+                counts = delivery.counts()
+                assert counts.spooled > 20
+                assert counts.dropped["full"] > 0
+                assert (outbox.errors > 0, said) == (True, ["state_failed"])
+                assert sum(counts.dropped.values()) + counts.queued + counts.spooled == counts.put
+        finally:
+            outbox.stop()

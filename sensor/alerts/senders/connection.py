@@ -46,6 +46,13 @@ class Connection:
             self.close()
             raise SendError(f"{self._to}: {reason(error)}", permanent=error.errno == errno.EMSGSIZE) from None
 
+    def try_out(self) -> None:
+        """Connect, with a handshake where there is TLS, and send nothing. Of datagrams that says little."""
+        try:
+            self._opened().close()
+        except OSError as error:
+            raise SendError(f"{self._to}: {reason(error)}") from None
+
     def interrupt(self) -> None:
         """Make a ``send`` that waits fail."""
         if (waiting := self._socket) is not None:

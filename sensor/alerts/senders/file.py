@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sensor.alerts.event import Event
@@ -13,6 +14,7 @@ from sensor.alerts.mappings.ocsf import ocsf
 from sensor.alerts.mappings.plain import encode
 from sensor.alerts.sender import Sender, SendError
 from sensor.config.sinks import FileSink
+from sensor.trial import try_out
 
 _BATCH = 256
 _MODE = 0o640
@@ -55,6 +57,15 @@ class File(Sender):
             _append(file, size, lines)
         except OSError as error:
             self.close()
+            raise SendError(f"{self._path}: {error.strerror}") from None
+
+    def try_out(self) -> None:
+        """See whether the directory takes files, and the file lines, if there is one."""
+        try:
+            try_out(self._path.parent)
+            with suppress(FileNotFoundError):
+                os.close(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW))
+        except OSError as error:
             raise SendError(f"{self._path}: {error.strerror}") from None
 
     def close(self) -> None:

@@ -23,6 +23,10 @@ class Hep(Sender):
         """Send the packets of events."""
         self._connection.send(b"".join(packet(event, agent=self._agent, key=self._key) for event in events))
 
+    def try_out(self) -> None:
+        """Connect."""
+        self._connection.try_out()
+
     def interrupt(self) -> None:
         """Make a ``send`` that waits fail."""
         self._connection.interrupt()

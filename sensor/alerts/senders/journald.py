@@ -36,6 +36,12 @@ class Journald(Sender):
                 self.close()
                 raise SendError(f"{self._path}: {error.strerror or 'it took too long'}") from None
 
+    def try_out(self) -> None:
+        """See whether the journal listens."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            if number := client.connect_ex(str(self._path)):
+                raise SendError(f"{self._path}: {os.strerror(number)}")
+
     def close(self) -> None:
         """Close the socket."""
         if self._socket is not None:

@@ -41,6 +41,10 @@ class Syslog(Sender):
         """Send the messages of events."""
         self._connection.send(b"".join(self._frame(self._message(event)) for event in events))
 
+    def try_out(self) -> None:
+        """Connect."""
+        self._connection.try_out()
+
     def interrupt(self) -> None:
         """Make a ``send`` that waits fail."""
         self._connection.interrupt()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from itertools import islice
+from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -24,8 +25,9 @@ from sensor.alerts.mappings.ecs import ecs
 from sensor.alerts.mappings.ocsf import ocsf
 from sensor.alerts.mappings.plain import encode
 from sensor.alerts.sender import Sender, SendError
+from sensor.alerts.senders.connection import Connection
 from sensor.alerts.senders.tls import context, reason
-from sensor.config.sinks import AlertmanagerSink, WebhookSink, WebSink
+from sensor.config.sinks import AlertmanagerSink, Endpoint, WebhookSink, WebSink
 
 # Of the answers that say it is the request's fault, those that another time may not
 _AGAIN = frozenset((
@@ -33,6 +35,7 @@ _AGAIN = frozenset((
     *(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED),
     *(HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS),
 ))  # fmt: skip
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_OPEN = 10_000
 _ALERTS = 64  # in a request
 _FORMATS: dict[str, Callable[[Event], object]] = {
@@ -95,7 +98,9 @@ class _Poster:
 
     def __init__(self, sink: WebSink, url: str) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(ssl_context=context(sink) if url.startswith("https:") else None)
+        self._sink = sink
+        self._tls = context(sink) if url.startswith("https:") else None
+        self._pool = urllib3.PoolManager(ssl_context=self._tls)
         self._pool.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         self._timeout = urllib3.Timeout(connect=sink.timeout, read=sink.timeout)
         self._headers = {
@@ -129,6 +134,13 @@ class _Poster:
             refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _AGAIN
             raise SendError(f"HTTP {status}", permanent=refused)
 
+    def try_out(self) -> None:
+        """Connect, and ask for nothing."""
+        parts = urlsplit(self._url)
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        to = Endpoint(parts.hostname or "", port)
+        Connection(to, datagrams=False, timeout_s=self._sink.timeout, tls=self._tls).try_out()
+
     def close(self) -> None:
         """Close connections."""
         self._pool.clear()
@@ -151,6 +163,10 @@ class Webhook(Sender):
         """Post events."""
         body = encode([self._form(event) for event in events]).encode()
         self._poster.post(body, signature(self._secret, int(time.time()), body) if self._secret else {})
+
+    def try_out(self) -> None:
+        """Connect, and ask for nothing."""
+        self._poster.try_out()
 
     def close(self) -> None:
         """Close connections."""
@@ -197,6 +213,12 @@ class Alertmanager(Sender):
         while len(self._open) > _MAX_OPEN:
             del self._open[next(iter(self._open))]
 
+    def restore(self, event: Event) -> None:
+        """Post what is open still, when that is due."""
+        made = alert(event, generator=self._generator)
+        if "endsAt" not in made:
+            self._open[event["id"]] = made
+
     def repeat(self) -> None:
         """Post what is open."""
         rest = iter(list(self._open.values()))
@@ -207,6 +229,10 @@ class Alertmanager(Sender):
         """Repeat these no more; Alertmanager ends them by itself."""
         for finding in findings:
             self._open.pop(finding, None)
+
+    def try_out(self) -> None:
+        """Connect, and ask for nothing."""
+        self._poster.try_out()
 
     def close(self) -> None:
         """Close connections."""

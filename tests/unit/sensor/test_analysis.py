@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -346,12 +347,15 @@ def test_gap_in_a_capture_is_passed_by_its_second_record() -> None:
     ]
 
 
-def test_clock_set_back_ends_grace_and_what_is_not_seen_again() -> None:
+@pytest.mark.parametrize("back", [2, 600, 7200])
+def test_clock_set_back_leaves_what_was_left_of_a_grace_and_ends_what_is_not_seen_again(back: int) -> None:
     made, heard = analysis(*SRTP_CALL, seen("rtp"), verdict("clear"))
     made.advance(T0 + S)
-    made.advance(T0 - 7200 * S)
+    made.advance(T0 + S - back * S)
+    assert media(heard) == []
+    made.advance(T0 + 5 * S - back * S)
     assert media(heard) == [("opened", "media-clear"), ("opened", "media-clear-despite-srtp")]
-    made.advance(T0 - 7200 * S + SWEEP_NS)
+    made.advance(T0 + S - back * S + SWEEP_NS)
     assert {("resolved", "signalling-clear"), ("resolved", "sdes-key-exposed")} <= set(heard.said)
 
 
@@ -481,3 +485,20 @@ def test_media_in_clear_for_as_long_as_its_grace_has_not_drifted() -> None:
     made.compare({ALICE: Known(T0, T0, media="encrypted")}, 1)
     made.hear(*SRTP_CALL, seen("rtp"), verdict("clear"), verdict("encrypted"))
     assert "posture-drift" not in {finding.code for finding in heard.findings}
+
+
+def test_voice_is_known_from_the_baseline_unless_all_of_it_is_inside_tls() -> None:
+    made, _ = analysis()
+    made.compare({ALICE: Known(T0, T0, signalling="encrypted")}, 1)
+    assert not made.voice_known()
+    made.compare({ALICE: Known(T0, T0, media="encrypted")}, 1)
+    assert made.voice_known()
+
+
+def test_legs_in_progress_are_counted_by_what_is_observed_of_them() -> None:
+    made, _ = analysis(*CALL)
+    assert made.legs() == {"not-observed": 1}
+    made.hear(seen("rtp"))
+    assert made.legs() == {"undetermined": 1}
+    made.hear(verdict("clear"))
+    assert made.legs() == {"clear": 1}

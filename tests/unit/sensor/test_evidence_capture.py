@@ -212,6 +212,64 @@ def test_directory_that_cannot_be_written_is_counted_and_tried_again(
     assert len(list(later.iterdir())) == 1
 
 
+def test_directory_that_takes_nothing_is_a_problem_before_any_finding_asks_and_until_it_takes_something(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRIAL_S", 0.02)
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    capture = make(folder)
+    wait_for(lambda: capture._try_at > 0)
+    assert capture.problem() == ""
+    folder.rmdir()
+    wait_for(lambda: capture.problem() != "")
+    assert capture.problem() == f"cannot be taken or written to {folder}: No such file or directory"
+    assert capture.counters()["errors"] == 0, "nothing was lost"
+    folder.mkdir()
+    wait_for(lambda: capture.problem() == "")
+    assert not list(folder.iterdir())
+
+
+def test_full_disk_is_a_problem_for_as_long_as_it_is_full(
+    make: Make, interface: Interface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = threading.Event()
+    full.set()
+
+    def write(_directory: Path) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sensor.evidence.files.try_out", write)
+    capture = make()
+    capture.finding_changed(finding(), "opened")
+    interface.waiting.append(VOICE)
+    wait_for(lambda: "No space left on device" in capture.problem())
+    wait_for(lambda: capture.counters()["errors"] >= 2)
+    full.clear()
+    wait_for(lambda: capture.problem() == "")
+    wait_for(lambda: capture.counters()["packets"] == 1)
+
+
+def test_interface_that_fails_is_a_problem_until_it_works(make: Make, interface: Interface) -> None:
+    capture = make()
+    interface.absent = True
+    capture.finding_changed(finding(), "opened")
+    wait_for(lambda: "no such interface" in capture.problem())
+    interface.absent = False
+    wait_for(lambda: capture.problem() == "")
+
+
+def test_disk_that_does_not_answer_is_a_problem(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(module, "SLOW_S", 0.05)
+    monkeypatch.setattr("sensor.evidence.files.try_out", lambda _directory: answers.wait(5))
+    capture = make()
+    wait_for(lambda: "takes nothing" in capture.problem())
+    answers.set()
+    wait_for(lambda: capture.problem() == "")
+
+
 def test_findings_beyond_the_bound_are_counted(interface: Interface, tmp_path: Path) -> None:
     assert interface.opened == 0
     capture = EvidenceCapture(cast("Tap", interface), Evidence(), str(tmp_path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sensor.findings import MAX_EVIDENCE, Book, Claim
+from sensor.findings import MAX_EVIDENCE, Book, Claim, Kept
 from sensor.model import Severity, Subject
 from tests.unit.sensor.traffic import T0, Heard, S, counts
 
@@ -200,3 +200,114 @@ def test_clock_set_back_and_the_end_leave_nothing_settling() -> None:
     findings.hold("two", [], T0 + S)
     findings.close()
     assert heard.said[2:] == [("opened", "media-clear"), ("resolved", "media-clear")]
+
+
+# What was open before a restart
+
+
+def restored(*held_s: float, settle_s: float = 60, left_s: float = 0) -> tuple[Book, Heard]:
+    """A book that got findings "a", "b" … from before, each held for so many seconds."""
+    before, _ = book()
+    kept = []
+    for i, seconds in enumerate(held_s):
+        before.hold(i, [claim(a="abc"[i])], T0 - 100 * S)
+        before.hold(10 + i, [claim("more", a="abc"[i])], T0 - 90 * S)
+        left_ns = T0 + int(left_s * S) if left_s else 0
+        kept.append((Kept(before.open_findings()[i], left_ns), T0 + int(seconds * S)))
+    after, heard = settling(settle_s)
+    after.restore(kept)
+    return after, heard
+
+
+def test_finding_from_before_a_restart_is_open_and_told_as_such() -> None:
+    findings, heard = restored(90)
+    assert heard.said == [("restored", "media-clear")]
+    (finding,) = findings.open_findings()
+    assert (finding.first_ns, finding.count, finding.evidence) == (T0 - 100 * S, 2, ["seen", "more"])
+    assert findings.kept(finding) == Kept(finding, 0)
+
+
+def test_finding_from_before_that_nobody_claims_is_over_at_its_time_with_its_last_time() -> None:
+    findings, heard = restored(90, 30)
+    (a, b) = findings.open_findings()
+    findings.advance(T0 + 29 * S)
+    assert len(heard.said) == 2
+    findings.advance(T0 + 30 * S)
+    assert (heard.said[2:], findings.open_findings()) == ([("resolved", "media-clear")], [a])
+    assert (b.state, b.last_ns) == ("resolved", T0 - 90 * S)
+    findings.advance(T0 + 90 * S)
+    assert findings.open_findings() == []
+
+
+def test_finding_from_before_that_is_claimed_again_is_the_same_and_lives_by_who_claims_it() -> None:
+    findings, heard = restored(90)
+    findings.hold("leg", [claim("of another packet", a="a")], T0 + S)
+    findings.advance(T0 + 1000 * S)
+    (finding,) = findings.open_findings()
+    assert (heard.said, finding.count, finding.last_ns) == ([("restored", "media-clear")], 2, T0 + S)
+    findings.hold("other", [claim(a="a")], T0 + 1000 * S)
+    assert finding.count == 3
+    findings.hold("leg", [], T0 + 1001 * S)
+    findings.hold("other", [], T0 + 1002 * S)
+    findings.advance(T0 + 1062 * S)
+    assert (heard.said[1:], finding.last_ns) == ([("resolved", "media-clear")], T0 + 1002 * S)
+
+
+def test_finding_from_before_has_the_severity_that_it_is_claimed_with() -> None:
+    findings, heard = restored(90)
+    findings.hold("leg", [claim(a="a", severity="low")], T0)
+    assert heard.said[1:] == [("updated", "media-clear")]
+    assert counts(findings) == {("media-clear", "low"): 1}
+
+
+def test_finding_that_settled_before_settles_on() -> None:
+    findings, heard = restored(90, left_s=-20)
+    findings.advance(T0 + 39 * S)
+    assert len(heard.said) == 1
+    findings.advance(T0 + 40 * S)
+    assert heard.said[1:] == [("resolved", "media-clear")]
+
+
+def test_finding_that_settled_before_and_comes_back_was_never_over() -> None:
+    findings, heard = restored(90, left_s=-20)
+    findings.hold("leg", [claim(a="a")], T0)
+    findings.advance(T0 + 1000 * S)
+    assert (len(heard.said), len(findings.open_findings())) == (1, 1)
+
+
+def test_finding_from_before_that_is_judged_otherwise_settles() -> None:
+    findings, heard = restored(90, 90)
+    findings.hold("leg", [claim(a="a")], T0)
+    for subject in "ab":
+        findings.judged(("dtmf-clear", "media-clear"), Subject("leg", subject, "y"), T0 + S)
+    findings.advance(T0 + 61 * S)
+    assert heard.said[2:] == [("resolved", "media-clear")]
+    assert [finding.subject.a for finding in findings.open_findings()] == ["a"]
+
+
+def test_clock_that_is_set_back_holds_nothing_from_before_for_longer() -> None:
+    findings, heard = restored(90)
+    findings.set_back(7200 * S)
+    findings.advance(T0 + (91 - 7200) * S)
+    assert heard.said[1:] == [("resolved", "media-clear")]
+
+
+def test_waiver_is_asked_again_of_what_is_from_before() -> None:
+    findings, heard = restored(90, 90)
+    findings.waive(T0, lambda _code, subject, _segments, _now_ns: "J. Doe" if subject.a == "a" else None)
+    assert heard.said[2:] == [("updated", "media-clear")]
+    assert [finding.state for finding in findings.open_findings()] == ["waived", "open"]
+    findings.waive(T0, lambda *_: None)
+    assert heard.said[3:] == [("opened", "media-clear")]
+
+
+def test_code_has_no_more_room_for_what_was_there_before() -> None:
+    before, _ = book(capacity=8)
+    before.hold("a", [claim(a="a")], T0)
+    before.hold("b", [claim(a="b")], T0)
+    after, _ = book(capacity=8)
+    after.restore([(Kept(finding), T0 + S) for finding in before.open_findings()])
+    after.hold("c", [claim(a="c")], T0)
+    assert (len(after.open_findings()), after.overflow) == (2, 1)
+    after.advance(T0 + S)
+    assert [finding.subject.a for finding in after.open_findings()] == ["c"]

@@ -79,6 +79,29 @@ def test_clock_is_told_where_the_capture_knows_of_it() -> None:
     assert codes(book) == {"sensor-clock"}
 
 
+def test_clock_that_was_set_long_ago_is_right_again_and_one_that_nobody_keeps_is_not() -> None:
+    health, book = watched()
+    set_once = SILENT | {"clock_steps": 1, "clock_synchronised": 1}
+    health.counters(set_once | {"received": 1}, 1000 * S)
+    health.counters(set_once | {"received": 2}, 1299 * S)
+    assert codes(book) == {"sensor-clock"}
+    health.counters(set_once | {"received": 3}, 1300 * S)
+    assert codes(book) == set()
+    health.counters(set_once | {"received": 4, "clock_synchronised": 0}, 1301 * S)
+    assert codes(book) == {"sensor-clock"}
+    health.counters(set_once | {"received": 5, "clock_synchronised": 0}, 3000 * S)
+    assert codes(book) == {"sensor-clock"}
+
+
+def test_voice_is_known_once_there_was_some() -> None:
+    health, _ = watched()
+    health.counters(SILENT | {"received": 10}, 1000 * S)
+    assert not health.voice_seen
+    health.counters(SILENT | {"received": 11, "sip_messages": 1}, 1001 * S)
+    health.counters(SILENT | {"received": 12, "sip_messages": 1}, 1002 * S)
+    assert health.voice_seen
+
+
 def test_overload_is_told_with_its_stage_while_it_lasts() -> None:
     health, book = watched()
     health.counters(SILENT | {"received": 1, "overload_stage": 2}, 1000 * S)

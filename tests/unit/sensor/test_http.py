@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,18 +14,22 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from sensor.output import http as served
 from sensor.output.http import MAX_REQUESTS, Server
+from sensor.readiness import condition
+
+NO_CLOCK = condition("clock", "no server of time keeps it")
+DOWN = condition("link-down", "span0 is down")
 
 
 @pytest.fixture
 def state() -> SimpleNamespace:
-    return SimpleNamespace(healthy=True, ready=True)
+    return SimpleNamespace(healthy=True, conditions=())
 
 
 @pytest.fixture
 def server(state: SimpleNamespace) -> Iterator[Server]:
     registry = CollectorRegistry()
     Gauge("legwatch_test", "A gauge.", registry=registry).set(3)
-    server = Server("127.0.0.1", 0, registry, healthy=lambda: state.healthy, ready=lambda: state.ready)
+    server = Server("127.0.0.1", 0, registry, healthy=lambda: state.healthy, conditions=lambda: state.conditions)
     server.start()
     yield server
     server.stop()
@@ -59,11 +64,39 @@ def test_scrape_that_accepts_openmetrics_gets_openmetrics(server: Server) -> Non
     assert body.endswith("# EOF\n")
 
 
-@pytest.mark.parametrize("check", ["healthy", "ready"])
-def test_check_that_fails_says_unavailable(server: Server, state: SimpleNamespace, check: str) -> None:
-    assert get(server, f"/-/{check}")[0] == 200
-    setattr(state, check, False)
-    assert get(server, f"/-/{check}")[0] == 503
+def test_sensor_in_which_nothing_moves_is_not_healthy(server: Server, state: SimpleNamespace) -> None:
+    assert get(server, "/-/healthy")[0] == 200
+    state.healthy = False
+    assert get(server, "/-/healthy")[0] == 503
+
+
+def test_blind_sensor_is_not_ready_and_says_every_reason_in_a_line(server: Server, state: SimpleNamespace) -> None:
+    assert get(server, "/-/ready") == (200, "text/plain; charset=utf-8", "OK\n")
+    state.conditions = (DOWN, NO_CLOCK)
+    status, _, body = get(server, "/-/ready")
+    assert status == 503
+    assert body.splitlines() == [
+        "Service Unavailable",
+        "blind: link-down: span0 is down",
+        "degraded: clock: no server of time keeps it",
+    ]
+
+
+def test_degraded_sensor_is_ready_and_says_why_all_is_not_well(server: Server, state: SimpleNamespace) -> None:
+    state.conditions = (NO_CLOCK,)
+    assert get(server, "/-/ready")[::2] == (200, "OK\ndegraded: clock: no server of time keeps it\n")
+    assert get(server, "/-/healthy")[2] == "OK\n"
+
+
+def test_readiness_is_json_for_who_accepts_that(server: Server, state: SimpleNamespace) -> None:
+    assert json.loads(get(server, "/-/ready", Accept="application/json")[2]) == {"ready": True, "conditions": []}
+    state.conditions = (DOWN,)
+    status, kind, body = get(server, "/-/ready", Accept="text/html, application/json;q=0.9")
+    assert (status, kind) == (503, "application/json")
+    assert json.loads(body) == {
+        "ready": False,
+        "conditions": [{"level": "blind", "reason": "link-down", "text": "span0 is down"}],
+    }
 
 
 def test_other_path_is_told_what_there_is(server: Server) -> None:
@@ -79,7 +112,7 @@ def test_head_has_no_body_and_post_is_refused(server: Server) -> None:
 
 def test_port_in_use_is_an_error_at_once(server: Server) -> None:
     with pytest.raises(OSError, match="in use"):
-        Server("127.0.0.1", address(server)[1], CollectorRegistry(), healthy=lambda: True, ready=lambda: True)
+        Server("127.0.0.1", address(server)[1], CollectorRegistry(), healthy=lambda: True, conditions=lambda: ())
 
 
 def test_clients_that_say_nothing_are_dropped_and_more_than_the_limit_unheard(

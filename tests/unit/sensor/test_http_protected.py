@@ -45,7 +45,7 @@ def serving(folder: Path, text: str) -> Iterator[Server]:
     path.write_text(text)
     registry = CollectorRegistry()
     Gauge("legwatch_test", "A gauge.", registry=registry).set(3)
-    server = Server("127.0.0.1", 0, registry, healthy=lambda: True, ready=lambda: True, web=load_web_config(path))
+    server = Server("127.0.0.1", 0, registry, healthy=lambda: True, conditions=lambda: (), web=load_web_config(path))
     server.start()
     try:
         yield server
@@ -320,11 +320,13 @@ def test_certificate_that_changes_is_shown_and_a_broken_one_is_not(authority: Au
         assert shown(server, authority) == second
         assert shown(server, authority) == second
         assert server.certificate_failures() == 2  # once for each change
+        assert server.certificate_broken()
         os.replace(authority.sign("third")[0], certificate)  # noqa: PTH105
         assert shown(server, authority) == second  # whose key is still the old one
         os.replace(authority.folder / "third.key", key)  # noqa: PTH105
         assert shown(server, authority) not in {first, second}
         assert server.certificate_failures() == 3
+        assert not server.certificate_broken()
 
 
 def trickle(connection: socket.socket, octets: Callable[[int], bytes], interval_s: float) -> float:

@@ -23,6 +23,7 @@ from sensor.config.schema import Policy
 from sensor.model import FlowContext, Quality, Subject
 from sensor.output.metrics import APPS, CaptureState, Metrics, SinkState, reference
 from sensor.output.outcomes import OUTCOMES
+from sensor.readiness import LEVELS, Condition, condition
 from tests.unit.sensor.samples import CONTEXT, FLOW, STREAM, TLS_FLOW, VERDICT, finding, leg
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -38,6 +39,7 @@ class Sources:
     capture: CaptureState = field(default_factory=lambda: CaptureState(up=True, kernel_drops=0))
     clear: dict[tuple[str, str], InClear] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
+    holding: tuple[Condition, ...] = ()
     ways: dict[str, SinkState] = field(default_factory=lambda: {"stdout": SinkState()})
 
     def counters(self) -> Mapping[str, int]:
@@ -48,6 +50,9 @@ class Sources:
 
     def capture_state(self) -> CaptureState:
         return self.capture
+
+    def conditions(self) -> tuple[Condition, ...]:
+        return self.holding
 
     def in_clear(self) -> dict[tuple[str, str], InClear]:
         return self.clear
@@ -101,7 +106,7 @@ def filled() -> Metrics:
 
 def test_start_every_series_is_there_at_zero() -> None:
     constant = {"legwatch_build_info", "legwatch_capture_up", "legwatch_config_last_reload_successful"}
-    constant |= {"legwatch_clock_synchronised", "legwatch_sensor_info", "legwatch_sink_up"}
+    constant |= {"legwatch_clock_synchronised", "legwatch_ready", "legwatch_sensor_info", "legwatch_sink_up"}
     started = samples(build())
     assert {name: value for name, value in started.items() if value and name.partition("{")[0] not in constant} == {}
     assert started.keys() == samples(filled()).keys()
@@ -137,6 +142,25 @@ def test_capture_state_is_read_at_each_scrape() -> None:
     now = samples(build(Sources(capture=CaptureState(up=False, kernel_drops=9))))
     assert now["legwatch_capture_up"] == 0
     assert now["legwatch_kernel_dropped_packets_total"] == 9
+
+
+def test_every_condition_is_a_series_and_those_that_hold_are_1() -> None:
+    holding = (condition("link-down", "span0 is down"), condition("clock", "nobody keeps it"))
+    now = samples(build(Sources(holding=holding)))
+    given = {name for name in now if name.startswith("legwatch_condition{")}
+    assert len(given) == len(LEVELS)
+    assert {name for name in given if now[name]} == {
+        'legwatch_condition{level="blind",reason="link-down"}',
+        'legwatch_condition{level="degraded",reason="clock"}',
+    }
+    assert now["legwatch_ready"] == 0
+    assert samples(build(Sources(holding=holding[1:])))["legwatch_ready"] == 1
+
+
+def test_findings_that_are_true_now_are_given_by_what_they_are() -> None:
+    metrics = build()
+    metrics.finding_changed(finding(code="media-clear", severity="critical"), "opened")
+    assert metrics.findings() == {("media-clear", "critical", "open"): 1}
 
 
 def test_first_verdict_counts_with_its_time() -> None:
@@ -209,6 +233,20 @@ def test_finding_opens_grows_and_resolves_and_the_gauge_follows() -> None:
     metrics.finding_changed(found, "resolved")
     assert (samples(metrics)[critical.replace("open", "waived")], samples(metrics)[opened]) == (0, 1)
     assert samples(metrics)['legwatch_findings_resolved_total{code="media-clear",severity="critical"}'] == 1
+
+
+def test_finding_from_before_a_restart_is_open_and_was_not_opened() -> None:
+    metrics, found = build(), finding()
+    before = samples(metrics)
+    metrics.finding_changed(found, "restored")
+    changed = {name: value for name, value in samples(metrics).items() if value != before[name]}
+    assert changed == {
+        f'legwatch_findings{{code="{found.code}",severity="{found.severity}",state="open"}}': 1,
+    }
+    metrics.finding_changed(found, "resolved")
+    after = samples(metrics)
+    assert after[f'legwatch_findings{{code="{found.code}",severity="{found.severity}",state="open"}}'] == 0
+    assert after[f'legwatch_findings_resolved_total{{code="{found.code}",severity="{found.severity}"}}'] == 1
 
 
 def test_opened_finding_is_the_exemplar_of_its_code_and_its_delay_is_counted() -> None:

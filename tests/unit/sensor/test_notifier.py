@@ -36,6 +36,7 @@ class Made:
     def __init__(self, waived: str | None = None, **limits: Any) -> None:
         self.heard = Heard()
         self.waived = waived
+        self.known: list[Event] = []  # from before a restart
         self.notifier = Notifier([self.heard], Alerts(**limits), event)
         self.book = Book([self.notifier], waived=lambda *_: self.waived)
 
@@ -219,3 +220,107 @@ def test_whatever_happens_every_finding_is_told_or_counted(steps: list[tuple[int
     assert sum(said["suppressed"]["opened"] for said in made.heard.events if "suppressed" in said) == (
         made.notifier.suppressed
     )
+
+
+# What was said before a restart
+
+
+def next_run(made: Made, *, renamed: bool = False, told: dict[str, bool] | None = None, **limits: Any) -> Made:
+    """What goes on where another left off, with what that one had said."""
+    after = Made(made.waived, **limits)
+    after.book.restore((made.book.kept(each), T0 + 900 * S) for each in made.book.open_findings())
+    summaries = {code: counted for code, counted in made.notifier.summaries().items() if counted is not None}
+    said: dict[str, bool] = {}
+    for each in made.heard.events:
+        said.pop(each["id"], None)
+        if each["event"] != "finding_resolved" and each["state"] != "resolved":
+            said[each["id"]] = each["state"] == "open"
+    after.known = after.notifier.resume(said if told is None else told, summaries, renamed=renamed)
+    return after
+
+
+def test_finding_that_was_said_is_not_opened_again_and_is_said_to_its_end() -> None:
+    made = Made()
+    made.hold("leg", claim())
+    after = next_run(made)
+    assert ([each["event"] for each in after.known], after.heard.said) == (["finding_updated"], [])
+    after.hold("leg", claim()._replace(evidence="of another packet"), at=1)
+    after.hold("other", claim()._replace(evidence="more"), at=1)
+    after.hold("leg", at=2)
+    after.hold("other", at=2)
+    assert after.heard.said == ["updated", "resolved"]
+
+
+def test_findings_that_a_summary_counts_are_counted_on() -> None:
+    made = Made(burst=1, window=60)
+    for i in range(4):
+        made.hold(f"leg{i}", claim(f"10.0.0.{i}"), at=i)
+    made.hold("leg3", at=5)
+    after = next_run(made, burst=1, window=60)
+    assert len(after.known) == 1  # the summary was not said yet
+    after.notifier.advance(T0 + 62 * S)
+    (summary,) = after.heard.events
+    assert (summary["count"], summary["suppressed"]) == (2, {"opened": 3, "resolved": 1})
+    for i in range(1, 3):
+        after.hold(f"leg{i}", claim(f"10.0.0.{i}"), at=63)
+        after.hold(f"leg{i}", at=64)
+    after.notifier.advance(T0 + 200 * S)
+    assert after.heard.said == ["summary", "summary"]
+    assert (after.heard.events[-1]["state"], after.heard.events[-1]["suppressed"]["resolved"]) == ("resolved", 2)
+
+
+def test_summary_that_was_said_is_known_and_said_again_only_when_it_changed() -> None:
+    made = Made(burst=1, window=60)
+    for i in range(3):
+        made.hold(f"leg{i}", claim(f"10.0.0.{i}"), at=i)
+    made.notifier.advance(T0 + 62 * S)
+    after = next_run(made, burst=1, window=60)
+    assert {each["event"] for each in after.known} == {"finding_updated", "finding_summary"}
+    after.notifier.advance(T0 + 300 * S)
+    assert after.heard.said == []
+
+
+def test_finding_that_was_said_as_waived_and_whose_waiver_is_over_is_opened() -> None:
+    made = Made(waived="J. Doe")
+    made.hold("leg", claim())
+    after = next_run(made)
+    assert [each["state"] for each in after.known] == ["waived"]
+    after.waived = None
+    after.book.waive(T0)
+    assert after.heard.said == ["opened"]
+    again = next_run(after, told={after.heard.events[0]["id"]: True})
+    assert ([each["state"] for each in again.known], again.heard.said) == (["open"], [])
+
+
+def test_finding_that_was_waived_and_is_counted_now_is_known_as_waived() -> None:
+    made = Made(waived="J. Doe", burst=1)
+    made.hold("leg", claim())
+    made.waived = None
+    made.hold("other", claim("10.0.0.2"))
+    made.book.waive(T0)
+    after = next_run(made, burst=1)
+    assert sorted(each["state"] for each in after.known) == ["open", "waived"]
+    after.notifier.advance(T0 + 300 * S)
+    assert [(each["event"], each["count"]) for each in after.heard.events] == [("finding_summary", 1)]
+
+
+def test_finding_under_another_name_than_before_is_opened_under_it() -> None:
+    made = Made(burst=1)
+    made.hold("leg", claim())
+    made.hold("other", claim("10.0.0.2"))
+    after = next_run(made, renamed=True, told={"another": True}, burst=2)
+    assert (after.known, after.heard.said) == ([], ["opened", "opened"])
+
+
+def test_finding_that_is_waived_before_it_was_said_is_opened_when_it_is_said() -> None:
+    made = Made(burst=1)
+    made.hold("leg", claim())
+    made.hold("other", claim("10.0.0.2"))
+    made.waived = "J. Doe"
+    made.book.waive(T0)
+    made.hold("third", claim("10.0.0.2")._replace(evidence="more"))
+    assert [(each["event"], each["state"]) for each in made.heard.events] == [
+        ("finding_opened", "open"),
+        ("finding_updated", "waived"),
+        ("finding_opened", "waived"),
+    ]

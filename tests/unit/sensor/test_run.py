@@ -59,8 +59,8 @@ class Sensor:
         return int(self.peer.getsockname()[1])
 
     def told(self) -> str:
-        """Return what systemd was told next, the heartbeat and its store of descriptors left out."""
-        while (text := self.supervisor.recv(4096).decode()).startswith(("WATCHDOG=1", "FDSTOREREMOVE=1")):
+        """Return what systemd was told next; heartbeat, status and store of descriptors left out."""
+        while (text := self.supervisor.recv(4096).decode()).startswith(("WATCHDOG=1", "STATUS=", "FDSTOREREMOVE=1")):
             pass
         return text
 
@@ -172,8 +172,8 @@ def test_second_start_on_the_same_port_is_one_line_and_2(sensor: Sensor) -> None
 
 
 def test_heartbeat_goes_on_while_the_link_is_silent(sensor: Sensor) -> None:
-    beats = [sensor.supervisor.recv(4096).decode() for _ in range(5)]
-    assert beats == ["WATCHDOG=1"] * 5
+    told = [sensor.supervisor.recv(4096).decode() for _ in range(6)]
+    assert told.count("WATCHDOG=1") >= 5
     assert sensor.get("/-/healthy") == "OK\n"
 
 

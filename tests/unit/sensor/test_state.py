@@ -154,10 +154,11 @@ def test_memory_keeps_what_changed_and_tries_again_what_failed(tmp_path: Path) -
     memory.close(held)
     assert held.changed == {"10.0.0.1", "10.0.0.2"}
     assert memory.errors == 2  # what was being written, and what changed since
+    assert str(broken) in memory.problem
     broken.rmdir()
     aside.rename(broken)
     memory.close(held)
-    assert (memory.errors, held.changed) == (2, set())
+    assert (memory.errors, memory.problem, held.changed) == (2, "", set())
     assert BaselineFile(tmp_path).load()[0] == {"10.0.0.1": PHONE}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from io import StringIO
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -99,8 +100,26 @@ def test_key_that_changes_leaves_an_open_finding_its_names_and_its_id() -> None:
     (opened, _), (resolved, evidence) = heard.steps
     assert opened == resolved
     assert evidence == [f"{opened[1].a} in clear", f"{opened[1].a} again"]
-    veil.finding_changed(found, "opened")
+    veil.finding_changed(finding(), "opened")
     assert heard.steps[2][0] != opened
+
+
+def test_finding_from_before_a_restart_keeps_its_names_and_its_id_under_another_key() -> None:
+    names, before, after, found = Pseudonyms(), Steps(), Steps(), finding(evidence=["192.0.2.10 in clear"])
+    names.set_key(1, bytes(32))
+    Veil([before], names.host).finding_changed(found, "opened")
+    names.set_key(2, bytes([1]) * 32)
+    again = replace(found, evidence=["192.0.2.10 in clear"], names=dict(found.names))
+    veil = Veil([after], names.host)
+    veil.finding_changed(again, "restored")
+    veil.finding_changed(again, "resolved")
+    assert before.steps * 2 == after.steps
+
+
+def test_sinks_are_not_told_what_the_names_stand_for() -> None:
+    heard = Heard()
+    Veil([heard], lambda _: "host").finding_changed(finding(), "opened")
+    assert heard.findings[0].names == {}
 
 
 def test_finding_is_one_object_through_its_life_and_its_id_tells_no_address() -> None:

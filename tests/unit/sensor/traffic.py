@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from fastpath.records import (
     AppSeen,
@@ -26,7 +26,7 @@ from fastpath.records import (
 from fastpath.sip import scan
 from fastpath.source import BufferSource
 from sensor.findings import Book
-from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, TlsServer
+from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, Step, TlsServer
 from tests import packets
 
 MS = 1_000_000
@@ -304,7 +304,7 @@ class Heard:
         """Remember an endpoint."""
         self.endpoints.append(endpoint)
 
-    def finding_changed(self, finding: Finding, change: Literal["opened", "updated", "resolved"]) -> None:
+    def finding_changed(self, finding: Finding, change: Step) -> None:
         """Remember what was said, and each finding once."""
         self.said.append((change, finding.code))
         if change == "opened":

@@ -97,8 +97,8 @@ def read_request(connection: socket.socket) -> bytes:
     length = next(
         (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
     )
-    while len(body) < length:
-        body += connection.recv(65_536)
+    while len(body) < length and (more := connection.recv(65_536)):
+        body += more
     return head + b"\r\n\r\n" + body
 
 

@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from sensor.alerts.delivery import Counts, Delivery
 from sensor.alerts.event import Event
 from sensor.alerts.sender import Sender, SendError
-from sensor.alerts.spool import Spool
+from sensor.findings import Book
+from sensor.state.findings import FindingsFile, Written
+from sensor.state.outbox import Outbox
 from tests.unit.sensor.alerts.samples import event, numbered, summary
+from tests.unit.sensor.traffic import T0
 
 MIB = 1 << 20
 DOWN, REFUSED, BROKEN = SendError("down"), SendError("HTTP 400", permanent=True), RuntimeError("a defect")
@@ -343,134 +346,187 @@ def test_sender_that_repeats_is_called_when_that_is_due() -> None:
         assert delivery.counts().up
 
 
-def test_spool_takes_what_waits_and_gives_it_back_in_order(tmp_path: Path) -> None:
+class Disk:
+    """An outbox in a folder, with one delivery behind it."""
+
+    def __init__(self, folder: Path, sender: Sender, **options: Any) -> None:
+        self.said: list[str] = []
+        self.file = FindingsFile(folder, "plain")
+        self.outbox = Outbox(self.file, QUIET, "log", lambda name, **_: self.said.append(name))
+        settings: dict[str, Any] = {
+            "first_pause_s": 0.01,
+            "greatest_pause_s": 0.02,
+            "shelf": self.outbox.shelf("test"),
+        } | options
+        self.delivery = Delivery("test", sender, **settings)
+        self.outbox.deliver_to([self.delivery])
+
+    def put(self, *events: Event) -> None:
+        """Have events written, and then delivered."""
+        for each in events:
+            self.outbox.put(each)
+        self.outbox.commit(Book(()), {}, T0)
+
+    def counts(self) -> Counts:
+        return self.delivery.counts()
+
+    def ends(self) -> None:
+        """End as a sensor does."""
+        self.outbox.flush(5.0)
+        self.delivery.stop(2.0)
+        self.outbox.stop()
+        assert adds_up(self.counts())
+
+    def is_killed(self) -> None:
+        """Leave on disk what is there."""
+        self.outbox.flush(5.0)
+        self.delivery._sender.send = Receiver(lambda _: DOWN).send  # type: ignore[method-assign]
+        self.outbox.stop()
+        self.delivery.stop(0.0)
+
+
+class Quiet:
+    """A log that nobody reads."""
+
+    def put(self, event: Event) -> None:
+        pass
+
+
+QUIET = Quiet()
+
+
+@contextmanager
+def on_disk(folder: Path, sender: Sender, **options: Any) -> Iterator[Disk]:
+    disk = Disk(folder, sender, **options)
+    disk.outbox.start()
+    disk.delivery.start()
+    try:
+        yield disk
+    finally:
+        disk.ends()
+
+
+def test_what_waits_beyond_the_queue_is_on_disk_only_and_comes_back_in_order(tmp_path: Path) -> None:
     receiver = Receiver(lambda _: DOWN, batch=4)
-    with delivering(receiver, queue=16, spool=Spool(tmp_path / "s.db", MIB)) as delivery:
+    with on_disk(tmp_path, receiver, queue=16, spool_octets=MIB) as disk:
         for n in range(100):
-            delivery.put(numbered(n))
-            if n % 10 == 9:
-                eventually(lambda: delivery.counts().queued == 0)
-        assert delivery.counts().spooled == 100
+            disk.put(numbered(n))
+        eventually(lambda: disk.counts().queued + disk.counts().spooled == 100)
+        assert disk.counts().queued <= 20
         receiver.answer = lambda _: None
-        eventually(lambda: delivery.counts().delivered == 100)
+        eventually(lambda: disk.counts().delivered == 100)
         for n in range(100, 120):
-            delivery.put(numbered(n))
-            time.sleep(0.001)
-        eventually(lambda: delivery.counts().delivered == 120)
+            disk.put(numbered(n))
+        eventually(lambda: disk.counts().delivered == 120)
     assert receiver.got == list(range(120))
-    assert sum(delivery.counts().dropped.values()) == 0
+    assert sum(disk.counts().dropped.values()) == 0
 
 
-def test_spool_gives_what_was_unsent_to_the_next_run(tmp_path: Path) -> None:
-    with delivering(Receiver(lambda _: DOWN), spool=Spool(tmp_path / "s.db", MIB)) as delivery:
-        for n in range(20):
-            delivery.put(numbered(n))
-    assert (delivery.counts().spooled, delivery.counts().dropped["unsent"]) == (20, 0)
+@pytest.mark.parametrize("end", ["ends", "is_killed"])
+@pytest.mark.parametrize("spool_octets", [0, MIB], ids=["queue", "spool"])
+def test_what_waits_at_the_end_is_delivered_by_the_next_run(tmp_path: Path, spool_octets: int, end: str) -> None:
+    disk = Disk(tmp_path, Receiver(lambda _: DOWN), spool_octets=spool_octets)
+    disk.outbox.start()
+    disk.delivery.start()
+    disk.put(*map(numbered, range(20)))
+    getattr(disk, end)()
     receiver = Receiver(batch=8)
-    with delivering(receiver, spool=Spool(tmp_path / "s.db", MIB)) as delivery:
-        delivery.put(numbered(20))
-        eventually(lambda: delivery.counts().delivered == 21)
+    with on_disk(tmp_path, receiver, spool_octets=spool_octets) as disk:
+        disk.put(numbered(20))
+        eventually(lambda: disk.counts().delivered == 21)
     assert receiver.got == list(range(21))
-    assert (delivery.counts().restored, delivery.counts().put) == (20, 1)
-    assert len(Spool(tmp_path / "s.db", MIB)) == 0
+    assert (disk.counts().restored, disk.counts().put) == (20, 1)
+    assert FindingsFile(tmp_path, "plain").load().waiting == {}
+
+
+def test_sink_without_a_spool_leaves_no_more_than_its_queue_however_often_it_is_restarted(tmp_path: Path) -> None:
+    for _ in range(3):
+        with on_disk(tmp_path, Receiver(lambda _: DOWN), queue=16) as disk:
+            disk.put(*map(numbered, range(20)))
+    assert FindingsFile(tmp_path, "plain").load().waiting["test"][0] <= 17  # one was in hand
 
 
 def test_spool_that_is_full_leaves_the_rest_in_memory_and_then_drops(tmp_path: Path) -> None:
     receiver = Receiver(lambda _: DOWN)
-    with delivering(receiver, queue=16, spool=Spool(tmp_path / "s.db", 64 * 1024)) as delivery:
-        for n in range(300):
-            delivery.put(numbered(n))
-            time.sleep(0.0005)
-        counts = delivery.counts()
+    with on_disk(tmp_path, receiver, queue=16, spool_octets=32 * 1024) as disk:
+        for n in range(0, 300, 2):
+            disk.put(numbered(n), ended(n + 1))
+        eventually(lambda: disk.counts().put == 300)
+        counts = disk.counts()
         assert adds_up(counts)
         assert counts.spooled > 20
         assert counts.dropped["full"] > 0
         receiver.answer = lambda _: None
-        eventually(lambda: delivery.counts().queued + delivery.counts().spooled == 0)
+        eventually(lambda: disk.counts().queued + disk.counts().spooled == 0)
     assert receiver.got == sorted(receiver.got)
+    assert len(receiver.got) == disk.counts().delivered == 300 - counts.dropped["full"]
+    assert disk.counts().dropped["spool"] == 0
 
 
-def test_spool_in_which_an_event_is_refused_goes_on_with_the_next(tmp_path: Path) -> None:
-    with delivering(Receiver(lambda _: DOWN), spool=Spool(tmp_path / "s.db", MIB)) as delivery:
-        for n in range(10):
-            delivery.put(numbered(n))
+def test_event_on_disk_that_is_refused_is_dropped_alone(tmp_path: Path) -> None:
+    with on_disk(tmp_path, Receiver(lambda _: DOWN)) as disk:
+        disk.put(*map(numbered, range(10)))
     receiver = Receiver(lambda events: REFUSED if any(event["id"].endswith("5") for event in events) else None, batch=8)
-    with delivering(receiver, spool=Spool(tmp_path / "s.db", MIB)) as delivery:
-        eventually(lambda: delivery.counts().spooled == 0)
+    with on_disk(tmp_path, receiver) as disk:
+        eventually(lambda: disk.counts().spooled + disk.counts().queued == 0)
     assert receiver.got == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert FindingsFile(tmp_path, "plain").load().waiting == {}
 
 
-def test_spool_that_becomes_unreadable_is_counted_and_said_once_and_events_go_on(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_file_that_becomes_unreadable_is_counted_and_said_once_and_events_go_on(tmp_path: Path) -> None:
     receiver = Receiver(lambda _: DOWN)
-    spool = Spool(tmp_path / "s.db", MIB)
-    with delivering(receiver, spool=spool, say=lambda name, **_: said.append(name)) as delivery:
-        for n in range(5):
-            delivery.put(numbered(n))
-        eventually(lambda: delivery.counts().spooled == 5)
-        assert spool._db is not None
-        spool._db.execute("UPDATE events SET event = 'x'")
-        eventually(lambda: delivery.counts().dropped["spool"] == 5)
+    with on_disk(tmp_path, receiver, queue=2, spool_octets=MIB) as disk:
+        disk.put(numbered(0))
+        eventually(lambda: receiver.attempts)
+        disk.put(*map(numbered, range(1, 6)))
+        eventually(lambda: disk.counts().spooled == 4)
+        disk.outbox.flush(5.0)
+        assert disk.file._db is not None
+        disk.file._db.execute("UPDATE events SET event = 'x'")
         receiver.answer = lambda _: None
-        delivery.put(numbered(6))
-        eventually(lambda: delivery.counts().delivered == 1)
-    assert (said.count("spool_moved_aside"), delivery.counts().spool_resets) == (1, 1)
-    assert receiver.got == [6]
+        eventually(lambda: disk.counts().delivered == 2)
+        disk.put(numbered(6))
+        eventually(lambda: disk.counts().delivered == 3)
+    assert (disk.counts().dropped["spool"], receiver.got) == (4, [0, 5, 6])
+    assert disk.said.count("state_moved_aside") == 1
 
 
-def test_spool_found_corrupt_at_start_is_said_once(tmp_path: Path) -> None:
-    (tmp_path / "s.db").write_bytes(b"garbage" * 100)
-    said: list[str] = []
-    with delivering(
-        Receiver(), spool=Spool(tmp_path / "s.db", MIB), say=lambda name, **_: said.append(name)
-    ) as delivery:
-        delivery.put(numbered(1))
-        eventually(lambda: delivery.counts().delivered == 1)
-    assert said == ["spool_moved_aside"]
-
-
-def test_spool_on_a_disk_that_does_not_give_it_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = Spool(tmp_path / "s.db", MIB)
-    spool.append([numbered(n) for n in range(5)])
-    failures = iter([True, True])
-    head = spool.head
-
-    def failing(count: int) -> list[Event]:
-        if next(failures, False):
-            raise OSError(5, "Input/output error")
-        return head(count)
-
-    monkeypatch.setattr(spool, "head", failing)
+def test_disk_that_does_not_give_what_waits_is_asked_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with on_disk(tmp_path, Receiver(lambda _: DOWN)) as disk:
+        disk.put(*map(numbered, range(5)))
     receiver = Receiver()
-    with delivering(receiver, spool=spool) as delivery:
-        eventually(lambda: delivery.counts().delivered == 5)
-    assert (receiver.got, delivery.counts().retries) == (list(range(5)), 2)
+    disk = Disk(tmp_path, receiver)
+    errors = iter([OSError(5, "Input/output error"), BROKEN])
+    head = disk.file.head
+
+    def failing(sink: str, after: int, count: int) -> list[Written]:
+        if error := next(errors, None):
+            raise error
+        return head(sink, after, count)
+
+    monkeypatch.setattr(disk.file, "head", failing)
+    disk.outbox.start()
+    disk.delivery.start()
+    eventually(lambda: disk.counts().delivered == 5)
+    disk.ends()
+    assert (receiver.got, disk.counts().retries) == (list(range(5)), 2)
 
 
-def test_spool_that_fails_in_any_way_leaves_events_in_memory_and_the_thread_at_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(_: object) -> int:
-        raise BROKEN
-
-    spool = Spool(tmp_path / "s.db", MIB)
-    receiver = Receiver(lambda _: DOWN)
-    monkeypatch.setattr(spool, "append", failing)
-    with delivering(receiver, spool=spool) as delivery:
-        delivery.put(numbered(1))
-        eventually(lambda: receiver.attempts > 2)
-        monkeypatch.undo()
-        eventually(lambda: delivery.counts().spooled == 1)
-        monkeypatch.setattr(spool, "head", failing)
-        delivery.put(numbered(2))
-        eventually(lambda: delivery.counts().spooled == 2)
-        monkeypatch.undo()
-        receiver.answer = lambda _: None
-        eventually(lambda: delivery.counts().delivered == 2)
-        receiver.answer = lambda _: DOWN
-        monkeypatch.setattr(spool, "append", failing)
-        delivery.put(numbered(3))
-    assert (receiver.got, delivery.counts().dropped["unsent"]) == ([1, 2], 1)
+def test_finding_that_was_said_in_an_earlier_run_is_said_to_its_end(tmp_path: Path) -> None:
+    with on_disk(tmp_path, Receiver(), min_severity="high") as disk:
+        disk.put(numbered(1, severity="high"), numbered(2, severity="low"))
+        disk.put(event("updated", id=f"{1:016x}", severity="low"))
+        eventually(lambda: disk.counts().delivered == 2)
+    receiver = Receiver()
+    disk = Disk(tmp_path, receiver, min_severity="high")
+    disk.outbox.resume([numbered(1, severity="low"), numbered(2, severity="low")])
+    disk.outbox.start()
+    disk.delivery.start()
+    for n in (1, 2):
+        disk.put(event("resolved", id=f"{n:016x}", severity="low", state="resolved"))
+    eventually(lambda: disk.counts().delivered == 1)
+    disk.ends()
+    assert (receiver.got, disk.counts().filtered) == ([1], 1)
 
 
 def test_listener_and_repeat_that_fail_do_not_end_the_delivery() -> None:
@@ -494,22 +550,24 @@ def test_listener_and_repeat_that_fail_do_not_end_the_delivery() -> None:
     answers=st.lists(st.sampled_from([None, DOWN, REFUSED, BROKEN]), max_size=20),
     puts=st.integers(0, 30),
     batch=st.integers(1, 5),
-    spooled=st.booleans(),
+    spool_octets=st.sampled_from([0, 4000, MIB]),
 )
 def test_whatever_the_receiver_answers_every_event_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory,
     answers: list[Exception | None],
     puts: int,
     batch: int,
-    spooled: bool,
+    spool_octets: int,
 ) -> None:
     left = iter(answers)
     receiver = Receiver(lambda _: next(left, None), batch=batch)
-    spool = Spool(tmp_path_factory.mktemp("spool") / "s.db", 64 * 1024) if spooled else None
-    with delivering(receiver, queue=16, spool=spool, first_pause_s=0.0005, greatest_pause_s=0.001) as delivery:
-        for n in range(puts):
-            delivery.put(numbered(n))
-        eventually(lambda: delivery.counts().queued + delivery.counts().spooled == 0)
-        assert adds_up(delivery.counts())
+    folder = tmp_path_factory.mktemp("state")
+    pauses = {"first_pause_s": 0.0005, "greatest_pause_s": 0.001}
+    with on_disk(folder, receiver, queue=4, spool_octets=spool_octets, **pauses) as disk:
+        disk.put(*map(numbered, range(puts)))
+        eventually(lambda: disk.counts().put == puts)
+        eventually(lambda: disk.counts().queued + disk.counts().spooled == 0)
+        assert adds_up(disk.counts())
     assert receiver.got == sorted(set(receiver.got))
-    assert delivery.counts().delivered == len(receiver.got)
+    assert disk.counts().delivered == len(receiver.got)
+    assert FindingsFile(folder, "plain").load().waiting == {}

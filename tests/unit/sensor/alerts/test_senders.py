@@ -13,7 +13,7 @@ import stat
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -542,6 +542,19 @@ def test_alertmanager_is_not_told_again_of_what_is_to_be_forgotten() -> None:
     assert [alert["labels"]["finding"] for alert in manager.posts[1]] == [f"{2:016x}"]
 
 
+def test_alertmanager_goes_on_to_repeat_what_an_earlier_run_said_to_be_open() -> None:
+    manager = Manager(alertmanager())
+    manager.sender.restore(numbered(1))
+    manager.sender.restore(numbered(2, state="waived"))
+    manager.sender.repeat()
+    manager.sender.send([numbered(1, state="resolved")])
+    manager.sender.repeat()
+    assert [[(each["labels"]["finding"][-1], "endsAt" in each) for each in post] for post in manager.posts] == [
+        [("1", False)],
+        [("1", True)],
+    ]
+
+
 def test_alertmanager_repeats_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sensor.alerts.senders.web._MAX_OPEN", 100)
     manager = Manager(alertmanager())
@@ -566,7 +579,7 @@ sinks:
 - {{type: webhook, url: "http://127.0.0.1:{closed_port()}", queue: 16}}
 - {{type: hep, address: "127.0.0.1:{closed_port()}"}}
 """
-    made = deliveries(parse_config(text, "f").sinks, tmp_path, SENSOR)
+    made = deliveries(parse_config(text, "f").sinks, lambda _: NoDisk(), SENSOR)
     assert [one.name for one in made] == ["one", "two", "journald", "syslog", "alertmanager", "webhook", "hep"]
     for one in made:
         one.start()
@@ -575,7 +588,24 @@ sinks:
     for one in made:
         one.stop(1.0)
     assert json.loads((tmp_path / "f").read_text()) == event()
-    assert (tmp_path / "spool-two.db").exists()
+
+
+class NoDisk:
+    """What waits on a disk that has nothing."""
+
+    resets = 0
+
+    def waiting(self) -> tuple[int, int]:
+        return 0, 0
+
+    def has(self, _number: int) -> bool:
+        return False
+
+    def head(self, _after: int, _count: int) -> list[tuple[int, int, Event]]:
+        return []
+
+    def settle(self, _numbers: Iterable[int]) -> None:
+        pass
 
 
 def test_sink_with_a_spool_needs_a_state_directory(tmp_path: Path) -> None:
