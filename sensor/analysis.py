@@ -195,7 +195,7 @@ class Analysis:
         """
         held = list(former.held(kept, alive_ns, now_ns, self._interface, self._policy, self.book.settle_ns))
         self._former_until_ns = now_ns + int(self._policy.media_idle * NS)
-        for (finding, left_ns), until_ns in held:
+        for (finding, left_ns, _), until_ns in held:
             if not left_ns and until_ns and former.is_of_leg(finding):
                 self._former[finding.subject] = (*self._former.get(finding.subject, ()), finding)
         self.book.restore(held)

@@ -49,6 +49,7 @@ class Kept(NamedTuple):
 
     finding: Finding
     left_ns: int = 0  # since when nobody holds it; 0: somebody does
+    former: bool = False  # it is from before a restart, and was not claimed since
 
 
 class _Together:
@@ -195,7 +196,7 @@ class Book:
 
     def restore(self, kept: Iterable[tuple[Kept, int]]) -> None:
         """Take what was open before a restart, each with the time until which it is held when nobody claims it."""
-        for (finding, left_ns), until_ns in sorted(kept, key=lambda each: each[0].finding.first_ns):
+        for (finding, left_ns, _), until_ns in sorted(kept, key=lambda each: each[0].finding.first_ns):
             key = (finding.code, finding.subject)
             if key in self._open:
                 continue
@@ -212,7 +213,8 @@ class Book:
 
     def kept(self, finding: Finding) -> Kept:
         """Return a finding that is open as it has to be kept for a restart."""
-        return Kept(finding, self._settling.get((finding.code, finding.subject), 0))
+        key = (finding.code, finding.subject)
+        return Kept(finding, self._settling.get(key, 0), key in self._former)
 
     def judged(self, codes: Iterable[str], subject: Subject, now_ns: int) -> None:
         """Let go of what was said of a subject before a restart: all that is true of it by these codes is claimed."""

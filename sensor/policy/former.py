@@ -52,20 +52,21 @@ def held(
         if finding.code not in CATALOGUE:
             continue
         finding.last_ns = min(finding.last_ns, now_ns)
-        if not each.left_ns and (is_of_leg(finding) or _is_of_sensor(finding)):
-            finding.last_ns = max(finding.last_ns, alive_ns)
-        yield each, _until(finding, alive_ns, now_ns, interface, policy) + is_of_leg(finding) * settle_ns
+        seen_ns = finding.last_ns if each.former or each.left_ns else max(finding.last_ns, alive_ns)
+        if is_of_leg(finding) or _is_of_sensor(finding):
+            finding.last_ns = seen_ns
+        yield each, _until(finding, seen_ns, now_ns, interface, policy) + is_of_leg(finding) * settle_ns
 
 
-def _until(finding: Finding, alive_ns: int, now_ns: int, interface: str, policy: Policy) -> int:
+def _until(finding: Finding, seen_ns: int, now_ns: int, interface: str, policy: Policy) -> int:
     kind, quiet_ns = finding.subject.kind, int(policy.resolve_after * NS)
     if _is_of_sensor(finding):
         return NEVER_NS if finding.subject.name == interface else 0
     if is_of_leg(finding):
         # Media that goes on is seen and judged by then; after a longer time it is taken for over.
-        return now_ns + int(policy.media_idle * NS) if now_ns - alive_ns <= quiet_ns else 0
+        return now_ns + int(policy.media_idle * NS) if now_ns - seen_ns <= quiet_ns else 0
     if kind in _OF_FLOWS:
-        return alive_ns + quiet_ns
+        return seen_ns + quiet_ns
     by_dtls = kind == "leg" and finding.code != "qos-unmarked"
     return finding.last_ns + (quiet_ns if by_dtls else _PATIENCE_NS.get(finding.code, quiet_ns))
 

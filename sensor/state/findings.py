@@ -309,7 +309,7 @@ def encode_event(event: Event) -> str:
 
 def encode_finding(kept: Kept) -> str:
     """Return a finding as the file has it."""
-    return _encode((*_values(kept.finding), kept.left_ns))
+    return _encode((*_values(kept.finding), kept.left_ns, kept.former))
 
 
 def encode_summary(counted: Counted) -> str:
@@ -361,8 +361,8 @@ def _finding(values: list[Any]) -> Finding:
 
 def _kept(text: object) -> Kept:
     try:
-        *values, left_ns = json.loads(_text(text))
-        return Kept(_finding(values), int(left_ns))
+        *values, left_ns, former = json.loads(_text(text))
+        return Kept(_finding(values), int(left_ns), bool(former))
     except (ValueError, TypeError):
         raise _CorruptError from None
 

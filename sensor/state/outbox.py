@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 1.0  # with a disk that does not answer: then events go out without it
 RETRY_S = 1.0  # until what could not be written is tried again
 SAVE_S = 10.0  # what changes unsaid (counts, times) is written so often
+FORMER_S = 1.0  # … and while something from before a restart may be claimed again
 STOP_S = 2.0  # what the disk has at the end
 
-_Mark = tuple[int, int, int]  # a finding's last time and count, and since when it settles
+_Mark = tuple[int, int, int, bool]  # a finding's last time and count, since when it settles, whether it is former
 
 
 class _Entry(NamedTuple):
@@ -93,6 +94,7 @@ class Outbox(QuietSink):
         self._entries: list[_Entry] = []
         self._changed: dict[str, Finding | None] = {}
         self._saved: dict[str, _Mark] = {}  # how what is open was written last
+        self._has_former = False
         self._next_save = 0.0
         # Of all threads, under the lock, which is held for a few instructions only
         self._lock = threading.Lock()
@@ -162,7 +164,7 @@ class Outbox(QuietSink):
         for id_ in former.keys() - self._step.told.keys():  # of names that nobody has any more
             del self._told[id_]
             self._step.told[id_] = None
-        for finding, _ in self.stored.kept:  # what could not be restored
+        for finding, *_ in self.stored.kept:  # what could not be restored
             self._changed.setdefault(finding.id, None)
 
     def finding_changed(self, finding: Finding, change: Step) -> None:
@@ -201,7 +203,7 @@ class Outbox(QuietSink):
                     self._unreleased.extend(entries)
                 self._wake.set()
         if due:
-            self._next_save = now + SAVE_S
+            self._next_save = now + (FORMER_S if self._has_former else SAVE_S)
         self._mind_the_disk(now)
 
     def has(self, number: int) -> bool:
@@ -283,7 +285,11 @@ class Outbox(QuietSink):
             step.told.update(self._told)
         for id_, finding in changed.items():
             step.findings[id_] = self._encoded(book.kept(finding)) if finding is not None else None
-        for kept in map(book.kept, book.open_findings() if unsaid or step.anew else ()):
+        if not (unsaid or step.anew):
+            return step, entries
+        self._has_former = False
+        for kept in map(book.kept, book.open_findings()):
+            self._has_former |= kept.former
             if self._saved.get(kept.finding.id) != _mark(kept):
                 step.findings[kept.finding.id] = self._encoded(kept)
         return step, entries
@@ -352,7 +358,7 @@ class Outbox(QuietSink):
 
 
 def _mark(kept: Kept) -> _Mark:
-    return kept.finding.last_ns, kept.finding.count, kept.left_ns
+    return kept.finding.last_ns, kept.finding.count, kept.left_ns, kept.former
 
 
 def _worse(severity: Severity, before: Severity | None) -> Severity:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tests.live.lab import Namespace, wait_for
@@ -27,24 +28,29 @@ exec unshare --mount sh -ec 'mount -t overlay -o "$1" machine "$2"; shift 2; exe
 class Machine:
     """A machine, as somebody sees it who is root in it."""
 
-    def __init__(self, tree: Path, disk: Path, namespace: Namespace, groups: Sequence[str], shared: Sequence[Path]) -> None:
+    def __init__(
+        self, tree: Path, disk: Path, namespace: Namespace, groups: Sequence[str], shared: Sequence[Path]
+    ) -> None:
         self.namespace = namespace
         self._disk = disk
         for name in ("root", "changed"):
             (disk / name).mkdir()
-        overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'},volatile"  # nothing waits for the disk
+        root = disk / "root"
+        # Volatile: nothing waits for the disk.
+        overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'},volatile"
         # The machine goes when we do, however that is.
-        self._command = ["setpriv", "--pdeathsig=TERM", "sh", "-ec", START, "start", *groups, "--", overlay, str(disk / "root")]
+        self._command = ["setpriv", "--pdeathsig=TERM"]
+        self._command += ["sh", "-ec", START, "start", *groups, "--", overlay, str(root)]
         self._command += [
             "systemd-nspawn",
-            f"--directory={disk / 'root'}",
+            f"--directory={root}",
             "--boot",
             f"--machine={namespace.name}",
             f"--network-namespace-path=/run/netns/{namespace.name}",
             "--capability=CAP_NET_RAW,CAP_NET_ADMIN",
-                # By which IPAddressDeny= and Landlock are kept
+            # By which IPAddressDeny= and Landlock are kept
             "--system-call-filter=bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self",
-            "--console=passive",
+            "--console=pipe",  # not a terminal, which would hold up who writes to it
             "--register=no",
             "--keep-unit",
             "--notify-ready=yes",
@@ -179,7 +185,7 @@ def _control_groups(name: str) -> Iterator[Sequence[str]]:
     finally:
         for group in groups:
             for folder, _, _ in os.walk(group, topdown=False):
-                wait_for(lambda at=folder: _removed(at), f"{folder} is empty")
+                wait_for(partial(_removed, folder), f"{folder} is empty")
 
 
 def _removed(folder: str) -> bool:

@@ -15,7 +15,7 @@ import dpkt
 import pytest
 
 from tests.boot import place as places
-from tests.boot.place import MANAGEMENT, PACKAGE, Place
+from tests.boot.place import MANAGEMENT, Place
 from tests.live.lab import ROOT, program, read_capture, wait_for
 
 pytestmark = pytest.mark.boot
@@ -61,9 +61,10 @@ class Controller:
         (folder / "inventory.json").write_text(json.dumps(inventory))
 
     def play(self) -> dict[str, int]:
-        """Apply the role; return how many tasks were ok, changed, failed, …"""
+        """Apply the role; return how many tasks were ok, changed and so on."""
         tool = Path(sys.executable).with_name("ansible-playbook")
-        command = self._place.outside.command(str(tool), "--inventory", str(self._folder / "inventory.json"), "playbook.yml")
+        told = ("--inventory", str(self._folder / "inventory.json"))
+        command = self._place.outside.command(str(tool), *told, "playbook.yml")
         environment = os.environ | {"ANSIBLE_HOME": str(self._folder), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
             command, cwd=ROLE, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL

@@ -148,6 +148,18 @@ def judges(sensor: Sensor, feed: Feed, number: int) -> None:
     assert (opened(sensor, number), opened(sensor, number + 1)) == (["media-clear"], [])
 
 
+def holding(sensor: Sensor) -> dict[str, str]:
+    """Return the conditions that hold, by reason: "blind" or "degraded"."""
+    lines = sensor.get("/-/ready")[1].splitlines()[1:]
+    return {reason: level for level, reason, _ in (line.split(": ", 2) for line in lines)}
+
+
+def holds(sensor: Sensor, **conditions: str | None) -> None:
+    """Wait until conditions hold, or do not (None); "_" is for "-" in their reasons."""
+    wanted = {reason.replace("_", "-"): level for reason, level in conditions.items()}
+    wait_for(lambda: wanted == {reason: holding(sensor).get(reason) for reason in wanted}, f"{wanted} holds")
+
+
 def changes_of_verdicts(sensor: Sensor) -> float:
     """Return how many streams were said to be in clear and then encrypted, or the other way round."""
     sides = ("clear", "encrypted")

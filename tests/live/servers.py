@@ -35,8 +35,9 @@ class Alertmanager:
 
     def told(self) -> list[tuple[str, dict[str, str]]]:
         """State and labels of every alert that it told its receiver."""
-        bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.receiver.got]
-        return [(alert["status"], alert["labels"]) for body in bodies for alert in body["alerts"]]
+        bodies = [request.partition(b"\r\n\r\n")[2] for request in self.receiver.got]  # a connection may bring none
+        alerts = [alert for body in bodies if body for alert in json.loads(body)["alerts"]]
+        return [(alert["status"], alert["labels"]) for alert in alerts]
 
     def called(self) -> list[tuple[str, str]]:
         """State and finding of every alert that it told its receiver."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.faults import all_are_accounted_for, configured, feeding, judges, of_code
+from tests.live.faults import all_are_accounted_for, configured, feeding, holds, judges, of_code
 from tests.live.lab import ROOT, Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
 
 pytestmark = pytest.mark.live
@@ -92,6 +92,7 @@ def test_clock_that_is_set_forth_and_back_is_said_and_costs_nothing(
             wait_for(partial(is_counted, sensor, steps), "the step is counted")
             judges(sensor, feed, 2 * steps)
         wait_for(lambda: said(sensor, "finding_opened"), "the step is said")
+        holds(sensor, clock="degraded")
         assert all_are_accounted_for(sensor, feed).dropped == 0
         assert sensor.get("/-/healthy")[0] == 200
         assert sensor.stop() == 0
@@ -109,5 +110,6 @@ def test_clock_that_nobody_keeps_any_more_is_said_until_somebody_does(
         judges(sensor, feed, 1)
         clock.keep(TIME_OK)
         wait_for(lambda: said(sensor, "finding_resolved"), "it is over")
+        holds(sensor, clock=None)
         all_are_accounted_for(sensor, feed)
         assert sensor.stop() == 0

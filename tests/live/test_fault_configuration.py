@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.live.faults import POLICY, all_are_accounted_for, feeding, judges, of_code, watching
+from tests.live.faults import POLICY, all_are_accounted_for, feeding, holds, judges, of_code, watching
 from tests.live.lab import Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
 
 pytestmark = pytest.mark.live
@@ -105,10 +105,12 @@ def test_configuration_that_cannot_be_read_leaves_the_one_in_use_and_the_next_go
             fault(path)
             assert reason in str(reload(sensor, "reload_failed")["faults"])
             assert sensor.metric("legwatch_config_last_reload_successful") == 0
+            holds(sensor, reload_failed="degraded")
             judges(sensor, feed, 1 + 4 * number)
             write(path)
             reload(sensor, "reloaded")
             assert sensor.metric("legwatch_config_last_reload_successful") == 1
+            holds(sensor, reload_failed=None)
             judges(sensor, feed, 3 + 4 * number)
         all_are_accounted_for(sensor, feed)
         found = of_code(sensor.events("finding_opened"), "media-clear")

@@ -16,6 +16,7 @@ from tests.live.faults import (
     all_are_accounted_for,
     changes_of_verdicts,
     feeding,
+    holds,
     judges,
     loading,
     of_code,
@@ -73,6 +74,7 @@ def test_burst_that_outruns_the_ring_is_counted_shed_and_said_and_then_all_is_as
         with loading(sensor, feed, BURST, BURST_S, BURST_FLOWS):
             stand_still(sensor, STALL_S)
         assert sensor.metric("legwatch_overload_stage") == NEW_MEDIA
+        holds(sensor, overload="degraded")
         feed.send(*new_media())
         found = all_are_accounted_for(sensor, feed)
         assert found.dropped > 0

@@ -245,8 +245,10 @@ def test_environment_runs_where_nothing_else_of_the_project_is(root: Path) -> No
 
 
 def test_lintian_is_content_and_every_override_is_needed(deb: Path) -> None:
-    tags = said("lintian", "--allow-root", "--fail-on", "error,warning", "--display-info", deb)
-    assert "unused-override" not in tags, tags
+    command = ("lintian", "--allow-root", "--display-info", deb)
+    tags = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    assert tags  # of mere information
+    assert [tag for tag in tags if tag.startswith(("E:", "W:")) or "unused-override" in tag] == []
 
 
 @pytest.mark.parametrize("name", ["man1/legwatch.1.gz", "man5/legwatch.yaml.5.gz"])

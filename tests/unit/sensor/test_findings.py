@@ -224,7 +224,9 @@ def test_finding_from_before_a_restart_is_open_and_told_as_such() -> None:
     assert heard.said == [("restored", "media-clear")]
     (finding,) = findings.open_findings()
     assert (finding.first_ns, finding.count, finding.evidence) == (T0 - 100 * S, 2, ["seen", "more"])
-    assert findings.kept(finding) == Kept(finding, 0)
+    assert findings.kept(finding) == Kept(finding, former=True)
+    findings.hold("leg", [claim(a="a")], T0)
+    assert findings.kept(finding) == Kept(finding)
 
 
 def test_finding_from_before_that_nobody_claims_is_over_at_its_time_with_its_last_time() -> None:

@@ -114,6 +114,15 @@ def test_call_in_clear_that_ended_meanwhile_is_resolved_with_the_time_when_it_wa
     assert (after.open, finding.last_ns) == (set(), T0 + 60 * S)
 
 
+def test_sensor_that_is_killed_again_and_again_makes_no_call_last_longer() -> None:
+    sensor = in_clear()
+    for minute in range(1, 8):
+        sensor = sensor.is_killed(T0 + 60 * minute * S, T0 + (60 * minute + 10) * S)
+        if minute < 6:
+            assert sensor.finding("media-clear").last_ns == T0 + 60 * S
+    assert (sensor.open, sensor.said("resolved")) == (set(), set())  # the run before resolved it
+
+
 def test_call_of_before_a_long_outage_is_over_at_once() -> None:
     after = in_clear().is_killed(T0 + 60 * S, T0 + (60 + QUIET_S + 1) * S)
     (finding,) = after.former
