@@ -161,6 +161,22 @@ def test_what_changes_unsaid_is_written_now_and_then(tmp_path: Path, monkeypatch
     assert (kept.finding.count, kept.finding.last_ns) == (6, T0 + 9 * S)
 
 
+def test_finding_from_before_that_is_claimed_again_is_soon_on_disk_as_such(tmp_path: Path) -> None:
+    with running(tmp_path) as made:
+        made.hold("a")
+    with running(tmp_path) as made:
+        made.book.restore((each, T0 + 900 * S) for each in made.outbox.stored.kept)
+        made.commit()
+        made.outbox.flush(5.0)
+        assert [each.former for each in made.disk.load().kept] == [True]
+        made.book.hold("a", [Claim("media-clear", "critical", Subject("leg", "a"), (), "seen", ())], T0)
+        deadline = time.monotonic() + 3 * module.FORMER_S
+        while made.disk.load().kept[0].former:
+            assert time.monotonic() < deadline
+            made.commit()
+            time.sleep(0.1)
+
+
 def test_disk_that_fails_is_counted_and_said_and_the_log_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
