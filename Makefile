@@ -9,8 +9,9 @@ PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := $(VENV_PYTHON) -m pytest
 CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
 LOCK := deploy/package/requirements.lock
-LIVE_PACKAGES := baresip-core docker-compose iproute2 libcap2-bin lintian mandoc openssl prometheus \
-	prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
+LIVE_PACKAGES := baresip-core docker-compose e2fsprogs ethtool faketime iproute2 libcap2-bin lintian mandoc openssl \
+	prometheus prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
+BOOT_PACKAGES := binutils iproute2 mmdebstrap openssh-client systemd-container util-linux
 
 # Prints the requirements that pyproject.toml lists under a dotted name, one a line.
 REQUIREMENTS = $(VENV_PYTHON) -c 'import functools, sys, tomllib; \
@@ -24,7 +25,7 @@ demo: $(VENV)/ext  ## what legwatch says about a small clinic's calls
 	@echo; echo "What each call really was: deploy/demo/README.md. A capture of your own: $(VENV)/bin/legwatch scan FILE"
 
 test: $(VENV)/test  ## unit, property, golden and source tests; no root, no server
-	@$(PYTEST) -m "not live" $(ARGS)
+	@$(PYTEST) -m "not live and not boot" $(ARGS)
 
 test-sanitized: $(VENV)/test  ## fuzzing corpora, properties and the demo under AddressSanitizer and UBSan
 	@$(VENV_PYTHON) -m tests.sanitizers $(ARGS)
@@ -35,9 +36,17 @@ test-live: live-packages $(VENV)/test $(VENV)/package  ## namespaces, live rings
 test-stack: live-packages $(VENV)/test  ## the way of an alert through real servers; as root
 	@REQUIRE_LIVE=1 $(PYTEST) -m live tests/live/test_stack.py $(ARGS)
 
-live-packages:
-	@[ "$$(id -u)" -eq 0 ] || { echo "legwatch: make test-live makes network namespaces: run it as root" >&2; exit 1; }
+test-boot: boot-packages package $(VENV)/test  ## the package, the service and the appliance on machines that boot; as root
+	@REQUIRE_LIVE=1 $(PYTEST) -m boot $(ARGS)
+
+live-packages: root
 	@deploy/apt-install.sh $(LIVE_PACKAGES)
+
+boot-packages: root
+	@deploy/apt-install.sh $(BOOT_PACKAGES)
+
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "legwatch: this makes network namespaces: run it as root" >&2; exit 1; }
 
 lint: $(VENV)/test  ## ruff, mypy, cython-lint, layering and documentation checks
 	@$(PYTEST) tests/test_sourcecode.py tests/test_layering.py tests/test_docs.py

@@ -79,6 +79,7 @@ cdef struct Core:
     bint every_message          # each SIP message is said as it was read
     uint64_t now_ns             # latest packet time; 0 before the first packet
     uint64_t jump_ns            # time of a packet too far off to be believed by itself
+    uint32_t behind             # packets in a row that were far behind
     uint64_t media_idle_ns
     uint64_t flow_idle_ns
     uint64_t least_idle_ns      # no flow ends sooner

@@ -96,5 +96,8 @@ cdef void close_dialogs(DialogTable* table) noexcept
 cdef int take_message(DialogTable* table, const DialogMessage* message, const uint8_t* secret,
                       DialogNews* news) noexcept nogil
 
+# The clock was set back, to now.
+cdef void dialogs_set_back(DialogTable* table, uint64_t now_ns) noexcept nogil
+
 # The next dialogue that was silent for too long, or had to make room. Call it until it says False.
 cdef bint expire_dialog(DialogTable* table, uint64_t now_ns, DialogNews* news) noexcept nogil

@@ -153,6 +153,12 @@ cdef int end(DialogTable* table, uint32_t number, DialogNews* news) noexcept nog
     return said
 
 
+cdef void dialogs_set_back(DialogTable* table, uint64_t now_ns) noexcept nogil:
+    cdef uint32_t number
+    for number in range(1, table.fresh):
+        table.dialogs[number].seen_ns = min(table.dialogs[number].seen_ns, now_ns)
+
+
 cdef bint expire_dialog(DialogTable* table, uint64_t now_ns, DialogNews* news) noexcept nogil:
     cdef uint32_t number
     cdef int queue

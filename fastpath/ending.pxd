@@ -4,13 +4,15 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from fastpath.core cimport Core, begin_event
+from fastpath.dialogs cimport dialogs_set_back
 from fastpath.events cimport (
     EVENT_FLOW, MAX_EVENT_STREAMS, EventChange, EventFlow, EventHead, EventHello, EventStream, ring_commit, ring_used,
 )
 from fastpath.exposure cimport say_rest
 from fastpath.flow cimport (
     FLOW_A_IS_HIGH, FLOW_CLOSED, FLOW_DEAD, FLOW_DTLS_SEEN, FLOW_TLS_NULL, FLOW_ZRTP_DONE, STREAM_FROM_HIGH,
-    STREAM_VALID, WHEEL_SLOTS, Flow, Reception, Stream, put_on_wheel, remove_flow, remove_stream, reuse_flow,
+    STREAM_VALID, WHEEL_SLOTS, Flow, Reception, Stream, flows_set_back, put_on_wheel, remove_flow, remove_stream,
+    reuse_flow,
 )
 from fastpath.media cimport companion
 from fastpath.names cimport (
@@ -31,6 +33,8 @@ cdef enum:
     SECOND_NS = 1000000000
     CLOSED_IDLE_S = 5               # a closed TCP flow waits so long for stragglers
     TIME_JUMP_S = 3600
+    LATE_NS = 2000000000        # more than packets come late by
+    MANY_BEHIND = 32            # packets in a row that are later than that: the clock was set back
     RTCP_IDLE_S = 15                # reports come seconds apart; those of a stream's last ones outlive it
 
 
@@ -261,6 +265,8 @@ cdef inline bint serve_wheel(Core* c) noexcept nogil:
             next = c.table.flows[number].wheel_next
             c.table.wheel[slot] = next
             deadline = c.table.flows[number].last_ns + idle_time(c, &c.table.flows[number])
+            if c.table.flows[number].last_ns > c.now_ns + <uint64_t>TIME_JUMP_S * SECOND_NS:
+                deadline = c.table.wheel_s * SECOND_NS      # a time that nothing confirmed keeps no flow for ever
             if c.table.flows[number].flags & FLOW_DEAD:
                 reuse_flow(&c.table, number)
             elif deadline <= c.table.wheel_s * SECOND_NS:
@@ -274,21 +280,39 @@ cdef inline bint serve_wheel(Core* c) noexcept nogil:
     return True
 
 
+cdef inline void set_back(Core* c, uint64_t ts_ns) noexcept nogil:
+    """Take it that the clock was set: what was seen before is as long ago as it was."""
+    cdef uint64_t now_s = ts_ns // SECOND_NS
+    flows_set_back(&c.table, ts_ns, c.now_ns - ts_ns)
+    dialogs_set_back(&c.dialogs, ts_ns)
+    c.now_ns = ts_ns
+    c.table.wheel_s = now_s - min(now_s, <uint64_t>WHEEL_SLOTS)     # once around serves every slot
+
+
 cdef inline void pass_time(Core* c, uint64_t ts_ns) noexcept nogil:
     """Let packet time move to a packet's own.
 
-    A packet that is far off, as a broken record header makes it, moves time only when the next one confirms it.
+    A packet that is far off, as a broken record header makes it, moves time only when the next one confirms it. Time
+    goes back a little only when many packets in a row say so: some always come late.
     """
     cdef uint64_t jump = <uint64_t>TIME_JUMP_S * SECOND_NS
     if ts_ns - c.now_ns < jump:                     # forward: the difference is unsigned
+        c.behind = 0
         c.now_ns = ts_ns
         if ts_ns >= (c.table.wheel_s + 1) * SECOND_NS:
             serve_wheel(c)
-    elif c.now_ns - ts_ns >= jump:
+    elif c.now_ns - ts_ns < jump:
+        c.behind = c.behind + 1 if c.now_ns - ts_ns >= <uint64_t>LATE_NS else 0
+        if c.behind >= MANY_BEHIND:
+            set_back(c, ts_ns)
+            serve_wheel(c)
+    else:
         if c.now_ns and not (c.jump_ns and (ts_ns - c.jump_ns < jump or c.jump_ns - ts_ns < jump)):
             c.jump_ns = ts_ns
             return
-        if c.now_ns == 0 or ts_ns < c.now_ns:
+        if c.now_ns == 0:
             c.table.wheel_s = ts_ns // SECOND_NS
+        elif ts_ns < c.now_ns:
+            set_back(c, ts_ns)
         c.now_ns = ts_ns
         serve_wheel(c)

@@ -182,6 +182,8 @@ cdef void reuse_flow(FlowTable* table, uint32_t number) noexcept nogil
 cdef uint32_t add_stream(FlowTable* table) noexcept nogil
 cdef void remove_stream(FlowTable* table, uint32_t number) noexcept nogil
 cdef void put_on_wheel(FlowTable* table, uint32_t number, uint64_t second) noexcept nogil
+# The clock was set back by so much, to now: what is later is from before that.
+cdef void flows_set_back(FlowTable* table, uint64_t now_ns, uint64_t back_ns) noexcept nogil
 
 
 cdef inline uint32_t guess_flow(const FlowTable* table, uint32_t hash) noexcept nogil:

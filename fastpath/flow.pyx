@@ -166,6 +166,27 @@ cdef void remove_stream(FlowTable* table, uint32_t number) noexcept nogil:
     table.stream_count -= 1
 
 
+cdef void flows_set_back(FlowTable* table, uint64_t now_ns, uint64_t back_ns) noexcept nogil:
+    cdef uint32_t number
+    cdef Flow* f
+    cdef Stream* s
+    cdef Reception* r
+    for number in range(1, table.fresh_flow):
+        f = &table.flows[number]
+        if f.last_ns > now_ns:
+            f.last_ns -= back_ns
+            f.first_ns -= min(f.first_ns, back_ns)
+    for number in range(1, table.fresh_stream):
+        s = &table.streams[number]
+        if s.last_ns > now_ns:
+            r = &table.receptions[number]
+            if r.since_ns == s.first_ns and r.since_ns:
+                r.since_ns -= min(r.since_ns, back_ns)
+                r.sent_ns -= min(r.sent_ns, back_ns)
+            s.last_ns -= back_ns
+            s.first_ns -= min(s.first_ns, back_ns)
+
+
 cdef void put_on_wheel(FlowTable* table, uint32_t number, uint64_t second) noexcept nogil:
     # A second further off than the wheel reaches is served at the far end and put back then.
     if second < table.wheel_s:

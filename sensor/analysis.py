@@ -56,6 +56,7 @@ NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 SWEEP_NS = 10 * NS  # between looks at what may have gone silent
 JUMP_NS = 3600 * NS  # a step of time that one packet alone does not prove: its stamp may be broken
+BACK_NS = 2 * NS  # the core goes back no less, and only when the clock was set
 
 _LEGACY = frozenset(("sccp", "mgcp", "megaco", "h323", "iax2"))
 
@@ -102,7 +103,7 @@ class Analysis:
         self._certificates = Certificates(lambda: self._trusted(roots))
         self._tls = TlsServers(self.book, self._segments, policy, self._certificates, self._tls_server_ended)
         self._ws_flows: dict[int, bool] = {}  # of WebSocket, and whether it carries SIP
-        self._waiting: deque[LegState] = deque()  # legs in grace, the first to leave it first
+        self._waiting: deque[tuple[int, LegState]] = deque()  # legs in grace, the first to leave it first, and when
         self._closing = False
         self._now_ns = 0
         self._record_ns = 0  # time of the latest record …
@@ -142,18 +143,18 @@ class Analysis:
     def advance(self, now_ns: int) -> None:
         """Move packet time on; call between batches, live at least once a second.
 
-        A little back is packets out of order, and nothing; far back is a clock that was set.
+        A little back is packets out of order, and nothing; further back is a clock that was set.
         """
-        if self._now_ns - now_ns >= JUMP_NS:
+        if self._now_ns - now_ns >= BACK_NS:
             self._set_back(now_ns)
         if now_ns < self._now_ns:
             return
         self._now_ns = now_ns
         self.book.advance(now_ns)
-        while self._waiting and self._waiting[0].waits_until_ns <= now_ns:
-            leg = self._waiting.popleft()
-            leg.waits_until_ns = 0
-            self._judge(leg, now_ns)
+        while self._waiting and self._waiting[0][0] <= now_ns:
+            _, leg = self._waiting.popleft()
+            grace_end, leg.waits_until_ns = leg.waits_until_ns, 0
+            self._judge(leg, max(now_ns, grace_end))  # which is later where the clock was set back meanwhile
         if now_ns >= self._sweep_ns:
             self._sweep_ns = now_ns + SWEEP_NS
             self._sweep()
@@ -177,7 +178,7 @@ class Analysis:
         self._attempts.reload(self._segments, policy)
         self._tls.reload(self._segments, policy, self._now_ns)
         # The grace may be another one, too.
-        for leg in self._waiting:
+        for _, leg in self._waiting:
             leg.waits_until_ns = 0
         self._waiting.clear()
         for leg in sorted(self._legs, key=lambda leg: leg.clear_since_ns):
@@ -278,11 +279,9 @@ class Analysis:
 
     def _set_back(self, now_ns: int) -> None:
         """Start again from an earlier time: no grace and no silence lasts until the old one comes again."""
-        while self._waiting:
-            leg = self._waiting.popleft()
-            ends_ns, leg.waits_until_ns = leg.waits_until_ns, 0
-            self._judge(leg, ends_ns)
-        self.book.set_back(self._now_ns - now_ns)
+        back_ns = self._now_ns - now_ns
+        self._waiting = deque((ends_ns - back_ns, leg) for ends_ns, leg in self._waiting)
+        self.book.set_back(back_ns)
         self._now_ns = self._sweep_ns = now_ns
         self._health.set_back(now_ns)
 
@@ -443,7 +442,7 @@ class Analysis:
                 self._note_senders(leg, now_ns)
             if now_ns < grace_end and not leg.waits_until_ns:
                 leg.waits_until_ns = grace_end
-                self._waiting.append(leg)
+                self._waiting.append((grace_end, leg))
         if leg.call is not None and len(leg.call.legs) > 1:
             self._judge_call(leg.call, now_ns)
 

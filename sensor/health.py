@@ -39,6 +39,7 @@ class Health:
         self._policy = policy
         self._received = 0
         self._received_ns: int | None = None
+        self._looked_ns = 0
         self._voice = 0
         self._voice_ns = 0
         self._window: Mapping[str, int] = {}  # counters at its begin
@@ -73,6 +74,10 @@ class Health:
     def counters(self, counters: Mapping[str, int], now_ns: int) -> None:
         """Take the counters of the engine and of the capture, live about once a second."""
         self._latest = counters
+        if self._interface and now_ns - self._looked_ns > WINDOW_NS:
+            # Nobody was silent meanwhile: the clock was set, or the sensor stood still.
+            self._voice_ns += now_ns - self._looked_ns
+        self._looked_ns = now_ns
         self._watch_silence(counters, now_ns)
         self._watch_loss(counters, now_ns)
         shed = health.overload(self._interface, counters.get("overload_stage", 0), self._policy)

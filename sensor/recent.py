@@ -29,10 +29,10 @@ class Growth(NamedTuple):
 
 
 class Recent:
-    """The looks of the last minute at counters, about one a second."""
+    """The looks of the last minute at counters that are 0 now, about one a second."""
 
-    def __init__(self) -> None:
-        self._looks: deque[tuple[float, Mapping[str, int]]] = deque()
+    def __init__(self, now_s: float) -> None:
+        self._looks: deque[tuple[float, Mapping[str, int]]] = deque([(now_s, {})])
 
     def look(self, counters: Mapping[str, int], now_s: float) -> None:
         """Take counters, which nobody changes afterwards."""
@@ -42,8 +42,6 @@ class Recent:
 
     def growth(self, seconds: float = WINDOW_S) -> Growth:
         """Return what they grew by in the last seconds, or since the first look that is kept."""
-        if not self._looks:
-            return Growth(0.0, {}, {})
         now_s, after = self._looks[-1]
         long_ago = (look for look in reversed(self._looks) if look[0] <= now_s - seconds)
         then_s, before = next(long_ago, self._looks[0])

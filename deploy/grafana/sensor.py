@@ -153,6 +153,12 @@ def _mirror() -> Section:
         "Mirror",
         [
             lines(
+                "Link",
+                "Times that an interface went down, or away. What it did not take meanwhile, the calls show.",
+                "short",
+                Query(grown("legwatch_link_losses_total", "instance"), "{{instance}}"),
+            ),
+            lines(
                 "Directions of media",
                 "Media flows by whether both directions were seen when they had 100 packets.",
                 "cps",

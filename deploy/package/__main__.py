@@ -31,7 +31,9 @@ PLACES = {
     "deploy/alertmanager/*.yml": "usr/share/legwatch/alertmanager",
     "deploy/appliance/ansible": "usr/share/legwatch/appliance",
     "deploy/grafana/dashboards/*": "usr/share/legwatch/grafana/dashboards",
-    "deploy/prometheus/*.yml": "usr/share/legwatch/prometheus",
+    "deploy/prometheus/legwatch.rules.yml": "usr/share/legwatch/prometheus/legwatch.rules.yml",
+    "deploy/prometheus/prometheus.yml": "usr/share/legwatch/prometheus/prometheus.yml",
+    "deploy/prometheus/web-config.example.yml": "usr/share/legwatch/prometheus/web-config.example.yml",
     "docs/schema/*": "usr/share/legwatch/schema",
     "deploy/examples/*": "usr/share/doc/legwatch/examples",
     "docs/*.md": "usr/share/doc/legwatch",
@@ -78,7 +80,10 @@ def _last_commit() -> str:
 
 def _lay_out(root: Path) -> None:
     for pattern, place in PLACES.items():
-        for source in ROOT.glob(pattern):
+        sources = list(ROOT.glob(pattern))
+        if not sources:
+            sys.exit(f"legwatch: there is no {pattern} to put into the package")
+        for source in sources:
             target = root / place / source.name if "*" in pattern else root / place
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)

@@ -6,7 +6,6 @@ of the machine that builds may be in a package.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -70,8 +69,7 @@ def _install(root: Path, wheel: Path, places: dict[str, Path]) -> None:
 def _compile(root: Path, folder: Path) -> None:
     """Byte code that is never held against its source: the service could not write any, and starts faster with it."""
     command = (sys.executable, "-m", "compileall", "-q", "-s", root, "-p", "/", "--invalidation-mode", "unchecked-hash")
-    # Constant sets are written in the order of their hashes.
-    subprocess.run((*command, folder), check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
+    subprocess.run((*command, folder), check=True)
 
 
 def needed_glibc(folder: Path) -> str:

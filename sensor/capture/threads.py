@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sensor.capture.clock import PacketTime
 from sensor.capture.engines import Engines
 from sensor.capture.errors import CaptureError
 from sensor.capture.live import RingSettings, open_ring
@@ -127,10 +128,8 @@ class _CaptureThread(threading.Thread):
             self._take_packets()
 
     def _take_packets(self) -> None:
-        # With no packet coming, packet time goes on by the monotonic clock, from the last packet on.
         engine = self.engine
-        now_ns = latest_ns = engine.now_ns
-        since_ns = time.monotonic_ns()
+        packet_time = PacketTime(engine, time.monotonic_ns())
         while self.status >= 0:
             self.status = engine.process(self.ring, _BUDGET)
             self.beat = time.monotonic()
@@ -138,11 +137,9 @@ class _CaptureThread(threading.Thread):
                 # Perhaps there is no room for records: the ring can wait for this, and turning in circles helps nobody.
                 self._clock.records.set()
                 time.sleep(PAUSE_S)
-            if engine.now_ns != latest_ns:
-                now_ns, since_ns = engine.now_ns, time.monotonic_ns()
-            elif self.status == _TIMEOUT:
-                engine.advance(max(now_ns + time.monotonic_ns() - since_ns, self._clock.latest_ns() - LAG_NS))
-            latest_ns = engine.now_ns
+            packet_time.follow(
+                time.monotonic_ns(), quiet=self.status == _TIMEOUT, least_ns=self._clock.latest_ns() - LAG_NS
+            )
 
 
 class _Clock:

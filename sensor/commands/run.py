@@ -40,6 +40,7 @@ from sensor.recent import Recent
 from sensor.state.baseline import Stored
 from sensor.state.directory import StateError
 from sensor.state.memory import Memory
+from sensor.state.outbox import Outbox
 
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
@@ -69,7 +70,7 @@ class _Daemon:
         self._rereading: Beside[Config] | None = None
         self._phase: Phase = "starting"
         self._sight = Sight(Seen(args.interface, self._phase), self._events)
-        self._recent, self._drops, self._board = Recent(), Drops(), Board()
+        self._recent, self._drops, self._board = Recent(time.monotonic()), Drops(), Board()
         self._beat = time.monotonic()
         self._next_health = 0.0
         pipeline = Pipeline(config)
@@ -204,7 +205,7 @@ class _Daemon:
 
     def _judge(self) -> None:
         """See whether the sensor sees."""
-        capture, memory, evidence = self._capture, self._memory, self._evidence
+        capture, evidence = self._capture, self._evidence
         ended = capture.failed or (self._phase == "running" and not capture.alive())
         seen = Seen(
             capture.name,
@@ -216,7 +217,7 @@ class _Daemon:
             drops=self._drops.judge(self._recent.growth(), self._config.policy.max_loss),
             evidence="" if evidence is None else evidence.problem(),
             sinks_down=[name for name, state in self.sinks().items() if not state.up],
-            state="" if memory is None else memory.problem,
+            state="; ".join(each.problem for each in self._on_disk() if each.problem),
             reload_failed=not self._metrics.reload_succeeded,
             certificate_unreadable=self._server.certificate_broken(),
         )
@@ -341,6 +342,10 @@ class _Daemon:
             now_ns = self._capture.engines.now_ns or time.time_ns()
             self._outbox.commit(self._analysis.book, self._notifier.summaries(), now_ns, save=save)
 
+    def _on_disk(self) -> list[Memory | Outbox]:
+        """Return what uses the state directory."""
+        return [each for each in (self._memory, self._outbox) if each is not None]
+
     def _event(self, finding: Finding, change: Change) -> Event:
         """Return a step of a finding as it is said to the outside."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -386,7 +391,7 @@ class _Daemon:
         return {f"evidence_{name}": count for name, count in evidence.items()} | {
             "suppressed": self._notifier.suppressed,
             "certificate_failures": self._server.certificate_failures(),
-            "state_errors": sum(each.errors for each in (self._memory, self._outbox) if each is not None),
+            "state_errors": sum(each.errors for each in self._on_disk()),
         }
 
     def capture_state(self) -> CaptureState:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import select
+import threading
 import time
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -128,10 +129,11 @@ def _size(value: object) -> int:
 
 
 class Events:
-    """An outlet of events: the log of the service."""
+    """An outlet of events: the log of the service. Any thread may say something."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
+        self._lock = threading.Lock()
         self.failed = 0  # events that could not be written
         self._written = 0
         self._last_s = 0.0
@@ -139,14 +141,15 @@ class Events:
 
     def say(self, event: str, *, level: str = "info", **keys: object) -> None:
         """Write one event; one that cannot be written is counted."""
-        try:
-            getattr(self._log, level)(event, **keys)
-        except OSError:
-            self.failed += 1
-            self._up = False
-        else:
-            self._written += 1
-            self._up, self._last_s = True, time.time()
+        with self._lock:
+            try:
+                getattr(self._log, level)(event, **keys)
+            except OSError:
+                self.failed += 1
+                self._up = False
+            else:
+                self._written += 1
+                self._up, self._last_s = True, time.time()
 
     def state(self) -> SinkState:
         """Return how it is doing."""

@@ -105,7 +105,8 @@ class Outbox(QuietSink):
         self._resets = 0  # of the file, as far as they were noticed
         self._lost = self._written = 0  # the greatest number when all was lost, and the greatest on disk
         self._retry_at = 0.0
-        self._failing = self._late = False
+        self._failure = ""  # of the last attempt to write
+        self._late = False
         self._releasing = threading.Lock()  # held while outlets are told, so that they are in order
         self._wake = threading.Event()
         self._stopping = False
@@ -119,6 +120,11 @@ class Outbox(QuietSink):
     def resets(self) -> int:
         """How often the file was moved aside."""
         return self._file.resets
+
+    @property
+    def problem(self) -> str:
+        """Why findings cannot be written now, "" when they can."""
+        return "the disk of the open findings does not answer" if self._late else self._failure
 
     def shelf(self, sink: str) -> Shelf:
         """Return a sink's part of what is on disk."""
@@ -314,15 +320,15 @@ class Outbox(QuietSink):
             self._written = max(self._written, *changes.events, 0)
             self._writing = Changes()
         self._late = False
-        if self._failing:
-            self._failing = False
+        if self._failure:
+            self._failure = ""
             self._say("state_written")
 
     def _failed(self, error: OSError) -> None:
         self.errors += 1
-        if not self._failing:
-            self._failing = True
+        if not self._failure:
             self._say("state_failed", level="error", error=str(error))
+        self._failure = str(error)
 
     def _mind_the_disk(self, now: float) -> None:
         """Tell outlets of what waits for the disk for too long."""

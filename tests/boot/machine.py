@@ -9,11 +9,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tests.live.lab import Namespace, wait_for
 
-BOOT_S = 60.0
+BOOT_S = 180.0  # what a first boot installs included
 HALT_S = 20.0
 COMMAND_S = 120.0
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
@@ -27,24 +28,29 @@ exec unshare --mount sh -ec 'mount -t overlay -o "$1" machine "$2"; shift 2; exe
 class Machine:
     """A machine, as somebody sees it who is root in it."""
 
-    def __init__(self, tree: Path, disk: Path, namespace: Namespace, groups: Sequence[str], shared: Sequence[Path]) -> None:
+    def __init__(
+        self, tree: Path, disk: Path, namespace: Namespace, groups: Sequence[str], shared: Sequence[Path]
+    ) -> None:
         self.namespace = namespace
         self._disk = disk
         for name in ("root", "changed"):
             (disk / name).mkdir()
-        overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'},volatile"  # nothing waits for the disk
+        root = disk / "root"
+        # Volatile: nothing waits for the disk.
+        overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'},volatile"
         # The machine goes when we do, however that is.
-        self._command = ["setpriv", "--pdeathsig=TERM", "sh", "-ec", START, "start", *groups, "--", overlay, str(disk / "root")]
+        self._command = ["setpriv", "--pdeathsig=TERM"]
+        self._command += ["sh", "-ec", START, "start", *groups, "--", overlay, str(root)]
         self._command += [
             "systemd-nspawn",
-            f"--directory={disk / 'root'}",
+            f"--directory={root}",
             "--boot",
             f"--machine={namespace.name}",
             f"--network-namespace-path=/run/netns/{namespace.name}",
             "--capability=CAP_NET_RAW,CAP_NET_ADMIN",
-                # By which IPAddressDeny= and Landlock are kept
+            # By which IPAddressDeny= and Landlock are kept
             "--system-call-filter=bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self",
-            "--console=passive",
+            "--console=pipe",  # not a terminal, which would hold up who writes to it
             "--register=no",
             "--keep-unit",
             "--notify-ready=yes",
@@ -127,8 +133,9 @@ class Machine:
         return done.stdout
 
     def install(self, package: str) -> str:
-        """Install a package from a file of the machine, as the instructions say; return what was said."""
-        return self.run("apt-get", "install", "--yes", "-qq", "--option=Dpkg::Options::=--force-confold", package)
+        """Install a package, from a file of the machine or what waits in apt's cache; return what was said."""
+        options = ("--yes", "-qq", "--no-install-recommends", "--option=Dpkg::Options::=--force-confold")
+        return self.run("apt-get", "install", *options, package)
 
     def shows(self, unit: str, *properties: str) -> list[str]:
         """Return properties of a unit (``systemctl show``)."""
@@ -178,7 +185,7 @@ def _control_groups(name: str) -> Iterator[Sequence[str]]:
     finally:
         for group in groups:
             for folder, _, _ in os.walk(group, topdown=False):
-                wait_for(lambda at=folder: _removed(at), f"{folder} is empty")
+                wait_for(partial(_removed, folder), f"{folder} is empty")
 
 
 def _removed(folder: str) -> bool:

@@ -53,7 +53,8 @@ def place(*shared: Path) -> Iterator[Place]:
             try:
                 yield Place(machine, outside, mirror, Exporter(inside))
             finally:
-                sys.stderr.write(machine.attempt("journalctl", "--unit=legwatch*").stdout)  # pytest shows it with a failure
+                # pytest shows it with a failure.
+                sys.stderr.write(machine.attempt("journalctl", "--unit=legwatch*").stdout)
 
 
 def packages(folder: Path) -> Path:

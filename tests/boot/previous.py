@@ -1,6 +1,7 @@
 """The package as a version before this one might have been, made from this one's in seconds."""
 
 import io
+import re
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -23,8 +24,7 @@ def make(built: Path, folder: Path) -> Path:
     def versioned(name: str, octets: bytes) -> bytes:
         if name != "./control":
             return octets
-        lines = octets.decode().splitlines()
-        return "".join(f"Version: {VERSION}\n" if line.startswith("Version:") else f"{line}\n" for line in lines).encode()
+        return re.sub(rb"^Version: .*$", f"Version: {VERSION}".encode(), octets, flags=re.MULTILINE)
 
     (folder / "debian-binary").write_text("2.0\n")
     _rewrite(_part(built, "--ctrl-tarfile"), folder / "control.tar", versioned)

@@ -1,5 +1,6 @@
 """A bare Debian with two interfaces becomes a sensor, from a controller and by itself at its first boot."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,11 +16,13 @@ import pytest
 
 from tests.boot import place as places
 from tests.boot.place import MANAGEMENT, Place
-from tests.live.lab import ROOT, read_capture, wait_for
+from tests.live.lab import ROOT, program, read_capture, wait_for
 
 pytestmark = pytest.mark.boot
 
 ROLE = ROOT / "deploy" / "appliance" / "ansible"
+USER_DATA = ROOT / "deploy" / "appliance" / "cloud-init" / "user-data.yml"
+SEED = "/var/lib/cloud/seed/nocloud"
 CLINIC = ROOT / "deploy" / "demo" / "clinic.pcap"
 ALTERING = ("generic-receive-offload", "large-receive-offload", "rx-vlan-offload", "generic-segmentation-offload")
 
@@ -58,9 +61,10 @@ class Controller:
         (folder / "inventory.json").write_text(json.dumps(inventory))
 
     def play(self) -> dict[str, int]:
-        """Apply the role; return how many tasks were ok, changed, failed, …"""
+        """Apply the role; return how many tasks were ok, changed and so on."""
         tool = Path(sys.executable).with_name("ansible-playbook")
-        command = self._place.outside.command(str(tool), "--inventory", str(self._folder / "inventory.json"), "playbook.yml")
+        told = ("--inventory", str(self._folder / "inventory.json"))
+        command = self._place.outside.command(str(tool), *told, "playbook.yml")
         environment = os.environ | {"ANSIBLE_HOME": str(self._folder), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
             command, cwd=ROLE, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
@@ -167,3 +171,40 @@ def test_machine_is_a_sensor_again_after_its_next_boot(controlled: tuple[Place, 
     place.mirror.replay(frames, speed=20)
     wait_for(lambda: place.sensor.metric("legwatch_received_packets_total") >= len(frames), "it sees packets")
     wait_for(lambda: place.events(name="finding_opened"), "it finds")
+
+
+@pytest.fixture
+def user_data(packages: Path) -> str:
+    """The example, with what is to be put in; and the machine has no mirror of Debian to ask for news."""
+    digest = hashlib.sha256((packages / "legwatch.deb").read_bytes()).hexdigest()
+    there = {"ens19": "span0", "package_update: true": "package_update: false"}
+    there |= {"https://packages.example.org/legwatch_0.1.0_amd64.deb": "http://192.0.2.1:8000/legwatch.deb"}
+    text = USER_DATA.read_text()
+    for placeholder, value in (there | {"0" * 64: digest}).items():
+        assert text.count(placeholder) == 1, placeholder
+        text = text.replace(placeholder, value)
+    return text
+
+
+def test_machine_makes_a_sensor_of_itself_at_its_first_boot(
+    place: Place, packages: Path, user_data: str, tmp_path: Path
+) -> None:
+    machine = place.machine
+    machine.install("cloud-init")
+    machine.path("/etc/cloud/cloud.cfg.d/here.cfg").write_text(
+        "datasource_list: [NoCloud]\nnetwork: {config: disabled}\nlocale: false\n"
+    )
+    machine.path(SEED).mkdir(parents=True)
+    machine.path(f"{SEED}/meta-data").write_text("instance-id: first\n")
+    machine.path(f"{SEED}/user-data").write_text(user_data)
+    machine.path("/root/user-data.yml").write_text(USER_DATA.read_text())
+    assert "Valid" in machine.run("cloud-init", "schema", "--config-file", "/root/user-data.yml")
+    machine.halt()
+    place.mirror.renew()
+    web = place.outside.command(sys.executable, "-m", "http.server", "--directory", str(packages), "8000")
+    with program(web, tmp_path / "web"):
+        machine.boot()
+        said = machine.attempt("cloud-init", "status", "--wait", "--long").stdout
+    assert "status: done" in said, machine.attempt("cat", "/var/log/cloud-init-output.log").stdout
+    is_a_sensor(place)
+    assert 'site="clinic"' in place.sensor.get("/metrics")[1]

@@ -26,8 +26,8 @@ def state(place: Place) -> dict[str, bytes]:
 
 def files(place: Place) -> set[str]:
     """All that has the project's name, but for logs."""
-    found = place.machine.run("find", "/", "-xdev", "-path", "/var/log", "-prune", "-o", "-name", "*legwatch*", "-print")
-    return set(found.splitlines())
+    named = ("-path", "/var/log", "-prune", "-o", "-name", "*legwatch*", "-print")
+    return set(place.machine.run("find", "/", "-xdev", *named).splitlines())
 
 
 def start(place: Place) -> None:

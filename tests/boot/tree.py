@@ -28,6 +28,7 @@ PACKAGES = (
 )
 # What can be installed in it without a network, for it waits in apt's cache
 WAITING = ("ansible-core", "chrony", "cloud-init", "ethtool", "nftables")
+DOWNLOAD = "-qq --yes --no-install-recommends --download-only install"
 SETTINGS = ("Acquire::Check-", "Acquire::http", "Acquire::Retries")  # of this machine's apt
 
 
@@ -59,7 +60,7 @@ def _make(place: Path) -> None:
         f"--aptopt={apt}",
         f'--customize-hook=cp -a {shlex.quote(str(ADDED))}/. "$1"',
         '--customize-hook=chroot "$1" apt-get clean',
-        '--customize-hook=chroot "$1" apt-get -qq -y --no-install-recommends --download-only install ' + " ".join(WAITING),
+        f'--customize-hook=chroot "$1" apt-get {DOWNLOAD} {" ".join(WAITING)}',
         SUITE,
         str(new),
         *_sources(),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,12 +70,14 @@ def feeding(namespace: Namespace, interface: str = "feed0") -> Iterator[Feed]:
 
 
 @contextmanager
-def loading(namespace: Namespace, feed: Feed, rate: float, seconds: float) -> Iterator[None]:
-    """Send media of ``FLOWS`` flows beside the block, and wait for the end of it; a feed counts it as its own."""
-    amount = (str(rate), str(seconds), "--flows", str(FLOWS))
-    command = namespace.command(sys.executable, "-m", "benchmarks.sender", "feed0", *amount)
+def loading(sensor: Sensor, feed: Feed, rate: float, seconds: float, flows: int = FLOWS) -> Iterator[None]:
+    """Send media steadily beside the block, which begins when it comes, to its end; a feed counts it as its own."""
+    amount = (str(rate), str(seconds), "--flows", str(flows))
+    before = account(sensor).received
+    command = sensor.namespace.command(sys.executable, "-m", "benchmarks.sender", "feed0", *amount)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as sender:
         try:
+            wait_for(lambda: account(sensor).received > before, "the load begins")
             yield
             said, _ = sender.communicate()
         except BaseException:
@@ -144,6 +148,18 @@ def judges(sensor: Sensor, feed: Feed, number: int) -> None:
     assert (opened(sensor, number), opened(sensor, number + 1)) == (["media-clear"], [])
 
 
+def holding(sensor: Sensor) -> dict[str, str]:
+    """Return the conditions that hold, by reason: "blind" or "degraded"."""
+    lines = sensor.get("/-/ready")[1].splitlines()[1:]
+    return {reason: level for level, reason, _ in (line.split(": ", 2) for line in lines)}
+
+
+def holds(sensor: Sensor, **conditions: str | None) -> None:
+    """Wait until conditions hold, or do not (None); "_" is for "-" in their reasons."""
+    wanted = {reason.replace("_", "-"): level for reason, level in conditions.items()}
+    wait_for(lambda: wanted == {reason: holding(sensor).get(reason) for reason in wanted}, f"{wanted} holds")
+
+
 def changes_of_verdicts(sensor: Sensor) -> float:
     """Return how many streams were said to be in clear and then encrypted, or the other way round."""
     sides = ("clear", "encrypted")
@@ -153,6 +169,15 @@ def changes_of_verdicts(sensor: Sensor) -> float:
 def of_code(events: list[dict[str, Any]], code: str) -> list[dict[str, Any]]:
     """Return the events about findings of a code."""
     return [event for event in events if event["code"] == code]
+
+
+def stand_still(sensor: Sensor, seconds: float) -> None:
+    """Stop the process for so long."""
+    sensor.process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(seconds)
+    finally:
+        sensor.process.send_signal(signal.SIGCONT)
 
 
 def configured(folder: Path, policy: dict[str, object] = POLICY, **sections: object) -> str:

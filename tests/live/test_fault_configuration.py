@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.live.faults import POLICY, all_are_accounted_for, feeding, judges, of_code, watching
+from tests.live.faults import POLICY, all_are_accounted_for, feeding, holds, judges, of_code, watching
 from tests.live.lab import Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
 
 pytestmark = pytest.mark.live
 
-# Root reads what nobody may read; this one does not.
-UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 LARGE = 100 << 20
 FAULTY = 5000  # entries of a configuration whose faults take seconds to be told
 
@@ -33,8 +30,8 @@ def delete(path: Path) -> None:
     path.unlink()
 
 
-def delete_directory(path: Path) -> None:
-    shutil.rmtree(path.parent)
+def move_directory_away(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("aside"))
 
 
 def make_directory(path: Path) -> None:
@@ -67,7 +64,7 @@ def make_another_format(path: Path) -> None:
 
 FAULTS: dict[Callable[[Path], None], str] = {
     delete: "No such file or directory",
-    delete_directory: "No such file or directory",
+    move_directory_away: "No such file or directory",
     make_directory: "Is a directory",
     make_fifo: "it is no regular file",
     make_unreadable: "Permission denied",
@@ -79,10 +76,11 @@ FAULTS: dict[Callable[[Path], None], str] = {
 
 def write(path: Path) -> None:
     """Write the good configuration, whatever is there."""
+    if (aside := path.parent.with_name("aside")).exists():
+        aside.rename(path.parent)  # one that was made anew would be closed to a confined sensor until its restart
     if path.is_dir():
         path.rmdir()
     path.unlink(missing_ok=True)
-    path.parent.mkdir(exist_ok=True)
     path.write_text(
         yaml.safe_dump({"policy": POLICY | {"severities": {"media-clear": "low"}}, "alerts": {"settle": 0}})
     )
@@ -100,19 +98,19 @@ def test_configuration_that_cannot_be_read_leaves_the_one_in_use_and_the_next_go
     namespace: Namespace, tmp_path: Path
 ) -> None:
     path = tmp_path / "etc" / "legwatch.yaml"
+    path.parent.mkdir()
     write(path)
-    with (
-        running_sensor(namespace, tmp_path, "--config", str(path), confined_by=UNPRIVILEGED) as sensor,
-        feeding(namespace) as feed,
-    ):
+    with running_sensor(namespace, tmp_path, "--config", str(path)) as sensor, feeding(namespace) as feed:
         for number, (fault, reason) in enumerate(FAULTS.items()):
             fault(path)
             assert reason in str(reload(sensor, "reload_failed")["faults"])
             assert sensor.metric("legwatch_config_last_reload_successful") == 0
+            holds(sensor, reload_failed="degraded")
             judges(sensor, feed, 1 + 4 * number)
             write(path)
             reload(sensor, "reloaded")
             assert sensor.metric("legwatch_config_last_reload_successful") == 1
+            holds(sensor, reload_failed=None)
             judges(sensor, feed, 3 + 4 * number)
         all_are_accounted_for(sensor, feed)
         found = of_code(sensor.events("finding_opened"), "media-clear")

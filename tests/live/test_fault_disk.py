@@ -16,8 +16,8 @@ import pytest
 
 from sensor.network.baseline import Known
 from sensor.state.baseline import BaselineFile
-from tests.live.faults import Feed, all_are_accounted_for, call, configured, feeding, judges, watching
-from tests.live.lab import LEGWATCH, Mirror, Namespace, Sensor, namespaces, running, sh, wait_for
+from tests.live.faults import Feed, all_are_accounted_for, call, configured, feeding, holds, judges, watching
+from tests.live.lab import LEGWATCH, STAY_ROOT, Mirror, Namespace, Sensor, namespaces, running, sh, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -178,10 +178,14 @@ def test_disk_that_fails_costs_what_it_should_have_kept_and_nothing_else(
             judges(sensor, feed, 5)
             assert all_are_accounted_for(sensor, feed).dropped == 0
             wait_for(lambda: is_said(sensor), "the fault is counted")
+            holds(sensor, evidence_unwritable="blind", sink_down="degraded")
+            if name != "full":  # there a database may have room of its own
+                holds(sensor, state_unwritable="degraded")
         if fault.mends:
             wait_for(lambda: {"10.60.3.1", "10.60.5.1"} <= told(here), "the sink has what waited")
             wait_for(lambda: is_evidence_taken(sensor, feed, 5), "evidence is taken again")
             wait_for(lambda: sensor.metric("legwatch_sink_up", "here"), "the sink is up")
+            holds(sensor, evidence_unwritable=None)
         judges(sensor, feed, 7)
         all_are_accounted_for(sensor, feed)
 
@@ -195,7 +199,8 @@ CALLS = 120  # whose events are more than a pipe holds
 def saying(namespace: Namespace, folder: Path, to: int) -> Iterator[Sensor]:
     """Run a sensor that says everything to a descriptor, which is closed here."""
     path = configured(folder, alerts={"settle": 0, "burst": 1000})
-    with running(namespace.command(*LEGWATCH, "run", "-i", "span0", "--config", path), stdout=to) as process:
+    command = namespace.command(*LEGWATCH, "run", *STAY_ROOT, "-i", "span0", "--config", path)
+    with running(command, stdout=to) as process:
         os.close(to)
         sensor = Sensor(namespace, process, folder / "none")
         wait_for(sensor.ready, "it is ready")

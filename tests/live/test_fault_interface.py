@@ -18,6 +18,7 @@ from tests.live.faults import (
     call,
     configured,
     feeding,
+    holds,
     judges,
     of_code,
     opened,
@@ -97,11 +98,13 @@ def test_interface_that_comes_back_is_watched_again_and_what_it_did_not_take_is_
         fault.begin(namespace)
         is_up(sensor, up=False)
         wait_for(lambda: links(sensor), "the fault is said")
+        holds(sensor, **{f"link_{fault.link}": "blind"})
         lost = call(3)
         feed.send(*lost)
         assert (feed.refused, account(sensor)) == (len(lost), before)
         fault.end(namespace)
         is_up(sensor)
+        holds(sensor, link_down=None, link_gone=None)
         feed.attach()
         judges(sensor, feed, 5)
         all_are_accounted_for(sensor, feed)

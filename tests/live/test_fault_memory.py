@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.faults import POLICY, all_are_accounted_for, configured, feeding, judges, of_code
+from tests.live.faults import POLICY, all_are_accounted_for, configured, feeding, holds, judges, of_code
 from tests.live.lab import Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
 from tests.packets import End, ethernet, tcp, udp
 from tests.refusing_malloc import Refusal, preload
@@ -64,6 +64,7 @@ def test_core_without_memory_refuses_what_needs_some_and_goes_on(
         assert found.reasons["shed"] == 20 + 2 + FLOWS - sensor.metric("legwatch_flows_begun_total")
         assert not in_clear(sensor)
         wait_for(lambda: of_code(sensor.events("finding_opened"), "sensor-loss"), "it is said")
+        holds(sensor, loss="degraded")
         assert refusal.end().refused > 20
         feed.send(*others, call_by_tcp(1))
         after = all_are_accounted_for(sensor, feed)

@@ -23,12 +23,14 @@ from tests.live.faults import (
     changes_of_verdicts,
     configured,
     feeding,
+    holds,
     judges,
     loading,
     of_code,
+    stand_still,
     watching,
 )
-from tests.live.lab import LIBC, Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
+from tests.live.lab import LIBC, Mirror, Namespace, namespaces, running_sensor, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -44,21 +46,11 @@ def namespace() -> Iterator[Namespace]:
         yield made
 
 
-def stand_still(sensor: Sensor, seconds: float) -> None:
-    """Stop the process for so long."""
-    sensor.process.send_signal(signal.SIGSTOP)
-    try:
-        time.sleep(seconds)
-    finally:
-        sensor.process.send_signal(signal.SIGCONT)
-
-
 def test_process_that_stands_still_for_two_seconds_loses_nothing_at_the_rated_load(
     namespace: Namespace, tmp_path: Path
 ) -> None:
     with watching(namespace, tmp_path) as sensor, feeding(namespace) as feed:
-        with loading(namespace, feed, RATED, BRIDGED_S + 2):
-            time.sleep(1)
+        with loading(sensor, feed, RATED, BRIDGED_S + 1):
             stand_still(sensor, BRIDGED_S)
         found = all_are_accounted_for(sensor, feed)
         assert (found.dropped, found.reasons["shed"]) == (0, 0)
@@ -68,8 +60,7 @@ def test_process_that_stands_still_for_long_has_its_losses_counted_and_goes_on(
     namespace: Namespace, tmp_path: Path
 ) -> None:
     with watching(namespace, tmp_path) as sensor, feeding(namespace) as feed:
-        with loading(namespace, feed, RATED, STOPPED_S + 2):
-            time.sleep(1)
+        with loading(sensor, feed, RATED, STOPPED_S + 1):
             stand_still(sensor, STOPPED_S)
         found = all_are_accounted_for(sensor, feed)
         assert found.dropped > 0
@@ -121,7 +112,7 @@ def test_sensor_that_is_killed_under_load_leaves_nothing_behind_and_what_it_wrot
                 assert promiscuity(namespace) == 1
                 waiting = sensor.metric("legwatch_sink_waiting_events", "syslog")
                 assert waiting >= number // 2  # of those before it, none of which was delivered
-                with loading(namespace, feed, RATED, 1.0):
+                with loading(sensor, feed, RATED, 1.0):
                     judges(sensor, feed, number)
                     wait_for(lambda: sensor.metric("legwatch_evidence_packets_total") > 100, "evidence")
                     sensor.process.kill()
@@ -202,9 +193,10 @@ def test_thread_that_hangs_ends_the_signs_of_life_until_it_goes_on(
         with Ptrace(process if which == "main" else pinned):
             feed.send(*call(3))
             wait_for(lambda: sensor.get("/-/healthy")[0] == 503, "it says that it hangs", HANG_S)
+            holds(sensor, stuck="blind")
             supervisor.heard()
             time.sleep(1.5)
-            assert supervisor.heard() == []
+            assert "WATCHDOG=1" not in supervisor.heard()
         wait_for(lambda: sensor.get("/-/healthy")[0] == 200, "it goes on")
         wait_for(lambda: "WATCHDOG=1" in supervisor.heard(), "a sign of life again")
         judges(sensor, feed, 5)

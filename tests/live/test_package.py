@@ -188,7 +188,8 @@ def test_environment_has_what_is_locked_and_nothing_else(root: Path, locked: dic
 
 def test_nothing_of_the_build_is_left_in_it(root: Path) -> None:
     own = {path.suffix for name in ("fastpath", "sensor") for path in (root / SITE / name).rglob("*") if path.is_file()}
-    assert own == {".py", ".pyc", ".pyi", ".so", ".typed", ".bin", ".json"}
+    assert {".py", ".pyc", ".so"} <= own
+    assert own & {".pyx", ".pxd", ".c", ".h", ".o"} == set()
     records = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
     assert [path for path in (root / SITE).glob("*.dist-info/*") if path.name in records] == []
 
@@ -235,6 +236,7 @@ def test_environment_runs_where_nothing_else_of_the_project_is(root: Path) -> No
         cp -a {root}/opt/legwatch /opt
         cd /
         env -i /opt/legwatch/bin/python3 -I -c 'import fastpath.engine; print(fastpath.engine.__file__)'
+        env -i /opt/legwatch/bin/legwatch selftest >&2
         env -i /opt/legwatch/bin/legwatch scan --json {DEMO} || test $? -eq 1
     """
     where, *lines = said("unshare", "--mount", "--net", "sh", "-c", program).splitlines()
@@ -243,8 +245,10 @@ def test_environment_runs_where_nothing_else_of_the_project_is(root: Path) -> No
 
 
 def test_lintian_is_content_and_every_override_is_needed(deb: Path) -> None:
-    tags = said("lintian", "--allow-root", "--fail-on", "error,warning", "--display-info", deb)
-    assert "unused-override" not in tags, tags
+    command = ("lintian", "--allow-root", "--display-info", deb)
+    tags = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    assert tags  # of mere information
+    assert [tag for tag in tags if tag.startswith(("E:", "W:")) or "unused-override" in tag] == []
 
 
 @pytest.mark.parametrize("name", ["man1/legwatch.1.gz", "man5/legwatch.yaml.5.gz"])

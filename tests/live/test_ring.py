@@ -200,7 +200,7 @@ def test_renamed_interface_is_kept(namespace: Namespace, mirror: Mirror) -> None
     ring = ring_on(namespace, poll_ms=20)
     namespace.ip("link", "set", "span0", "name", "span9")
     read_all(ring)
-    assert ring.link == "up"
+    assert (ring.link, ring.name, ring.interface) == ("up", "span9", "span0")
     assert first_to_arrive(ring, mirror, udp(b"after")) == udp(b"after")
 
 

@@ -404,11 +404,12 @@ def test_threads_end_with_status_1_when_the_interface_was_replaced(tmp_path: Pat
         with running_sensor(place, tmp_path, "--config", str(threaded)) as sensor:
             place.ip("link", "del", "span0")
             wait_for(lambda: sensor.metric("legwatch_capture_up") == 0, "it sees the interface go")
-            assert sensor.ready()
+            wait_for(lambda: not sensor.ready(), "it is blind")
+            assert sensor.get("/-/healthy")[0] == 200
             again = Mirror(place)
             assert sensor.process.wait(10) == 1
             (failed,) = sensor.events("capture_failed")
-            assert "made again" in failed["error"]
+            assert "another interface has its name now" in failed["error"]
             again.close()
         first.close()
 

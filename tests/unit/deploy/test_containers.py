@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,22 +13,12 @@ import yaml
 import fastpath
 from sensor.config.schema import LOOPBACK
 from tests.unit.deploy.containerfile import Stage, stages
+from tests.unit.deploy.linters import ROOT, STYLE, run
 
-ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
-TOOLS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-STYLE = "{extends: default, rules: {line-length: {max: 120}, document-start: disable}}"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 BUILD, FINAL = stages((DEPLOY / "Containerfile").read_text())
-
-
-def run(tool: str, *arguments: str | Path) -> None:
-    """Run a linter of the test extra."""
-    path = shutil.which(tool, path=TOOLS)
-    assert path, f"{tool} is not installed: make test does that"
-    done = subprocess.run([path, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_containerfile_has_no_lint() -> None:

@@ -184,6 +184,25 @@ def test_wild_timestamp_does_not_end_the_flows_of_the_present(wild_ns: int) -> N
     assert outcome.counters["flows"] < 200
 
 
+@pytest.mark.parametrize("back_s", [3, 600, 3599, 3601, 10**8])
+def test_clock_set_back_ends_no_flow_that_goes_on_and_every_one_that_does_not(back_s: int) -> None:
+    before = [at(second / 8, host(number)) for second in range(80) for number in (1, 2)]
+    after = [at(10 + second / 8 - back_s, host(2)) for second in range(800)]
+    engine = new_engine(flow_idle_s=IDLE_S, media_idle_s=IDLE_S)
+    engine.process(BufferSource(before + after))
+    (ended,) = (record for record in engine.drain() if isinstance(record, FlowEnded))
+    assert (ended.key.a, ended.packets) == (host(1).ip, 80)
+    (going_on,) = (record for record in finish(engine) if isinstance(record, FlowEnded))
+    assert (going_on.packets, going_on.last_ns) == (880, after[-1][0])
+
+
+def test_packets_that_are_late_in_turn_with_others_set_no_clock_back() -> None:
+    packets = [at(100 + n / 100 - 20 * (n % 2), host(n % 2)) for n in range(400)]
+    engine = new_engine()
+    engine.process(BufferSource(packets))
+    assert engine.now_ns == packets[-2][0]
+
+
 def test_packets_that_are_ignored_let_time_pass() -> None:
     engine = new_engine(flow_idle_s=IDLE_S, media_idle_s=IDLE_S)
     arp = frame(0x0806, bytes(28))

@@ -42,7 +42,7 @@ class Sources(test_metrics.Sources):
     """What a status asks for, all of it at rest."""
 
     now: dict[Protection, int] = field(default_factory=dict)
-    lately: Recent = field(default_factory=Recent)
+    lately: Recent = field(default_factory=lambda: Recent(0.0))
     state: str = "up"
 
     def legs(self) -> dict[Protection, int]:
@@ -74,7 +74,7 @@ def busy() -> dict[str, Any]:
         found = finding(code=code, severity=severity, subject=subject, evidence=["250 packets\x1b[2J of PCMU in clear"])
         metrics.finding_changed(found, "opened")
         board.finding_changed(found, "opened")
-    recent, counters = Recent(), dict(test_metrics.COUNTERS)
+    recent, counters = Recent(0.0), dict(test_metrics.COUNTERS)
     for second in range(61):
         counters = counters | {"received": second * 52_345, "octets": second * 52_345 * 200, "media_one_way": second}
         recent.look(counters, float(second))

@@ -8,6 +8,7 @@ import json
 import os
 import select
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +127,26 @@ def test_event_that_is_too_long_without_its_lists_is_counted_and_not_written(oct
     events.say("state_failed", error="x" * octets, more=["y" * 400])
     assert (events.failed, bool(said(out))) == (0, True) if written else (1, False)
     assert not written or (said(out)[0]["more"], said(out)[0]["left_out"]) == ([], 1)
+
+
+def test_threads_that_speak_at_once_lose_nothing_and_write_whole_lines(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as out:
+        events = Events(configure(out))
+
+        def speak(who: int) -> None:
+            for number in range(2000):
+                events.say("said", who=who, number=number)
+
+        threads = [threading.Thread(target=speak, args=(who,)) for who in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert sorted((line["who"], line["number"]) for line in lines) == [
+        (who, n) for who in range(4) for n in range(2000)
+    ]
+    assert (events.state().delivered, events.failed) == (8000, 0)
 
 
 def test_two_runs_in_one_process_do_not_share_a_logger() -> None:

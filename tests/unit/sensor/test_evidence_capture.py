@@ -251,6 +251,24 @@ def test_full_disk_is_a_problem_for_as_long_as_it_is_full(
     wait_for(lambda: capture.counters()["packets"] == 1)
 
 
+def test_write_that_failed_is_a_problem_until_a_trial_works_though_no_further_packet_comes(
+    make: Make, interface: Interface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    capture = make()
+    wait_for(lambda: capture._try_at > 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("sensor.evidence.files.try_out", lambda _directory: (_ for _ in ()).throw(full))
+        patch.setattr("sensor.evidence.files.os.pwrite", lambda *_: (_ for _ in ()).throw(full))
+        capture.finding_changed(finding(), "opened")
+        interface.waiting.append(VOICE)
+        wait_for(lambda: capture.problem() != "")
+        for _ in range(20):
+            time.sleep(0.01)
+            assert "No space left on device" in capture.problem()
+    wait_for(lambda: capture.problem() == "")
+
+
 def test_interface_that_fails_is_a_problem_until_it_works(make: Make, interface: Interface) -> None:
     capture = make()
     interface.absent = True

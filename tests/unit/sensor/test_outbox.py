@@ -219,8 +219,10 @@ def test_disk_that_fails_is_counted_and_said_and_the_log_is_told_at_once(
         assert time.monotonic() - began < module.PATIENCE_S / 2
         assert not made.outbox.has(made.outbox._number)
         eventually(lambda: made.outbox.errors >= 2)
+        assert "No space left on device" in made.outbox.problem
         made.disk.error = None
         eventually(lambda: made.said == ["state_failed", "state_written"])
+        assert made.outbox.problem == ""
         made.hold("b")
     assert made.log.ids == [1]
     assert stored(tmp_path) == ["a", "b"]
@@ -243,8 +245,10 @@ def test_disk_that_does_not_answer_holds_nobody_up_for_longer_than_its_patience(
             time.sleep(0.01)
         assert 0.2 <= time.monotonic() - began < 1.5
         assert (made.outbox.errors, made.said) == (1, ["state_late"])
+        assert "does not answer" in made.outbox.problem
         made.disk.open.set()
         eventually(lambda: made.disk.written)
+        eventually(lambda: made.outbox.problem == "")
     assert made.log.ids == [1, 2]
     assert stored(tmp_path) == ["a"]
     assert FindingsFile(tmp_path, "plain").load().waiting == {}

@@ -138,7 +138,7 @@ def test_policy_may_allow_nothing_or_everything(most: float, blind: bool) -> Non
 
 
 def looked(*looks: tuple[float, Mapping[str, int]]) -> Recent:
-    recent = Recent()
+    recent = Recent(0.0)
     for now_s, counters in looks:
         recent.look(counters, now_s)
     return recent
@@ -152,9 +152,10 @@ def test_growth_is_between_the_first_look_within_the_time_and_the_last() -> None
     assert recent.growth(10).of("received", "nonesuch") == 100
 
 
-@pytest.mark.parametrize("looks", [(), ((5.0, {"received": 7}),)])
-def test_before_the_second_look_nothing_grew(looks: tuple[tuple[float, Mapping[str, int]], ...]) -> None:
-    assert (looked(*looks).growth().of("received"), looked(*looks).growth().rate("received")) == (0, 0)
+def test_before_the_first_look_nothing_grew_and_with_it_all_that_is_counted() -> None:
+    assert (looked().growth().of("received"), looked().growth().rate("received")) == (0, 0)
+    recent = looked((5.0, {"received": 10}))
+    assert (recent.growth().of("received"), recent.growth().rate("received")) == (10, 2)
 
 
 def test_looks_are_few_however_many_are_taken() -> None:

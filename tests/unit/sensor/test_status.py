@@ -59,7 +59,7 @@ def test_legs_are_told_by_what_is_observed_and_those_in_clear_by_their_segments(
 
 def test_packets_are_told_as_an_account_and_as_rates_of_the_last_seconds() -> None:
     counters = dict(test_metrics.COUNTERS)
-    recent = Recent()
+    recent = Recent(0.0)
     for second in range(100):
         counters = counters | {
             "received": second * 50,
