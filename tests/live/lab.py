@@ -248,13 +248,13 @@ class Sensor(Exporter):
 def running_sensor(
     namespace: Namespace, folder: Path, *arguments: str, confined_by: Sequence[str] = ()
 ) -> Iterator[Sensor]:
-    """Run ``legwatch run`` on ``span0`` in the namespace, ready from the start of the block on."""
+    """Run ``legwatch run`` on ``span0`` in the namespace; it takes packets from the start of the block on."""
     output = folder / "events.jsonl"
     command = namespace.command(*confined_by, *LEGWATCH, "run", *STAY_ROOT, "-i", "span0", *arguments)
     with program(command, output) as process:
         sensor = Sensor(namespace, process, output)
         try:
-            wait_for(lambda: process.poll() is not None or sensor.ready(), "the sensor is ready")
+            wait_for(lambda: process.poll() is not None or sensor.events("ready"), "the sensor takes packets")
             assert process.poll() is None, output.with_suffix(".err").read_text()
             yield sensor
         finally:
