@@ -167,6 +167,45 @@ def test_every_dependency_has_its_reason() -> None:
     assert not [name for name in names if f"`{name.lower()}`" not in text]
 
 
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    text = (ROOT / "docs" / "THREAT_MODEL.md").read_text()
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 80
+    assert not [name for file, name in named if f"def {name}(" not in (ROOT / "tests" / file).read_text()]
+
+
+def test_every_subsystem_of_the_threat_model_has_a_test_in_each_row() -> None:
+    """But for what no test can show: there the cell is empty, and the next one says what is left."""
+    text = (ROOT / "docs" / "THREAT_MODEL.md").read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| [STRIDE](?: [STRIDE])* \|", line)]
+    assert len(rows) > 40
+    assert [row[1] for row in rows if "::" not in row[3]] == ["X answers for the sensor"]
+
+
+@pytest.mark.parametrize("path", ["SECURITY.md", "docs/THREAT_MODEL.md"])
+def test_everything_that_the_security_documents_name_exists(path: str) -> None:
+    """Files, targets, commands, keys, findings, alerts, packages: whatever stands as code."""
+    makefile = (ROOT / "Makefile").read_text()
+    rules = (ROOT / "deploy" / "prometheus" / "legwatch.rules.yml").read_text()
+    files = {file.name for folder in ("fastpath", "sensor") for file in (ROOT / folder).rglob("*.p*")}
+    words = {"proved", "inferred", "encrypted", "main", "test", "http:"} | set(CATALOGUE) | set(subcommands())
+    words |= set(re.findall(r"^ {4}\"([A-Za-z][\w-]*)>=", (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    words |= set(re.findall(r"alert: (\w+)", rules))
+
+    def exists(name: str) -> bool:
+        if "::" in name:
+            return True  # by the test above
+        if name.startswith("make "):
+            return re.search(rf"^{name.removeprefix('make ')}:.*## ", makefile, re.MULTILINE) is not None
+        if "/" in name or Path(name).suffix in {".py", ".pyx", ".pxd", ".md", ".toml"}:
+            made = name == "dist/"  # by make
+            return made or name in files or (ROOT / name).exists() or bool(list((ROOT / "sensor").glob(name)))
+        key = name.partition(":")[0].rpartition(".")[2]
+        return name.removeprefix("legwatch ") in words or key in configuration_keys()
+
+    assert not [name for name in set(re.findall(r"`([^`]+)`", (ROOT / path).read_text())) if not exists(name)]
+
+
 def test_makefile_help_lists_the_targets() -> None:
     done = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,5 +1,6 @@
 """The systemd units: confined alike, accepted by systemd, exposed as little as is claimed."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,13 @@ def analyze(*arguments: str | Path) -> None:
 
 def test_units_differ_only_in_how_they_name_the_interface_and_their_state() -> None:
     one, many = map(settings, UNITS)
-    assert {line.partition("=")[0] for line in one ^ many} == {"ExecStart", "EnvironmentFile", "StateDirectory"}
+    assert {line.partition("=")[0] for line in one ^ many} == {
+        "EnvironmentFile",
+        "ExecStart",
+        "RuntimeDirectory",
+        "RuntimeDirectoryPreserve",
+        "StateDirectory",
+    }
 
 
 @pytest.mark.live
@@ -36,7 +43,7 @@ def test_units_differ_only_in_how_they_name_the_interface_and_their_state() -> N
 def test_unit_is_accepted_by_systemd(unit: str, tmp_path: Path) -> None:
     text = (SYSTEMD / unit).read_text()
     # systemd looks whether the program is there.
-    (tmp_path / unit).write_text(text.replace("/opt/legwatch/bin/legwatch", sys.executable))
+    (tmp_path / unit).write_text(re.sub(r"/opt/legwatch/bin/\w+", sys.executable, text))
     shutil.copystat(SYSTEMD / unit, tmp_path / unit)
     analyze("verify", "--man=no", tmp_path / unit)
 

@@ -1,9 +1,9 @@
 """``python -m benchmarks.soak --minutes 30``, as root: what has to stay flat in a sensor that has much to do.
 
 Cycles of calls whose protection is known, at twice their speed, with floods and damaged frames between them, go into a
-veth pair. Meanwhile metrics are asked for every second, the configuration changes and is read anew, and the receiver of
-alerts is away for a while. At the end of each cycle the sensor rests, and what it has is looked at; the first third of
-the time is for warming up. Fails (1) when a gate is not kept.
+veth pair. Meanwhile metrics and status are asked for every second, the configuration changes and is read anew, and the
+receiver of alerts is away for a while. At the end of each cycle the sensor rests, and what it has is looked at; the
+first third of the time is for warming up. Fails (1) when a gate is not kept.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def soak(course: Course, seconds: float) -> list[Row]:
         gates.account(course.before, after, course.sent),
         *gates.verdicts(course.legs, after),
         gates.answers("scrapes", course.scrapes, course.unanswered),
+        gates.answers("status", course.statuses, course.silent),
         gates.answers("reloads", *course.reloads()),
         *(gates.sink(name, after, arrived) for name, arrived in course.arrived().items()),
     ]

@@ -13,6 +13,8 @@ from pathlib import Path
 from benchmarks.soak.gates import Look
 from benchmarks.soak.receiver import PORT, Receiver
 from benchmarks.soak.traffic import VOICE, Leg, Noise, cycle
+from sensor.commands import OperatorError
+from sensor.commands.asking import ask
 from tests.live.lab import Mirror, Sensor, wait_for
 
 SPEED = 2.0
@@ -35,6 +37,7 @@ alerts: {{settle: 0, burst: 100000}}
 capture: {{flow_idle: 5}}
 limits: {{findings: 1600}}
 state: {{directory: {folder}/state}}
+status: {{socket: {folder}/status.sock}}
 sinks:
   - {{type: webhook, url: "http://127.0.0.1:{port}/", spool: true, timeout: 2}}
   - {{type: file, path: {folder}/{alerts}, max_mib: 4096}}
@@ -54,6 +57,8 @@ class Course:
         self.sent = self.unanswered = 0
         self._took_s = 0.0
         self.scrapes: list[float] = []
+        self.statuses: list[float] = []  # which the main loop makes: how long one of its rounds takes
+        self.silent = 0
         self.looks: list[Look] = []
         (folder / "state").mkdir(mode=0o700)
         self._configure(0)
@@ -129,8 +134,15 @@ class Course:
             return
         self._next_s = begin + ASK_S
         status, _ = self._sensor.get("/metrics")
-        self.scrapes.append(time.monotonic() - begin)
-        self.unanswered += status != HTTPStatus.OK or not self._sensor.ready()
+        scraped = time.monotonic()
+        self.scrapes.append(scraped - begin)
+        self.unanswered += status != HTTPStatus.OK
+        try:
+            ready = ask(self._folder / "status.sock")["ready"]
+        except OperatorError:
+            ready = False
+        self.statuses.append(time.monotonic() - scraped)
+        self.silent += not ready
 
     def _rest(self) -> None:
         def drained() -> bool:

@@ -98,7 +98,7 @@ class _Sink(Section):
     name: Name | None = None  # None: its type
     min_severity: Severity = "info"
     queue: Annotated[int, whole_in(16, MAX_QUEUE)] = 1000  # events that wait in memory
-    spool: bool = False  # what waits while the receiver fails goes to disk …
+    spool: bool = False  # more may wait while the receiver fails, on disk …
     spool_mib: Annotated[int, whole_in(1, MAX_MIB)] = 64  # … up to this
 
     @property

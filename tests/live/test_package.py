@@ -15,8 +15,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from fastpath import __version__
 from tests.hardening import weaknesses
@@ -295,6 +293,9 @@ def test_bash_completes_commands_options_choices_and_interfaces(root: Path) -> N
 
 
 def test_bill_of_materials_has_what_is_in_the_environment(dist: Path, root: Path, locked: dict[str, str]) -> None:
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415  (comes with the tools of packages)
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     text = (dist / f"legwatch-{__version__}.cdx.json").read_text()
     assert (root / "usr/share/legwatch/sbom.cdx.json").read_text() == text
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None

@@ -11,8 +11,8 @@ from tests.live.lab import ROOT
 pytestmark = pytest.mark.live
 
 GATES = {
-    "memory", "descriptors", "threads", "account", "legs", "wrong verdicts", "no verdict", "scrapes", "reloads",
-    "sink webhook", "sink file", "end",
+    "memory", "descriptors", "threads", "account", "legs", "wrong verdicts", "no verdict", "scrapes", "status",
+    "reloads", "sink webhook", "sink file", "end",
 }  # fmt: skip
 
 

@@ -12,13 +12,18 @@ import pytest
 
 from sensor.alerts.delivery import Delivery
 from sensor.alerts.event import Event
+from sensor.alerts.notifier import Notifier
 from sensor.alerts.sender import Sender
+from sensor.config.network import Alerts
 from sensor.findings import Book, Claim
+from sensor.identities import Pseudonyms
 from sensor.model import Severity, Subject
+from sensor.output.veil import Veil
 from sensor.state import outbox as module
 from sensor.state.findings import NAME, Changes, FindingsFile
 from sensor.state.outbox import Outbox
 from tests.unit.sensor.alerts.samples import event, numbered
+from tests.unit.sensor.samples import event as finding_event
 from tests.unit.sensor.traffic import T0, S
 
 
@@ -159,6 +164,46 @@ def test_what_changes_unsaid_is_written_now_and_then(tmp_path: Path, monkeypatch
         assert len(made.disk.written) == count
     (kept,) = FindingsFile(tmp_path, "plain").load().kept
     assert (kept.finding.count, kept.finding.last_ns) == (6, T0 + 9 * S)
+
+
+def test_finding_from_before_that_is_claimed_again_is_soon_on_disk_as_such(tmp_path: Path) -> None:
+    with running(tmp_path) as made:
+        made.hold("a")
+    with running(tmp_path) as made:
+        made.book.restore((each, T0 + 900 * S) for each in made.outbox.stored.kept)
+        made.commit()
+        made.outbox.flush(5.0)
+        assert [each.former for each in made.disk.load().kept] == [True]
+        made.book.hold("a", [Claim("media-clear", "critical", Subject("leg", "a"), (), "seen", ())], T0)
+        deadline = time.monotonic() + 3 * module.FORMER_S
+        while made.disk.load().kept[0].former:
+            assert time.monotonic() < deadline
+            made.commit()
+            time.sleep(0.1)
+
+
+def test_finding_that_was_told_under_a_pseudonym_ends_under_it_though_the_key_is_another(tmp_path: Path) -> None:
+    names, told = Pseudonyms(), []
+    for key in (1, 2):
+        names.set_key(key, bytes([key]) * 32)
+        made = Made(tmp_path)
+        notifier = Notifier([made.outbox], Alerts(), finding_event)
+        made.book = Book([Veil([notifier], names.host), made.outbox])
+        made.book.restore((each, T0) for each in made.outbox.stored.kept)
+        known = notifier.resume({said: each.open for said, each in made.outbox.stored.told.items()}, {}, renamed=False)
+        made.outbox.resume(known)
+        made.outbox.start()
+        if key == 1:
+            made.hold("10.0.0.1")
+        made.book.advance(T0 + S)
+        made.commit()
+        made.outbox.flush(5.0)
+        made.outbox.stop()
+        told += made.log.told
+        assert not known or known[0]["id"] == told[0]["id"]
+    assert [each["event"] for each in told] == ["finding_opened", "finding_resolved"]
+    assert len({(each["id"], each["subject"]["a"]) for each in told}) == 1
+    assert "10.0.0.1" not in str(told)
 
 
 def test_disk_that_fails_is_counted_and_said_and_the_log_is_told_at_once(
