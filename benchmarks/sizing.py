@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import struct
 import sys
 import tempfile
 import time
@@ -19,8 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import generate
+from benchmarks.calls import resident
 from benchmarks.inputs import floor, scratch
 from benchmarks.measured import run
+from deploy.demo import wire
+from fastpath.engine import Engine
+from fastpath.source import BufferSource
+from sensor.config.schema import Limits
 from tests.live.lab import Frames, Mirror, Sensor, namespaces, read_capture, running_sensor, wait_for
 
 PACKETS = 1000  # of each stream: twenty seconds
@@ -30,6 +36,7 @@ FLOORS = 5  # runs
 KIB, MIB, NS = 1 << 10, 1 << 20, 1e9
 SETTLE_S = 2.0
 RECEIVED = "legwatch_received_packets_total"
+RTP = struct.Struct(">BBHII")
 PER = 10_000  # packets a second
 CONFIG = """
 alerts: {{burst: 100000}}
@@ -90,7 +97,7 @@ def measure_processor(count: int) -> None:
         after = processor_s(sensor.process.pid)
         received = sensor.metric(RECEIVED) - received
         kept = sensor.metric("legwatch_evidence_packets_total")
-        written = {name: octets_in(folder / name) for name in ("state", "evidence", "alerts.jsonl")}
+        written = {name: octets_in(folder / name) for name in ("evidence", "alerts.jsonl")}
         alerts = (folder / "alerts.jsonl").read_bytes().count(b"\n")
     rate = len(frames) / took_s
     lost = len(frames) - received
@@ -103,8 +110,7 @@ def measure_processor(count: int) -> None:
     least = statistics.median(floors) / len(frames)
     total = sum(parts.values()) / len(frames)
     print(f"  all          {total * PER:7.2%}, {total * NS:,.0f} ns/packet; floor {least * PER:.2%}, {least * NS:,.0f}")
-    print(f"disk: state {written['state'] / KIB:,.0f} KiB for {count:,} calls, "
-          f"{written['alerts.jsonl'] / max(alerts, 1):,.0f} octets an alert, "
+    print(f"disk: {written['alerts.jsonl'] / max(alerts, 1):,.0f} octets an alert, "
           f"{written['evidence'] / max(kept, 1):,.0f} octets a packet of evidence")  # fmt: skip
 
 
@@ -113,19 +119,45 @@ def measure_memory(count: int) -> None:
     _, frames = calls(count, UP)
     lasting = [(ts_ns, octets) for ts_ns, octets in frames if b" BYE\r\n" not in octets]
     length_s = (lasting[-1][0] - lasting[0][0]) / NS
-    with tempfile.TemporaryDirectory() as folder, sensor_on_a_mirror(Path(folder)) as (sensor, mirror):
-        before = memory(sensor.process.pid)
-        mirror.replay(lasting, min(RATE * length_s / len(lasting), 1.0))
-        wait_for(lambda: sensor.metric("legwatch_legs_active") >= count, "all calls are up")
-        time.sleep(SETTLE_S)
-        up = memory(sensor.process.pid)
-        findings = sum(value for (name, *_), value in sensor.metrics().items() if name == "legwatch_findings")
+    with tempfile.TemporaryDirectory() as folder:
+        with sensor_on_a_mirror(Path(folder)) as (sensor, mirror):
+            before = memory(sensor.process.pid)
+            mirror.replay(lasting, min(RATE * length_s / len(lasting), 1.0))
+            wait_for(lambda: sensor.metric("legwatch_legs_active") >= count, "all calls are up")
+            time.sleep(SETTLE_S)
+            up = memory(sensor.process.pid)
+            findings = sum(value for (name, *_), value in sensor.metrics().items() if name == "legwatch_findings")
+            endpoints = sensor.metric("legwatch_baseline_endpoints")
+        state = octets_in(Path(folder, "state"))
     print(
         f"memory: {before['own'] / MIB:.0f} MiB at rest, and {before['shared'] / MIB:.0f} of the ring and of libraries"
     )
     grown = up["own"] - before["own"]
     print(f"  {grown / MIB:+.1f} MiB for {count:,} calls that are up, with {findings:,.0f} findings: "
           f"{grown / count:,.0f} octets a call")  # fmt: skip
+    print(f"disk: state {state / MIB:.1f} MiB with these findings and {endpoints:,.0f} endpoints")
+
+
+def measure_tables() -> None:
+    """Print what an engine holds whose tables are full, as they are by default."""
+    before, engine = resident(), Engine()
+    source = BufferSource(_flood(Limits().flows))
+    while engine.process(source) > 0:
+        engine.drain()
+    held, counters = resident() - before, engine.counters()
+    print(f"memory: {held / MIB:.0f} MiB for {counters['flows']:,} flows and {counters['streams']:,} streams")
+
+
+def _flood(flows: int) -> Iterator[tuple[int, bytes]]:
+    """Yield three packets of media for each of so many flows, all within the time that a flow lasts."""
+    phone, server = (wire.Endpoint(wire.Host(ip, ip), 20_000) for ip in ("10.0.0.1", "10.255.0.1"))
+    frame = bytearray(wire.udp(phone, server, bytes(RTP.size) + bytes([0xFF]) * 160, wire.MEDIA_DSCP))
+    source, media = frame.rindex(phone.host.packed), len(frame) - RTP.size - 160
+    for flow in range(flows):
+        frame[source : source + 4] = struct.pack(">I", 0x0A000001 + flow)
+        for number in range(3):
+            RTP.pack_into(frame, media, 0x80, 0, number, 160 * number, flow)
+            yield generate.BEGIN_NS + 3 * flow + number, bytes(frame)
 
 
 def octets_in(path: Path) -> int:
@@ -147,6 +179,7 @@ def main() -> int:
     measure_processor(arguments.calls)
     for count in arguments.up:
         measure_memory(count)
+    measure_tables()
     return 0
 
 
