@@ -10,6 +10,7 @@ one process, which then executes itself. Standard library only: nothing else is 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import pwd
 import select
@@ -41,10 +42,9 @@ class LaunchError(Exception):
 
 
 def rights() -> list[str]:
-    """Return what this thread could still do more than others: names of sets that have a capability, and its user."""
+    """Return the sets of this thread that have a capability, with what is in them."""
     status = dict(line.split(":", 1) for line in Path("/proc/thread-self/status").read_text("ascii").splitlines())
-    held = [f"{name} {status[name].strip()}" for name in _SETS if int(status[name], 16)]
-    return held + ["user root"] * (os.geteuid() == 0)
+    return [f"{name} {status[name].strip()}" for name in _SETS if int(status[name], 16)]
 
 
 def give_up_rights(user: str) -> None:
@@ -52,8 +52,10 @@ def give_up_rights(user: str) -> None:
 
     Returns when there is nothing to give up. Raises LaunchError, then with rights that nothing may be done with.
     """
-    held = [name for name in rights() if name.startswith("Cap")]
+    held = rights()
     if not held:
+        if os.geteuid() == 0 and _account(user).pw_uid != 0:
+            raise LaunchError(f"root cannot become {user} here, it has no capability; --user root lets it stay root")
         return
     if os.environ.get("LISTEN_PID") == str(os.getpid()):
         raise LaunchError(f"the sensor was started with packet sockets and with rights: {', '.join(held)}")
@@ -94,7 +96,7 @@ def drop_capabilities(*kept: int) -> None:
     if _LIBC.capset(header, data) < 0:
         reason = os.strerror(ctypes.get_errno())
         raise LaunchError(f"capabilities cannot be given up: {reason}; does a system call filter forbid capset?")
-    left = [name for name in rights() if name.startswith("Cap")]
+    left = rights()
     if not kept and left:
         raise LaunchError(f"capabilities are left: {', '.join(left)}")
 
@@ -161,8 +163,8 @@ def _become(account: pwd.struct_passwd) -> None:
 
 def _passed_on(packets: list[socket.socket]) -> dict[str, str]:
     """Put sockets where sd_listen_fds(3) looks for them; return what the environment has to say of it."""
-    # Above all places that will be taken, so that none is closed by another one's coming.
-    high = [os.dup2(each.fileno(), _FIRST + 2 * len(packets) + at) for at, each in enumerate(packets)]
+    # First above all places that will be taken, so that none is closed by another one's coming.
+    high = [fcntl.fcntl(each.fileno(), fcntl.F_DUPFD_CLOEXEC, _FIRST + len(packets)) for each in packets]
     for each in packets:
         each.close()
     for at, descriptor in enumerate(high):

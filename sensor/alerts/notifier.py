@@ -159,8 +159,12 @@ class Notifier(QuietSink):
         said = [self._summary_event(code, summary) for code, summary in self._summaries.items()]
         return known + [event for event in said if event["id"] in told]
 
-    def summaries(self) -> dict[str, Counted | None]:
-        """Return the summaries that are another since this was called last, by code; None: there is none any more."""
+    def summaries(self, *, every: bool = False) -> dict[str, Counted | None]:
+        """Return the summaries that are another since this was called last, by code; None: there is none any more.
+
+        ``every`` has those among them that are as they were.
+        """
+        self._touched |= self._summaries.keys() if every else set()
         touched, self._touched = self._touched, set()
         return {code: self._summaries[code].counted() if code in self._summaries else None for code in touched}
 

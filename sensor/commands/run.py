@@ -275,9 +275,10 @@ class _Daemon:
     def _reload(self, read: Beside[Config]) -> None:
         try:
             config = read.outcome()
-        except OperatorError as error:
+        except Exception as error:  # noqa: BLE001  (a defect of ours in reading it must not end the sensor)
             self._metrics.reload_succeeded = False
-            self._events.say("reload_failed", level="error", faults=str(error).splitlines())
+            faults = str(error) if isinstance(error, OperatorError) else f"{type(error).__name__} in reading it"
+            self._events.say("reload_failed", level="error", faults=faults.splitlines())
         else:
             self._metrics.reload(config.policy)
             self._analysis.reload(config.policy)
@@ -314,6 +315,8 @@ class _Daemon:
         except StateError as error:
             memory.failed(error)
             self._events.say("state_failed", level="error", error=str(error))
+            if self._analysis.baseline is None:
+                self._analysis.compare({}, 0)
         else:
             if stored is not None and memory.adopt(stored):
                 self._analysis.compare(stored.entries, stored.learning_ns)
@@ -340,7 +343,9 @@ class _Daemon:
         """Have what changed written, and then told."""
         if self._outbox is not None:
             now_ns = self._capture.engines.now_ns or time.time_ns()
-            self._outbox.commit(self._analysis.book, self._notifier.summaries(), now_ns, save=save)
+            self._outbox.commit(
+                self._analysis.book, self._notifier.summaries(every=self._outbox.anew), now_ns, save=save
+            )
 
     def _on_disk(self) -> list[Memory | Outbox]:
         """Return what uses the state directory."""

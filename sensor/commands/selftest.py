@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import os
 import tempfile
 from argparse import Namespace
 from collections import Counter
@@ -63,11 +64,18 @@ def execute(args: Namespace) -> int:
     print(f"Data stops at: {wrong[0]}." if wrong else "Every stage is well.")  # noqa: T201
     if config is None:
         return int(bool(wrong))
-    print(f"{args.config}, as user {getpass.getuser()}:")  # noqa: T201
+    print(f"{args.config}, as user {_user()}:")  # noqa: T201
     found = places(config)
     for place in found:
         _print(well=not place.problem, name=place.name, text=place.problem or place.what)
     return int(bool(wrong) or any(place.problem for place in found))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as containers have them
+        return str(os.getuid())
 
 
 def replayed(capture: Path, config: Config, log: io.StringIO, state: Path) -> Iterator[Stage]:

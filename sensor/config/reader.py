@@ -132,7 +132,7 @@ class Reader:
             return [self._value(item, (*at, i)) for i, item in enumerate(node.value)]
         try:
             return cast("object", self._scalars.construct_object(node))
-        except (ConstructorError, ValueError) as error:
+        except (ConstructorError, ValueError, LookupError, TypeError, AttributeError) as error:
             problem = str(error.problem) if isinstance(error, ConstructorError) else str(error)
             self._fault(node.start_mark, at, f"cannot be read: {self._quotable(problem)}")
             self._unread.add(at)

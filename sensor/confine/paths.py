@@ -23,7 +23,8 @@ _NULL = Path("/dev/null")
 
 def readable(config: Config, file: str | None) -> set[Path]:
     """Return what is read: of each file that the configuration names its directory, where the next one will be."""
-    named = {Path(each).absolute().parent for each in (*_files(config), *([file] if file else ()))}
+    files = [Path(each).absolute() for each in (*_files(config), *([file] if file else ()))]
+    named = {each.parent for each in files} | {each.resolve().parent for each in files}  # links lead elsewhere
     code = {Path(each).absolute() for each in (*sys.path, sys.prefix, sys.base_prefix)}
     code.add(Path(__file__).parents[2])  # where packages are that an installation only points to
     return named | code | {Path(each) for each in _SYSTEM}

@@ -121,9 +121,9 @@ class EvidenceCapture(QuietSink):
                 self._step()
                 self._problem = ""
                 pause_s = TICK_S if self._pairs else 0.0
-            except (OSError, CaptureError) as error:
+            except Exception as error:  # noqa: BLE001  (frames are hostile: a defect of ours must not end the thread)
                 self._errors += bool(self._pairs)
-                reason = error.strerror if isinstance(error, OSError) else error
+                reason = _reason(error)
                 self._problem = f"cannot be taken or written to {self._directory}: {reason}"
                 self._filter = None
                 self._try_at = 0.0  # what was wrong is over when this works, and not when nothing is to be written
@@ -181,3 +181,9 @@ class EvidenceCapture(QuietSink):
         self._files.write(packet.ts_ns, frame[:octets], packet.length, linktype)
         self._pairs.spend(pair)
         self._written += 1
+
+
+def _reason(error: Exception) -> object:
+    if isinstance(error, OSError):
+        return error.strerror
+    return error if isinstance(error, CaptureError) else f"{type(error).__name__} in the sensor"

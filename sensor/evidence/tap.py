@@ -88,9 +88,10 @@ class Tap:
     def rest(self) -> None:
         """Let nothing through, and forget what has come."""
         self._attach(_NOTHING)
-        with suppress(OSError):  # that there is no more, or that the interface is down
-            while True:
-                self._socket.recv(1, socket.MSG_DONTWAIT)
+        for _ in range(2):  # that the interface was down is said first, and once
+            with suppress(OSError):
+                while True:
+                    self._socket.recv(1, socket.MSG_DONTWAIT)
 
     def close(self) -> None:
         """Be done."""

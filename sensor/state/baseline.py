@@ -45,10 +45,12 @@ class Stored(NamedTuple):
 class BaselineFile:
     """A baseline in a state directory, for any thread. Every method raises StateError when the file cannot be used."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, at_once: bool = True) -> None:
+        """Make it where there is none: ``at_once``, or else with its first use, which whoever begins may survive."""
         self._path = directory / NAME
         self._lock = threading.Lock()
-        self._use(lambda _connection: None)
+        if at_once:
+            self._use(lambda _connection: None)
 
     def load(self, before_ns: int = 0) -> Stored:
         """Return the endpoints that were seen since then, and forget the others."""
@@ -103,7 +105,9 @@ class BaselineFile:
                     return work(connection)
         except (OSError, sqlite3.Error, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise StateError(f"{self._path}: {reason}; delete it to learn the baseline anew") from None
+            damaged = not isinstance(error, OSError | sqlite3.OperationalError)
+            advice = "; delete it to learn the baseline anew" if damaged else ""
+            raise StateError(f"{self._path}: {reason}{advice}") from None
 
 
 def _rows(entries: Mapping[str, Known], addresses: Iterable[str]) -> list[_Row]:

@@ -363,7 +363,7 @@ def _kept(text: object) -> Kept:
     try:
         *values, left_ns, former = json.loads(_text(text))
         return Kept(_finding(values), int(left_ns), bool(former))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise _CorruptError from None
 
 
@@ -371,7 +371,7 @@ def _counted(text: object) -> Counted:
     try:
         example, end_ns, severity, opened, resolved, changed = json.loads(_text(text))
         return Counted(_finding(example), int(end_ns), _severity(severity), int(opened), int(resolved), bool(changed))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise _CorruptError from None
 
 
@@ -385,7 +385,7 @@ def _told(worst: object, is_open: object) -> Told:
 def _event(text: object) -> Event:
     try:
         event = json.loads(_text(text))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise _CorruptError from None
     if not isinstance(event, dict) or "event" not in event:
         raise _CorruptError

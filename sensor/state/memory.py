@@ -38,7 +38,7 @@ class Memory:
         self._directory = directory
         self._names = names
         self._rotate_days = rotate_days
-        self._file = BaselineFile(directory)
+        self._file = BaselineFile(directory, at_once=False)
         self._generation = -1
         self._reading: Beside[Stored] | None = None
         self._saving: Beside[Epoch] | None = None

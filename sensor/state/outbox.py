@@ -117,6 +117,11 @@ class Outbox(QuietSink):
         self._first = self._number = self._written = max(self.stored.last_number, time.time_ns() // 1000)
 
     @property
+    def anew(self) -> bool:
+        """Whether the next step has to have everything, as the file has nothing."""
+        return self._anew
+
+    @property
     def resets(self) -> int:
         """How often the file was moved aside."""
         return self._file.resets

@@ -189,6 +189,14 @@ def test_user_that_is_not_there_ends_with_status_2(namespace: Namespace) -> None
 
 
 @pytest.mark.usefixtures("mirror")
+def test_root_without_capabilities_that_may_not_stay_root_ends_with_status_2(namespace: Namespace) -> None:
+    without = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    status, said = process.run_to_end("run", "--user", USER, "-i", "span0", within=(*namespace.command(), *without))
+    assert status == 2
+    assert f"root cannot become {USER} here" in said
+
+
+@pytest.mark.usefixtures("mirror")
 def test_capability_of_a_sensor_that_has_its_sockets_ends_with_status_2(namespace: Namespace) -> None:
     """As a unit would start it that gives it rights for good."""
     shell = ("sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=0 exec "$@"', "sh")

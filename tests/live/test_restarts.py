@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.lab import Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
+from tests.live.lab import Mirror, Namespace, Sensor, running_sensor, wait_for
 from tests.live.servers import ALERTS, running_alertmanager
 from tests.packets import End, ethernet, rtp, speech, udp
 from tests.unit.sensor.alerts.receivers import OK, Server, read_request
@@ -36,19 +36,6 @@ sinks:
 - {{type: alertmanager, url: "http://127.0.0.1:{alerts}", repeat: 5}}
 """
 VOICE = speech(50)
-
-
-@pytest.fixture(scope="module")
-def namespace() -> Iterator[Namespace]:
-    with namespaces("restarts") as (made,):
-        yield made
-
-
-@pytest.fixture(scope="module")
-def mirror(namespace: Namespace) -> Iterator[Mirror]:
-    made = Mirror(namespace)
-    yield made
-    made.close()
 
 
 class Hook:

@@ -3,14 +3,13 @@
 # where that fails the package is installed all the same, and systemd says why.
 set -e
 [ "$1" = configure ] || exit 0
-before=$2
 
 systemd-sysusers legwatch.conf
 systemd-tmpfiles --create legwatch.conf || true
 booted() { [ -d /run/systemd/system ]; }
 ! booted || systemctl daemon-reload
 
-if [ -n "$before" ]; then
+if rm /run/legwatch.upgrade 2>/dev/null; then
     ! booted || systemctl try-restart legwatch.service 'legwatch@*.service' || true
 elif interface=$(sed -n "s/^LEGWATCH_INTERFACE=[\"']*\([^\"']*\).*/\1/p" /etc/default/legwatch) && [ -n "$interface" ]; then
     systemctl enable legwatch.service

@@ -5,7 +5,7 @@ set -e
 [ "$1" = purge ] || exit 0
 
 rm -rf /etc/legwatch /run/legwatch
-state=/var/lib/legwatch
+state=$(readlink -f /var/lib/legwatch) # which may be a link to another disk
 evidence=/var/lib/legwatch-evidence
 if [ -d "$state" ]; then
     find "$state" -depth ! -path '*/ledger/*' ! -path '*/ledger' ! -name 'legwatch-evidence-*' \

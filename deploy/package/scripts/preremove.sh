@@ -3,6 +3,7 @@
 set -e
 case $1 in
     remove | 0) ;; # as dpkg and as rpm say it
+    upgrade) : >/run/legwatch.upgrade && exit 0 ;; # dpkg does not tell the next postinst from one after a removal
     *) exit 0 ;;
 esac
 [ ! -d /run/systemd/system ] || systemctl stop legwatch.service 'legwatch@*.service'

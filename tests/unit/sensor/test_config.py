@@ -266,3 +266,10 @@ def test_address_reads_back_as_written(text: str) -> None:
 def test_what_is_no_address_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="must be an address and a port"):
         parse_address(value)
+
+
+@pytest.mark.parametrize("value", ["!!int ''", "!!float ''", "!!timestamp x", "!!binary é", "!!bool x"])
+def test_value_that_its_tag_does_not_fit_is_a_fault(value: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_config(f"site: {value}\n", "f")
+    assert refused.value.lines[0].startswith("f:1:7: site: ")

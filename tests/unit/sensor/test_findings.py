@@ -313,3 +313,11 @@ def test_code_has_no_more_room_for_what_was_there_before() -> None:
     assert (len(after.open_findings()), after.overflow) == (2, 1)
     after.advance(T0 + S)
     assert [finding.subject.a for finding in after.open_findings()] == ["c"]
+
+
+def test_what_the_sensor_says_of_itself_has_room_in_a_full_book() -> None:
+    findings, heard = book(capacity=4)
+    for code in ("media-clear", "rtcp-clear", "fax-clear", "dtmf-clear"):
+        findings.hold(code, [claim(code=code)], T0)
+    findings.hold("traffic", [claim(code="sensor-no-traffic")], T0)
+    assert heard.said[-1] == ("opened", "sensor-no-traffic")
