@@ -200,8 +200,8 @@ def test_instances_watch_ports_of_their_own_beside_the_service(place: Place) -> 
     beside = Exporter(place.mirror.namespace, 9768)
     try:
         place.machine.run("systemctl", "start", "legwatch@span1")
-        assert place.sensor.ready()
-        assert beside.ready()
+        for each in (place.sensor, beside):
+            wait_for(each.ready, "both see")
         sent = calls(mirror)
         wait_for(lambda: received(beside) >= sent, "the instance receives what its port gets")
         wait_for(lambda: opened(place, "legwatch@span1"), "it finds")
