@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from tests.live.lab import Namespace, wait_for
 BOOT_S = 180.0  # what a first boot installs included
 HALT_S = 20.0
 COMMAND_S = 120.0
+MEMORY = "/dev/shm"  # where disks of machines are: nothing waits for a real one
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 # Joins control groups, up to "--"; has its own mounts, the machine's root directory among them; becomes the machine.
 START = """
@@ -33,11 +33,10 @@ class Machine:
     ) -> None:
         self.namespace = namespace
         self._disk = disk
-        for name in ("root", "changed"):
+        for name in ("root", "changed", "work"):
             (disk / name).mkdir()
         root = disk / "root"
-        # Volatile: nothing waits for the disk.
-        overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'},volatile"
+        overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'}"
         # The machine goes when we do, however that is.
         self._command = ["setpriv", "--pdeathsig=TERM"]
         self._command += ["sh", "-ec", START, "start", *groups, "--", overlay, str(root)]
@@ -61,8 +60,6 @@ class Machine:
 
     def boot(self) -> None:
         """Switch it on, and wait until it is up."""
-        shutil.rmtree(self._disk / "work", ignore_errors=True)  # which says that the disk may not be whole; it is
-        (self._disk / "work").mkdir()
         console, address = self._disk / "console", self._disk / "notify"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, console.open("wb") as output:
             address.unlink(missing_ok=True)
@@ -151,7 +148,7 @@ class Machine:
 @contextmanager
 def booted(tree: Path, namespace: Namespace, *shared: Path) -> Iterator[Machine]:
     """Boot a machine in a namespace and take it away again; it sees the folders ``shared`` as /mnt/<name>."""
-    with tempfile.TemporaryDirectory() as disk, _control_groups(namespace.name) as groups:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as disk, _control_groups(namespace.name) as groups:
         machine = Machine(tree, Path(disk), namespace, groups, shared)
         try:
             machine.boot()

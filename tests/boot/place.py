@@ -1,5 +1,6 @@
 """A place where a sensor is put: a machine with a mirror port and a management port, and the network outside of it."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from tests.live.lab import ROOT, Exporter, Mirror, Namespace, namespaces
 
 MANAGEMENT = "192.0.2.10"  # of the machine; outside is .1
 PACKAGE, PREVIOUS = "/mnt/packages/legwatch.deb", "/mnt/packages/previous.deb"
+
+_NUMBERS = itertools.count()
 
 
 class Place(NamedTuple):
@@ -41,7 +44,8 @@ class Place(NamedTuple):
 @contextmanager
 def place(*shared: Path) -> Iterator[Place]:
     """Build a place and take it away again; the machine sees the folders ``shared`` in /mnt."""
-    with namespaces("machine", "outside") as (inside, outside):
+    number = next(_NUMBERS)
+    with namespaces(f"machine{number}", f"outside{number}") as (inside, outside):
         with inside.entered():  # a machine has IPv6, unless somebody turns it off
             for scope in ("all", "default"):
                 Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("0")

@@ -10,6 +10,7 @@ from tests.live.lab import wait_for
 pytestmark = pytest.mark.boot
 
 EDITED = "policy: {no_traffic_after: 300}  # ours\n"
+EXAMPLE = "/usr/share/doc/legwatch/examples/clinic-hosted-3cx.yaml"
 STOPPED = ["inactive", "disabled"]
 EVIDENCE = "/var/lib/legwatch-evidence/legwatch-evidence-20260101T000000Z-1.pcap"
 
@@ -47,7 +48,7 @@ def test_fresh_package_watches_nothing_until_an_interface_is_named(place: Place)
 
     assert place.machine.run("legwatch", "--version").split()[-1] == __version__
     nobody = ("setpriv", "--reuid=nobody", "--clear-groups")
-    assert "policy" in place.machine.run(*nobody, "legwatch", "check-config", "/dev/null")
+    assert "policy" in place.machine.run(*nobody, "legwatch", "check-config", EXAMPLE)
 
 
 def test_upgrade_keeps_configuration_and_state_and_goes_on_watching(place: Place) -> None:

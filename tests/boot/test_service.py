@@ -32,10 +32,12 @@ def installed(packages: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def place(installed: Place) -> Place:
-    """The service, started anew."""
+    """The service, started anew, with no memory of what was before."""
     installed.machine.path(CONFIGURATION).write_text(CONFIG)
     installed.machine.run("journalctl", "--rotate", "--vacuum-time=1us")
-    installed.machine.run("systemctl", "restart", "legwatch")
+    installed.machine.run("systemctl", "stop", "legwatch")
+    installed.machine.run("systemctl", "clean", "--what=state", "legwatch")
+    installed.machine.run("systemctl", "start", "legwatch")
     return installed
 
 
@@ -122,11 +124,24 @@ def test_reload_takes_a_policy_and_keeps_it_when_the_next_is_wrong(place: Place)
     assert place.sensor.ready()
 
 
-def test_wrong_configuration_at_the_start_is_told_and_not_tried_again(place: Place) -> None:
-    place.machine.path(CONFIGURATION).write_text("policy: {severitys: {}}\n")
+def test_wrong_configuration_at_the_start_is_told_and_the_mended_one_is_taken(place: Place) -> None:
+    file = place.machine.path(CONFIGURATION)
+    file.write_text("policy: {severitys: {}}\n")
     assert place.machine.attempt("systemctl", "restart", "legwatch").returncode != 0
-    assert place.machine.shows("legwatch", "ActiveState", "ExecMainStatus", "NRestarts") == ["failed", "2", "0"]
     assert "severities" in place.machine.run("journalctl", "--unit=legwatch", "--output=cat")
+    file.write_text(CONFIG)
+    wait_for(place.sensor.ready, "it starts by itself")
+
+
+def test_interface_that_comes_after_the_start_is_watched(place: Place) -> None:
+    place.machine.run("systemctl", "stop", "legwatch")
+    place.mirror.renew()
+    place.machine.run("ip", "link", "set", "span0", "name", "elsewhere")
+    assert place.machine.attempt("systemctl", "start", "legwatch").returncode != 0
+    place.machine.run("ip", "link", "set", "elsewhere", "name", "span0", "up")
+    wait_for(place.sensor.ready, "it starts by itself")
+    sent = calls(place.mirror)
+    wait_for(lambda: received(place.sensor) >= sent, "it receives")
 
 
 def test_stop_ends_well_and_at_once(place: Place) -> None:
@@ -135,9 +150,16 @@ def test_stop_ends_well_and_at_once(place: Place) -> None:
     assert place.events()[-1]["event"] == "stopped"
 
 
-def test_killed_sensor_is_started_again(place: Place) -> None:
+def test_killed_sensor_is_started_again_and_knows_what_it_has_said(place: Place) -> None:
+    def hosts() -> list[str]:
+        return [str(event["subject"]) for event in opened(place) if event["code"] == "signalling-clear"]
+
+    calls(place.mirror)
+    said = wait_for(hosts, "it finds")
     place.machine.run("systemctl", "kill", "--signal=KILL", "legwatch")
     comes_back(place, 10)
+    assert place.events(name="restored")[-1]["findings"] > 0
+    assert hosts() == said
 
 
 def test_sensor_that_stands_still_is_started_again(watched: Place) -> None:
@@ -179,7 +201,7 @@ def test_instances_watch_ports_of_their_own_beside_the_service(place: Place) -> 
     try:
         place.machine.run("systemctl", "start", "legwatch@span1")
         assert place.sensor.ready()
-        assert beside.ready()
+        wait_for(beside.ready, "the instance sees its link")
         sent = calls(mirror)
         wait_for(lambda: received(beside) >= sent, "the instance receives what its port gets")
         wait_for(lambda: opened(place, "legwatch@span1"), "it finds")
