@@ -31,7 +31,7 @@ MAX_WAITING = 64  # findings on their way to the thread
 TICK_S = 0.05
 TICK_PACKETS = 256
 RETRY_S = 2.0
-TRIAL_S = 60.0  # between two looks whether evidence could be written, when there is none
+TRIAL_S = 10.0  # between two looks whether the directory can be written, while nothing else tells it
 SLOW_S = 10.0  # that a disk may take before it counts as one that takes nothing
 STOP_S = 5.0
 

@@ -4,7 +4,6 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import dpkt
@@ -13,7 +12,7 @@ import pytest
 import yaml
 
 from tests import canaries
-from tests.live.lab import Frames, Mirror, Namespace, namespaces, running_sensor, sh, wait_for
+from tests.live.lab import Frames, Mirror, Namespace, running_sensor, sh, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -23,19 +22,6 @@ ETHERNET, VLAN, IPV4, UDP, RTP = 14, 4, 20, 8, 12
 MEDIA = ETHERNET + VLAN + IPV4 + UDP + RTP + 160
 VOICE = 24  # octets of sound in a row that are looked for in the files
 POLICY = {"grace": 0.5, "media_idle": 4}
-
-
-@pytest.fixture(scope="module")
-def namespace() -> Iterator[Namespace]:
-    with namespaces("evidence") as (made,):
-        yield made
-
-
-@pytest.fixture(scope="module")
-def mirror(namespace: Namespace) -> Iterator[Mirror]:
-    made = Mirror(namespace)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,7 @@ def test_interface_deleted_and_made_again_is_an_error(namespace: Namespace, mirr
     again = Mirror(namespace)
     for ring in rings:
         assert read_all(ring) == []
-        assert "made again" in ring.error
+        assert "has its name now" in ring.error
     again.close()
     mirror.close()
 

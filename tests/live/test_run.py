@@ -6,7 +6,6 @@ import pty
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,19 +46,6 @@ alerts: {settle: 0}
 policy: {grace: 0.5, media_idle: 4, resolve_after: 3, no_traffic_after: 3600}
 capture: {flow_idle: 5}
 """
-
-
-@pytest.fixture(scope="module")
-def namespace() -> Iterator[Namespace]:
-    with namespaces("sensor") as (made,):
-        yield made
-
-
-@pytest.fixture(scope="module")
-def mirror(namespace: Namespace) -> Iterator[Mirror]:
-    made = Mirror(namespace)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,6 @@ from tests.live.lab import (
     Mirror,
     Namespace,
     Sensor,
-    namespaces,
     read_capture,
     run_to_end,
     running_sensor,
@@ -40,19 +39,6 @@ from tests.unit.sensor.status import VALIDATOR, asked
 __all__ = ["disk"]  # a fixture
 
 CLINIC = ROOT / "deploy" / "demo" / "clinic.pcap"
-
-
-@pytest.fixture(scope="module")
-def namespace() -> Iterator[Namespace]:
-    with namespaces("status") as (made,):
-        yield made
-
-
-@pytest.fixture(scope="module")
-def mirror(namespace: Namespace) -> Iterator[Mirror]:
-    made = Mirror(namespace)
-    yield made
-    made.close()
 
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("mirror")]
