@@ -1,6 +1,7 @@
 """What holds for every test: when a skip is a failure, no thread left behind, reproducible properties."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -16,6 +17,11 @@ THREAD_GRACE_S = 2.0
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_configure() -> None:
+    """Let a run that is told to end take away what it has made, as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
