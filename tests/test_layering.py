@@ -104,7 +104,13 @@ MAY_IMPORT = {
     "sensor.alerts.mappings": {"fastpath.__version__", "sensor.alerts.event", "sensor.alerts.mappings", "sensor.model"},
     "sensor.state": {"sensor.beside", "sensor.identities", "sensor.model", "sensor.network.baseline", "sensor.state"},
     "sensor.state.findings": {"sensor.alerts", "sensor.findings", "sensor.model"},
-    "sensor.state.outbox": {"sensor.alerts", "sensor.findings", "sensor.model", "sensor.state.findings"},
+    "sensor.state.outbox": {
+        "sensor.alerts",
+        "sensor.findings",
+        "sensor.model",
+        "sensor.state.directory",
+        "sensor.state.findings",
+    },
     "sensor.launch": set[str](),
     "sensor.confine": {
         "sensor.config.files",

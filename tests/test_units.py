@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sensor.config.schema import MAX_THREADS
+from sensor.launch import SOCKETS
+
 SYSTEMD = Path(__file__).parent.parent / "systemd"
 UNITS = ("legwatch.service", "legwatch@.service")
 EXPOSURE_LIMIT = 18  # tenths of a point, as systemd-analyze counts
@@ -36,6 +39,12 @@ def test_units_differ_only_in_how_they_name_the_interface_and_their_state() -> N
         "RuntimeDirectoryPreserve",
         "StateDirectory",
     }
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_unit_has_room_for_a_socket_of_each_thread_and_of_evidence(unit: str) -> None:
+    assert SOCKETS == MAX_THREADS + 1
+    assert f"FileDescriptorStoreMax={SOCKETS}" in settings(unit)
 
 
 @pytest.mark.live

@@ -45,11 +45,11 @@ def make_outbox(config: Config, events: Events) -> Outbox | None:
     """Return what writes findings down before they are told, None without a state directory."""
     try:
         directory = state_directory(config.state.directory)
+        if directory is None:
+            return None
+        return Outbox(FindingsFile(directory, config.privacy.addresses), events, STDOUT, events.say)
     except StateError as error:
         raise OperatorError(str(error)) from None
-    if directory is None:
-        return None
-    return Outbox(FindingsFile(directory, config.privacy.addresses), events, STDOUT, events.say)
 
 
 def make_deliveries(config: Config, name: str, events: Events, outbox: Outbox | None) -> list[Delivery]:

@@ -124,6 +124,10 @@ class Changes:
         return both
 
 
+class InUseError(OSError):
+    """Another process has the file."""
+
+
 class _CorruptError(Exception):
     """The file is not what was written."""
 
@@ -272,7 +276,8 @@ class FindingsFile:
         try:
             return work(self._db)
         except sqlite3.OperationalError as error:
-            raise OSError(f"{self._path}: {error}") from None
+            kind = InUseError if error.sqlite_errorcode == sqlite3.SQLITE_BUSY else OSError
+            raise kind(f"{self._path}: {error}") from None
         except sqlite3.DatabaseError:
             raise _CorruptError from None
 

@@ -14,7 +14,8 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.model import SEVERITIES, QuietSink
-from sensor.state.findings import EMPTY, Changes, Told, encode_event, encode_finding, encode_summary
+from sensor.state.directory import StateError
+from sensor.state.findings import EMPTY, Changes, InUseError, Told, encode_event, encode_finding, encode_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -77,7 +78,7 @@ class Outbox(QuietSink):
 
     The thread that finds things calls ``put``, ``finding_changed`` and, after each of its steps, ``commit``; it never
     waits for the disk. A disk that fails, or does not answer for ``PATIENCE_S``, is counted in ``errors``, and events
-    go out without it.
+    go out without it. Raises StateError where another process has the file.
     """
 
     def __init__(self, file: FindingsFile, log: Outlet, log_name: str, say: Callable[..., None]) -> None:
@@ -263,6 +264,8 @@ class Outbox(QuietSink):
     def _load(self) -> None:
         try:
             self.stored = self._file.load()
+        except InUseError as error:
+            raise StateError(f"{error}; another sensor uses it: each needs a state.directory of its own") from None
         except OSError as error:
             self._failed(error)
             self._anew = True  # what is there is not known, so nothing of it must be found later

@@ -119,6 +119,18 @@ def program(command: Sequence[str], output: Path, *, stop: int = signal.SIGTERM)
         yield process
 
 
+_ONLY = "-all,+net_raw"
+# As an engine of containers starts a process: CAP_NET_RAW and nothing else
+ONE_CAPABILITY = (
+    "setpriv",
+    "--securebits=+noroot,+noroot_locked",
+    f"--bounding-set={_ONLY}",
+    f"--inh-caps={_ONLY}",
+    f"--ambient-caps={_ONLY}",
+    "--no-new-privs",
+)
+
+
 class Mirror:
     """A veth pair: what is sent into its ``feed`` comes out of its ``span`` in the namespace.
 

@@ -18,6 +18,7 @@ from tests import process
 from tests.live import lab
 from tests.live.forbidden import attempts
 from tests.live.lab import (
+    ONE_CAPABILITY,
     ROOT,
     Frames,
     Mirror,
@@ -162,16 +163,7 @@ def test_one_capability_is_enough_and_is_given_up(
     namespace: Namespace, mirror: Mirror, clinic: Frames, tmp_path: Path
 ) -> None:
     """As an engine of containers starts it: CAP_NET_RAW and nothing else."""
-    only = "-all,+net_raw"
-    confined_by = (
-        "setpriv",
-        "--securebits=+noroot,+noroot_locked",
-        f"--bounding-set={only}",
-        f"--inh-caps={only}",
-        f"--ambient-caps={only}",
-        "--no-new-privs",
-    )
-    with running_sensor(namespace, tmp_path, confined_by=confined_by) as sensor:
+    with running_sensor(namespace, tmp_path, confined_by=ONE_CAPABILITY) as sensor:
         status = status_of(sensor.process.pid)
         held = {name: int(status[name], 16) for name in SETS if name != "CapBnd"}
         assert set(held.values()) == {0}

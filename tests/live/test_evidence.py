@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests import canaries
-from tests.live.lab import Frames, Mirror, Namespace, running_sensor, sh, wait_for
+from tests.live.lab import ONE_CAPABILITY, Frames, Mirror, Namespace, running_sensor, sh, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -230,17 +230,8 @@ def test_interface_that_goes_down_is_taken_up_again(
 def test_one_capability_is_enough(namespace: Namespace, mirror: Mirror, call: Frames, tmp_path: Path) -> None:
     folder = tmp_path / "evidence"
     folder.mkdir()
-    only = "-all,+net_raw"
-    confined_by = (
-        "setpriv",
-        "--securebits=+noroot,+noroot_locked",
-        f"--bounding-set={only}",
-        f"--inh-caps={only}",
-        f"--ambient-caps={only}",
-        "--no-new-privs",
-    )
     path = configured(tmp_path, folder)
-    with running_sensor(namespace, tmp_path, "--config", path, confined_by=confined_by) as sensor:
+    with running_sensor(namespace, tmp_path, "--config", path, confined_by=ONE_CAPABILITY) as sensor:
         mirror.replay(call, SPEED)
         wait_for(lambda: folder.is_dir() and len(list(folder.iterdir())) == 1, "evidence")
         assert sensor.stop() == 0

@@ -19,7 +19,9 @@ from sensor.findings import Book, Claim
 from sensor.identities import Pseudonyms
 from sensor.model import Severity, Subject
 from sensor.output.veil import Veil
+from sensor.state import findings
 from sensor.state import outbox as module
+from sensor.state.directory import StateError
 from sensor.state.findings import NAME, Changes, FindingsFile
 from sensor.state.outbox import Outbox
 from tests.unit.sensor.alerts.samples import event, numbered
@@ -268,6 +270,16 @@ def test_file_that_cannot_be_read_at_the_start_is_written_anew_when_it_can(
     made.outbox.flush(5.0)
     made.outbox.stop()
     assert stored(tmp_path) == ["new"]
+
+
+def test_file_that_another_sensor_has_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "PATIENCE_S", 0.01)
+    with running(tmp_path) as made:
+        made.hold("first")
+        made.outbox.flush(5.0)
+        with pytest.raises(StateError, match="another sensor uses it"):
+            Made(tmp_path)
+    assert stored(tmp_path) == ["first"]
 
 
 def test_file_that_is_moved_aside_while_it_runs_has_everything_again(tmp_path: Path) -> None:
