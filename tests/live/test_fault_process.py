@@ -112,9 +112,14 @@ def test_sensor_that_is_killed_under_load_leaves_nothing_behind_and_what_it_wrot
                 assert promiscuity(namespace) == 1
                 waiting = sensor.metric("legwatch_sink_waiting_events", "syslog")
                 assert waiting >= number // 2  # of those before it, none of which was delivered
-                with loading(sensor, feed, RATED, 1.0):
+                with loading(sensor, feed, RATED, 3.0):
                     judges(sensor, feed, number)
-                    wait_for(lambda: sensor.metric("legwatch_evidence_packets_total") > 100, "evidence")
+
+                    def has_evidence(number: int = number) -> bool:
+                        feed.send(*call(number))
+                        return sensor.metric("legwatch_evidence_packets_total") > 100
+
+                    wait_for(has_evidence, "evidence")
                     sensor.process.kill()
                     assert sensor.process.wait(10) == -signal.SIGKILL
                 assert promiscuity(namespace) == 0
