@@ -106,6 +106,9 @@ def parser() -> argparse.ArgumentParser:
         default="high",
         help="exit with 1 when a finding is at least this severe (default: high)",
     )
+    scan.add_argument(
+        "--report", metavar="FILE", help="write a report, too: FILE ends with .pdf, .html, .json or .csv (docs/REPORT.md)"
+    )
     scan.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
     _add_reveal(scan)
 
