@@ -20,7 +20,7 @@ Report = dict[str, Any]
 ROWS = 40  # of a table, beyond which the rest is in the JSON
 WORST_FINDINGS = 10
 EVIDENCE = 3  # statements of a finding
-LONG = 160  # letters of a statement
+LONG = 400  # letters of a statement
 
 DOWNGRADES = frozenset(("media-downgraded", "media-clear-despite-srtp", "media-clear-before-key", "posture-drift"))
 OTHER_CLEARTEXT = frozenset((
@@ -569,7 +569,7 @@ def _about(report: Report, of: Callable[[str], bool], otherwise: str) -> Iterato
 
 def _finding_table(findings: Sequence[Mapping[str, Any]]) -> Table:
     return _table(
-        (Column("Severity", 2), Column("Finding", 4), Column("Subject", 4), Column("Evidence", 7), Column("Seen (UTC)", 3)),
+        (Column("Severity", 2), Column("Finding", 4), Column("Subject", 4), Column("Evidence", 7), Column("Seen (UTC)", 4)),
         [
             (
                 finding["severity"] + ("" if finding["state"] == "open" else f"\n{finding['state']}"),
@@ -577,7 +577,7 @@ def _finding_table(findings: Sequence[Mapping[str, Any]]) -> Table:
                 _subject(finding["subject"]),
                 "\n".join(map(_short, finding["evidence"][-EVIDENCE:]))
                 + (f"\nWaived by {finding['waived_by']}" if finding["waived_by"] else ""),
-                f"{moment(finding['first'])}\n{moment(finding['last'])}",
+                "\n".join(dict.fromkeys((moment(finding["first"]), moment(finding["last"])))),
             )
             for finding in findings
         ],

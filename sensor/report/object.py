@@ -12,7 +12,7 @@ from fastpath import __version__
 from sensor.model import SEVERITIES
 from sensor.output.jsonl import version_name
 from sensor.report import controls
-from sensor.report.facts import SIGHT, STATES, Names
+from sensor.report.facts import ACCOUNT, SIGHT, STATES, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,7 +116,7 @@ def _coverage(facts: Facts) -> Report:
         "clock": [{"time": time, "what": what} for time, what in sight.clock],
         "starts": sight.starts,
         "recovered": sight.recovered,
-        "account": dict(sorted(sight.account.items())),
+        "account": {name: sight.account[name] for name in ACCOUNT if name in sight.account},
     }
 
 
