@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sensor.ledger import canonical, reader
 from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
-from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, Directory, LedgerError, Segment
+from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, Directory, LedgerError, Segment, span_of
 from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, opened, split
 
@@ -93,7 +93,8 @@ class _Verification:
         self._deleted: set[tuple[Value, Value, Value]] = set()
         # Sizes above the first of a pair are signed by the second, up to the next pair.
         self._epochs: list[tuple[int, VerifierKey]] = []
-        self._floor = 0  # the time of the next entry is this at least
+        self._floor = 0  # the time of the next entry is this at least …
+        self._day = (0, 0)  # … and within this
         self._fits = True  # whether everything in the segment did so far
         self._unreadable = ""  # why the segment cannot be read further
 
@@ -160,6 +161,7 @@ class _Verification:
         """Verify a segment; return the tree that the one behind it goes on from."""
         first = edge.size
         self._fits = True
+        self._day = span_of(segment.day)
         sums = self._sums(segment, first)
         self._mark(edge)
         lines = self._lines(segment)
@@ -229,12 +231,14 @@ class _Verification:
         given = b"".join([leaf[:SUM_OCTETS] for leaf in leaves])
         if not sums.startswith(given):
             self._find(segment, given, sums, edge.size)
+        begin, end = self._day
         for number, line in enumerate(batch, edge.size):
-            at = AT.search(line)
-            if at is None or not self._floor <= (time := int(at[1])) <= self._latest:
-                self._misfit(number, segment, self._wrong_time(at and int(at[1])))
+            found = AT.search(line)
+            at = int(found[1]) if found else -1
+            if self._floor <= at <= self._latest and begin <= at < end:
+                self._floor = at
             else:
-                self._floor = time
+                self._misfit(number, segment, self._wrong_time(at))
             if number == 0 or SPECIAL.search(line):
                 self._special(segment, number, line)
         edge.extend(leaves)
@@ -248,10 +252,12 @@ class _Verification:
                 self._misfit(first + start // SUM_OCTETS, segment, "it is not the entry that its sum is of")
                 return
 
-    def _wrong_time(self, at: int | None) -> str:
-        if at is None:
+    def _wrong_time(self, at: int) -> str:
+        if at < 0:
             return "it has no time"
-        return "it is from the future" if at > self._latest else "its time is before that of the entry before it"
+        if at > self._latest:
+            return "it is from the future"
+        return "its time is before that of the entry before it" if at < self._floor else "it is of another day"
 
     def _special(self, segment: Segment, number: int, line: bytes) -> None:
         try:
