@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from fastpath.source import OfflineSource
 from sensor.commands import OperatorError
@@ -16,7 +15,7 @@ from sensor.config.schema import Config
 from sensor.ledger.policy import policy_entry
 from sensor.report.controls import Profile
 from sensor.report.facts import gather
-from sensor.report.object import build
+from sensor.report.object import Report, build
 from sensor.report.recording import Recording
 
 FORMS = ("pdf", "html", "json", "csv")
@@ -53,7 +52,7 @@ def form_of(path: str) -> str:
     return form
 
 
-def rendered(report: Mapping[str, Any], form: str) -> bytes:
+def rendered(report: Report, form: str) -> bytes:
     """Return a report object in one of its forms; OperatorError where the typesetter fails."""
     octets = (json.dumps(report, ensure_ascii=True, indent=1) + "\n").encode()
     if form == "json":

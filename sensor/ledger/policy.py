@@ -54,7 +54,7 @@ def _vendor(vendor: Vendor, host: Callable[[str], str]) -> dict[str, Value]:
         "role": vendor.role,
         "addresses": _named(vendor.addresses, host),
         "contact": vendor.contact,
-        "baa": vendor.baa and _agreement(vendor.baa),
+        "baa": None if vendor.baa is None else _agreement(vendor.baa),
         "baa_required": vendor.baa_required,
     }
 

@@ -47,12 +47,18 @@ ABOUT: dict[Profile, str] = {
 }
 # Said beside the controls whatever the profile is
 NOTES = (
-    "Telephone calls over IP networks are in the scope of the Security Rule; those of a traditional land line are not "
-    "(HHS Office for Civil Rights, guidance on audio-only telehealth, June 2022).",
-    "Names such as user-3f2a9c01b4de are keyed pseudonyms. A pseudonym is no de-identification in the sense of "
-    "45 CFR 164.514: who has the key can find the person.",
-    "Documentation is kept for six years from its creation, or from when it was last in effect, whichever is later "
-    "(164.316(b)(2)(i)). This report can be part of it; keep it with the attached JSON and the ledger's checkpoint.",
+    (
+        "Telephone calls over IP networks are in the scope of the Security Rule; those of a traditional land line are "
+        "not (HHS Office for Civil Rights, guidance on audio-only telehealth, June 2022)."
+    ),
+    (
+        "Names such as user-3f2a9c01b4de are keyed pseudonyms. A pseudonym is no de-identification in the sense of "
+        "45 CFR 164.514: who has the key can find the person."
+    ),
+    (
+        "Documentation is kept for six years from its creation, or from when it was last in effect, whichever is later "
+        "(164.316(b)(2)(i)). This report can be part of it; keep it with the attached JSON and the ledger's checkpoint."
+    ),
 )
 
 
@@ -142,7 +148,10 @@ def _integrity(report: Report) -> Iterator[str]:
     exchanges = report["legs"]["key_exchanges"]
     keyed = sum(exchanges.get(kind, 0) for kind in ("sdes", "sdes-exposed", "dtls", "zrtp"))
     if keyed:
-        yield f"{count(keyed, 'leg')} exchanged keys for SRTP, which authenticates packets unless its suite says otherwise."
+        yield (
+            f"{count(keyed, 'leg')} exchanged keys for SRTP, which authenticates "
+            "packets unless its suite says otherwise."
+        )
     weak = sum(finding["code"] in ("media-null-cipher", "media-weak-srtp") for finding in report["findings"])
     if keyed:
         yield f"{count(weak, 'finding')} of NULL or weak SRTP suites."
@@ -166,7 +175,10 @@ def _access(report: Report) -> Iterator[str]:
     isolated = sum(segment["isolated"] for segment in report["segments"])
     if isolated:
         broken = sum(finding["code"] == "segment-violation" for finding in report["findings"])
-        yield f"{count(isolated, 'segment')} isolated by the policy; {count(broken, 'finding')} of hosts that talked and may not."
+        yield (
+            f"{count(isolated, 'segment')} isolated by the policy; "
+            f"{count(broken, 'finding')} of hosts that talked and may not."
+        )
     else:
         yield "The policy isolates no segment, so nothing was held against such a rule."
 
@@ -175,7 +187,10 @@ def _audit(report: Report) -> Iterator[str]:
     coverage = report["coverage"]
     seen = coverage["seconds"]["seen"]
     if report["source"]["kind"] == "captures":
-        yield f"The captures cover {duration(seen + coverage['seconds']['degraded'])}; of the time between and around them they say nothing."
+        yield (
+            f"The captures cover {duration(seen + coverage['seconds']['degraded'])}; of "
+            "the time between and around them they say nothing."
+        )
     else:
         total = sum(coverage["seconds"].values())
         yield f"The sensor saw all of its mirror for {duration(seen)} of {duration(total)} ({share(seen, total)})."
@@ -206,7 +221,8 @@ def _review(report: Report) -> Iterator[str]:
 
 def _risk(report: Report) -> Iterator[str]:
     yield (
-        f"An inventory of {count(len(report['endpoints']), 'endpoint')} in {count(len(report['segments']), 'segment')}, and of "
+        f"An inventory of {count(len(report['endpoints']), 'endpoint')} in "
+        f"{count(len(report['segments']), 'segment')}, and of "
         f"{count(len(report['paths']), 'path')} between hosts, as a map and in the attached JSON."
     )
 
@@ -240,9 +256,17 @@ CONTROLS = (
         RISK_ANALYSIS,
         "Risk analysis",
         "required",
-        "required; the proposal would add an inventory of technology assets and a network map, reviewed every 12 months",
+        (
+            "required; the proposal would add an inventory of technology assets "
+            "and a network map, reviewed every 12 months"
+        ),
         _risk,
-        ("Risks elsewhere than on this voice network, and how likely and how grave the organisation takes them to be.",),
+        (
+            (
+                "Risks elsewhere than on this voice network, and how likely and how "
+                "grave the organisation takes them to be."
+            ),
+        ),
     ),
     Control(
         ACTIVITY_REVIEW,
@@ -250,7 +274,10 @@ CONTROLS = (
         "required",
         "required",
         _review,
-        ("Whether anybody read the findings, and what was done about them.", "Logs of applications, telephones and exchanges."),
+        (
+            "Whether anybody read the findings, and what was done about them.",
+            "Logs of applications, telephones and exchanges.",
+        ),
     ),
     Control(
         ASSOCIATES,
@@ -266,7 +293,12 @@ CONTROLS = (
         "required",
         "required; the proposal would add network segmentation",
         _access,
-        ("User accounts, emergency access, automatic logoff, and encryption of what is stored (recordings, voicemail).",),
+        (
+            (
+                "User accounts, emergency access, automatic logoff, and encryption "
+                "of what is stored (recordings, voicemail)."
+            ),
+        ),
     ),
     Control(
         AUDIT,
@@ -298,7 +330,12 @@ CONTROLS = (
         "required",
         "required",
         _transmission,
-        ("Media and signalling on networks whose traffic is not mirrored to the sensor, and behind a vendor's border.",),
+        (
+            (
+                "Media and signalling on networks whose traffic is not mirrored to "
+                "the sensor, and behind a vendor's border."
+            ),
+        ),
     ),
     Control(
         INTEGRITY,
@@ -314,7 +351,12 @@ CONTROLS = (
         "addressable",
         "required by the proposal, with limited exceptions",
         _transmission,
-        ("The strength and the handling of keys at the ends; whether an alternative was documented where nothing is encrypted.",),
+        (
+            (
+                "The strength and the handling of keys at the ends; whether an "
+                "alternative was documented where nothing is encrypted."
+            ),
+        ),
     ),
     Control(
         DOCUMENTATION,

@@ -29,6 +29,8 @@ CLEAR_SIGNALLING = frozenset((
     "dtls-fingerprint-unprotected",
 ))  # fmt: skip
 _SIGNALLING = {"tls": "encrypted", "clear": "clear"}
+COVERAGE_LATE_MS = 120_000  # a minute's coverage is said behind it
+HOLDS_ON = ("finding", "policy", "start", "stop")  # what was said before a period and holds in it
 _HOLE_MS = 1000  # between two statements of coverage; less is no hole
 _SPANS = 20_000  # of equal sight, one after the other; beyond it the shorter half of a flapping sensor is one
 
@@ -292,11 +294,9 @@ class _Pass:
             self._facts.sight.cover(first, last, coverage["state"], coverage["reasons"])
             self._covered = last
         self._stopped = None
-        self._facts.sight.account.update({
-            name: coverage[name]
-            for name in ACCOUNT
-            if isinstance(coverage.get(name), int)
-        })
+        self._facts.sight.account.update(
+            {name: coverage[name] for name in ACCOUNT if isinstance(coverage.get(name), int)}
+        )
 
     def _hole(self, until: int) -> None:
         if not self._continuous or until - self._covered <= _HOLE_MS:

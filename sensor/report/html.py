@@ -24,7 +24,8 @@ h3 { margin-top: 2rem; } h4 { margin-bottom: .3rem; color: #4a4a4a; }
 dl.lead { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.5rem; }
 dl.lead dt { color: #4a4a4a; } dl.lead dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 dl.numbers { display: grid; grid-template-columns: repeat(3, 1fr); gap: .8rem; }
-dl.numbers div { border: 1px solid #c8c8c8; border-radius: 3px; padding: .8rem; display: flex; flex-direction: column-reverse; }
+dl.numbers div { border: 1px solid #c8c8c8; border-radius: 3px; padding: .8rem; display: flex;
+  flex-direction: column-reverse; }
 dl.numbers dd { margin: 0; font-size: 1.7rem; font-weight: 700; line-height: 1.2; } dl.numbers dt { color: #4a4a4a; }
 table { border-collapse: collapse; width: 100%; table-layout: fixed; font-size: .85rem; margin: 1rem 0 .3rem; }
 th { text-align: left; background: #f0f3f6; border-top: 2px solid #1a1a1a; }
@@ -57,7 +58,8 @@ def _parts(document: Document, report_json: bytes) -> Iterator[str]:
         '<meta name="viewport" content="width=device-width">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{_text(document.title)}</h1>\n"
     )
-    yield f'<dl class="lead">{"".join(f"<dt>{_text(name)}</dt><dd>{_text(what)}</dd>" for name, what in document.lead)}</dl>\n'
+    lead = "".join(f"<dt>{_text(name)}</dt><dd>{_text(what)}</dd>" for name, what in document.lead)
+    yield f'<dl class="lead">{lead}</dl>\n'
     octets = base64.b64encode(report_json).decode()
     yield f'<p><a download="report.json" href="data:application/json;base64,{octets}">The attached JSON</a></p>\n'
     chapters = [(n, each) for n, each in enumerate(document.blocks) if isinstance(each, Heading) and each.level == 1]
@@ -84,8 +86,8 @@ def _block(block: Block, number: int) -> str:  # noqa: PLR0911  (one for each ki
             boxes = "".join(f"<div><dt>{_text(what)}</dt><dd>{_text(number)}</dd></div>" for number, what in pairs)
             return f'<dl class="numbers">{boxes}</dl>\n'
         case Figure(svg, alternative, caption):
-            caption = _text(caption)
-            return f'<figure role="img" aria-label="{_text(alternative)}">{svg}<figcaption>{caption}</figcaption></figure>\n'
+            label, below = _text(alternative), f"<figcaption>{_text(caption)}</figcaption>"
+            return f'<figure role="img" aria-label="{label}">{svg}{below}</figure>\n'
         case Table():
             return _table(block)
 
@@ -104,9 +106,8 @@ def _table(table: Table) -> str:
         for row in table.rows
     )
     more = f'<p class="more">and {table.left_out} more, in the attached JSON</p>\n' if table.left_out else ""
-    return (
-        f"<table><colgroup>{columns}</colgroup><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>\n{more}"
-    )
+    head = f"<colgroup>{columns}</colgroup><thead><tr>{head}</tr></thead>"
+    return f"<table>{head}\n<tbody>\n{rows}\n</tbody></table>\n{more}"
 
 
 def _lines(text: str) -> str:

@@ -163,7 +163,9 @@ def _findings(facts: Facts) -> list[Report]:
         }
         for finding in facts.findings.values()
     ]
-    return sorted(findings, key=lambda each: (-SEVERITIES.index(each["severity"]), each["code"], each["first"], each["id"]))
+    return sorted(
+        findings, key=lambda each: (-SEVERITIES.index(each["severity"]), each["code"], each["first"], each["id"])
+    )
 
 
 def _server(server: Mapping[str, Any], names: Names) -> Report:

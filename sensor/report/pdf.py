@@ -22,7 +22,7 @@ TIMEOUT_S = 120.0
 # What the built-in fonts have glyphs for: Latin, Greek, Cyrillic, and the signs that documents use. PDF/A has no room
 # for a character without a glyph, and a name must not be the reason for no report.
 _DRAWN = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3A9), (0x3B1, 0x3C9), (0x410, 0x44F))
-_SIGNS = frozenset("\n–—‘’“”…←→↔≤≥−€")
+_SIGNS = frozenset("\n\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2190\u2192\u2194\u2264\u2265\u2212\u20ac")
 _WORD = 18  # letters without a place to break, behind which one is made
 _BREAK = "\u200b"
 
@@ -38,10 +38,11 @@ def render(document: Document, report_json: bytes) -> bytes:
         (root / "report.typ").write_bytes(files("sensor.report").joinpath("report.typ").read_bytes())
         (root / "report.json").write_bytes(report_json)
         blocks = list(_blocks(document, root))
-        (root / "document.json").write_text(json.dumps(_shown({**asdict(replace(document, blocks=())), "blocks": blocks})))
+        shown = _shown({**asdict(replace(document, blocks=())), "blocks": blocks})
+        (root / "document.json").write_text(json.dumps(shown))
         command = [sys.executable, "-m", "sensor.report.typeset", str(root), str(document.made_at // 1000)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
+            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)  # noqa: S603  (our own interpreter)
         except subprocess.TimeoutExpired:
             raise TypesettingError(f"the typesetter did not end within {TIMEOUT_S:g} s") from None
         if done.returncode:
@@ -65,7 +66,7 @@ def _data(block: Block) -> dict[str, Any]:
     return {"type": type(block).__name__.lower(), **asdict(block)}
 
 
-def _shown(value: Any) -> Any:  # noqa: ANN401  (what JSON can hold)
+def _shown(value: Any) -> Any:
     """Return data with its texts as they can be drawn, and with places to break in long words."""
     if isinstance(value, str):
         return _breakable(_drawn(value))

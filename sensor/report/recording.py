@@ -61,24 +61,28 @@ class Recording(QuietSink):
     def capture_ended(self, name: str, sha256: str | None, counters: Mapping[str, int], error: str) -> None:
         """Note a capture's name, digest and account, and where it breaks off ("": nowhere)."""
         account = _account(counters)
-        self.files.append({
-            "name": name,
-            "sha256": sha256,
-            "from": self._first_ms,
-            "to": self._last_ms if self._first_ms is not None else None,
-            "packets": account["received"],
-            "error": error or None,
-        })
-        if self._first_ms is not None:
-            self.entries.append({
-                "kind": "coverage",
-                "at": self._last_ms,
+        self.files.append(
+            {
+                "name": name,
+                "sha256": sha256,
                 "from": self._first_ms,
-                "to": self._last_ms,
-                "state": "degraded" if error else "seen",
-                "reasons": ["a capture breaks off"] if error else [],
-                **account,
-            })
+                "to": self._last_ms if self._first_ms is not None else None,
+                "packets": account["received"],
+                "error": error or None,
+            }
+        )
+        if self._first_ms is not None:
+            self.entries.append(
+                {
+                    "kind": "coverage",
+                    "at": self._last_ms,
+                    "from": self._first_ms,
+                    "to": self._last_ms,
+                    "state": "degraded" if error else "seen",
+                    "reasons": ["a capture breaks off"] if error else [],
+                    **account,
+                }
+            )
         self._first_ms, self._last_ms = None, 0
 
 

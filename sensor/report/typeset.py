@@ -1,4 +1,4 @@
-"""``python -m sensor.report.typeset ROOT SECONDS``: the template in a directory to PDF, in a process that may die alone."""
+"""``python -m sensor.report.typeset ROOT SECONDS``: a directory to PDF, in a process that may die alone."""
 
 from __future__ import annotations
 

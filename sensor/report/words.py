@@ -13,7 +13,7 @@ def count(number: int, what: str, many: str = "") -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return a share in percent, cut off behind its first decimal: 9,999 of 10,000 are 99.9 %; "–" of nothing."""
+    """Return a share in percent, cut off behind its first decimal: 9,999 of 10,000 are 99.9 %; a dash of nothing."""
     return f"{part * 1000 // whole / 10:.1f} %" if whole else "\u2013"
 
 
