@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import Any, NamedTuple, cast
 from sensor.commands import OperatorError, configuration
 from sensor.commands.reporting import FORMS, form_of, rendered, write
 from sensor.ledger import reader
+from sensor.ledger.entries import Entry
 from sensor.ledger.keys import KeyFormatError, VerifierKey
 from sensor.ledger.layout import CHECKPOINT, LedgerError
 from sensor.ledger.note import Checkpoint, NoteError, split
 from sensor.ledger.verify import verify
 from sensor.report.controls import Profile
-from sensor.report.facts import COVERAGE_LATE_MS, HOLDS_ON, Facts, gather
+from sensor.report.facts import COVERAGE_LATE_MS, HOLDS_ON, Facts, UnfitEntryError, gather
 from sensor.report.object import Report, build
 
 _MS = 1000
@@ -40,7 +42,7 @@ def execute(args: Namespace) -> int:
     try:
         ledger = _ledger(directory, args.key)
         report = made(directory, period, args.profile, ledger)
-    except LedgerError as error:
+    except (LedgerError, UnfitEntryError) as error:
         raise OperatorError(str(error)) from None
     write(path, rendered(report, form))
     if path != "-":
@@ -53,7 +55,7 @@ def execute(args: Namespace) -> int:
 
 def made(directory: Path, period: Period, profile: Profile, ledger: dict[str, Any]) -> Report:
     """Return the report object of a period of a ledger."""
-    facts = facts_of(directory, period)
+    facts = facts_of(directory, period, ledger["faults"])
     source = {
         "kind": "ledger",
         "site": next((site for site, _, _ in facts.sensors), "not known"),
@@ -65,14 +67,25 @@ def made(directory: Path, period: Period, profile: Profile, ledger: dict[str, An
     return build(facts, profile=profile, source=source, ledger=ledger)
 
 
-def facts_of(directory: Path, period: Period) -> Facts:
-    """Return the facts of a period of a ledger; LedgerError."""
+def facts_of(directory: Path, period: Period, faults: list[str]) -> Facts:
+    """Return the facts of a period of a ledger; LedgerError.
+
+    Of a ledger with ``faults`` what can be read is taken, and where that ends is one more of them.
+    """
     within = reader.entries(directory, first_ms=period.first, last_ms=period.last + COVERAGE_LATE_MS)
     before = reader.former(directory, period.first, HOLDS_ON)
-    facts = gather(chain(before, (entry for _, entry in within)), *period)
+    entries = chain(before, (entry for _, entry in within))
+    facts = gather(_readable(entries, faults) if faults else entries, *period)
     oldest = next((entry["at"] for _, entry in reader.entries(directory)), None)
     facts.oldest = cast("int | None", oldest)
     return facts
+
+
+def _readable(entries: Iterator[Entry], faults: list[str]) -> Iterator[Entry]:
+    try:
+        yield from entries
+    except LedgerError as error:
+        faults.append(f"{error}; what follows it is not in this report")
 
 
 def period_of(first: str, last: str) -> Period:

@@ -109,6 +109,7 @@ class Facts:
     recordings: States = field(default_factory=Counter)
     calls: int = 0
     transactions: Counter[str] = field(default_factory=Counter)
+    segments: dict[str, str] = field(default_factory=dict)  # of addresses, as legs had them: by VLAN or interface, too
     paths: dict[tuple[str, str], Path] = field(default_factory=dict)
     findings: dict[str, _Entry] = field(default_factory=dict)
     endpoints: dict[str, _Entry] = field(default_factory=dict)
@@ -120,22 +121,33 @@ class Facts:
     oldest: int | None = None  # when the first entry that is there was written
     entries: int = 0  # in the period
 
+    def segment(self, address: str, names: Names) -> str:
+        """Return the segment of an address."""
+        return self.segments.get(address) or names.segment(address)
+
+
+class UnfitEntryError(ValueError):
+    """An entry is not what its kind should be; the text says which."""
+
 
 def gather(entries: Iterable[Mapping[str, Any]], first: int, last: int, *, continuous: bool = True) -> Facts:
     """Return the facts of ``first`` to ``last``; entries come in their order, from before the period on.
 
     What was written before tells what is open when the period begins, and under which policy. Where the evidence is
-    not ``continuous`` (captures), the time between two statements of coverage is no gap.
+    not ``continuous`` (captures), the time between two statements of coverage is no gap. Raises UnfitEntryError.
     """
     facts = Facts(first, last)
     pass_ = _Pass(facts, continuous=continuous)
     for entry in entries:
-        at = entry["at"]
-        if facts.oldest is None:
-            facts.oldest = at
-        if at > last and entry["kind"] != "coverage":  # which is said when its minute is over
-            continue
-        pass_.take(entry, inside=first <= at <= last)
+        try:
+            at, kind = entry["at"], entry["kind"]
+            if facts.oldest is None:
+                facts.oldest = at
+            if at > last and kind != "coverage":  # which is said when its minute is over
+                continue
+            pass_.take(entry, inside=first <= at <= last)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UnfitEntryError(f"an entry of kind {entry.get('kind')} is unfit: {error!r}") from error
     pass_.end()
     return facts
 
@@ -182,6 +194,9 @@ class _Pass:
         facts, state = self._facts, leg["observed"]
         a, b = leg["a"], leg["b"]
         one, other = leg["segments"]
+        if state not in STATES:
+            raise ValueError(state)
+        facts.segments[a], facts.segments[b] = one, other
         facts.states[state] += 1
         facts.comparisons[leg["comparison"]] += 1
         facts.key_exchanges[leg["key_exchange"]] += 1
@@ -228,6 +243,7 @@ class _Pass:
         if step["state"] == "resolved" and not inside:
             findings.pop(step["id"], None)  # over before the period
             return
+        SEVERITIES.index(step["severity"])  # ValueError for one that there is not
         merged = dict(step)
         merged["openings"] = former["openings"] if former else 0
         merged["earlier"] = former["earlier"] if former else 0
@@ -254,8 +270,8 @@ class _Pass:
                 continue
             path = facts.paths.get((a, b))
             if path is None and finding["code"] in CLEAR_SIGNALLING:
-                one, other = self._names.segment(a), self._names.segment(b)
-                path = facts.paths[a, b] = Path(a, b, (one, other))
+                ends = facts.segment(a, self._names), facts.segment(b, self._names)
+                path = facts.paths[a, b] = Path(a, b, ends)
             if path is not None:
                 path.findings.add(finding["id"])
                 if finding["code"] in CLEAR_SIGNALLING and not path.media:

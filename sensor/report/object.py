@@ -48,7 +48,7 @@ def build(
         "paths": _paths(facts, names),
         "findings": findings,
         "tls_servers": [_server(server, names) for _, server in sorted(facts.servers.items())],
-        "endpoints": [_endpoint(endpoint, names) for _, endpoint in sorted(facts.endpoints.items())],
+        "endpoints": [_endpoint(endpoint, facts, names) for _, endpoint in sorted(facts.endpoints.items())],
         "segments": [dict(segment) for segment in facts.policy.get("segments", ())],
         "hosts": [dict(host) for host in facts.policy.get("hosts", ())],
         "vendors": _vendors(facts),
@@ -180,12 +180,12 @@ def _server(server: Mapping[str, Any], names: Names) -> Report:
     }
 
 
-def _endpoint(endpoint: Mapping[str, Any], names: Names) -> Report:
+def _endpoint(endpoint: Mapping[str, Any], facts: Facts, names: Names) -> Report:
     kept = ("address", "mac", "user_agent", "media", "signalling", "first", "last")
     return {
         **{key: endpoint[key] for key in kept},
         "name": names.name(endpoint["address"]),
-        "segment": names.segment(endpoint["address"]),
+        "segment": facts.segment(endpoint["address"], names),
     }
 
 
