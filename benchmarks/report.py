@@ -38,7 +38,7 @@ def main() -> int:
         for form in FORMS:
             target = Path(folder) / f"report.{form}"
             began = time.perf_counter()
-            subprocess.run(  # noqa: S603  (our own command)
+            subprocess.run(
                 [
                     *(sys.executable, "-m", "sensor", "report", "--from", "2026-01-01", "--to", "2026-01-30"),
                     *("--ledger", str(ledger), "-o", str(target)),
@@ -48,7 +48,7 @@ def main() -> int:
             )
             took = time.perf_counter() - began
             slowest = max(slowest, took)
-            print(f"{legs:,} legs, {form}: {took:.1f} s, {target.stat().st_size / 1e6:.1f} MB")  # noqa: T201
+            print(f"{legs:,} legs, {form}: {took:.1f} s, {target.stat().st_size / 1e6:.1f} MB")
     return int(slowest > LIMIT_S)
 
 
@@ -68,8 +68,13 @@ def of_day(day: int, legs: int, at: int) -> Iterator[Entry]:
     """What a day brings."""
     if not day:
         yield {
-            **{"kind": "start", "version": "0.1.0", "site": "bench", "sensor": "bench", "interface": "span0"},
-            **{"configuration": None, "policy": "00" * 32},
+            "kind": "start",
+            "version": "0.1.0",
+            "site": "bench",
+            "sensor": "bench",
+            "interface": "span0",
+            "configuration": None,
+            "policy": "00" * 32,
         }
         yield policy()
     for minute in range(DAY_MS // MINUTE_MS):
@@ -85,21 +90,41 @@ def policy() -> Entry:
         "kind": "policy",
         "segments": [
             {
-                **{"name": f"ward-{n}", "kind": "voice", "ranges": [f"10.{n}.0.0/16"], "vlans": [n + 1]},
-                **{"media": "encrypted", "signalling": "encrypted", "isolated": False},
+                "name": f"ward-{n}",
+                "kind": "voice",
+                "ranges": [f"10.{n}.0.0/16"],
+                "vlans": [n + 1],
+                "media": "encrypted",
+                "signalling": "encrypted",
+                "isolated": False,
             }
             for n in range(20)
         ],
-        **{"hosts": [], "vendors": [], "waivers": [], "attestations": []},
+        "hosts": [],
+        "vendors": [],
+        "waivers": [],
+        "attestations": [],
     }
 
 
 def coverage(at: int) -> Entry:
     """A minute of sight."""
     return {
-        **{"kind": "coverage", "interface": "span0", "from": at, "to": at + MINUTE_MS, "state": "seen", "reasons": []},
-        **{"received": 60_000, "classified": 60_000, "malformed": 0, "shed": 0, "kernel_drops": 0, "gaps": 0},
-        **{"duplicates": 0, "one_way": 0, "segments": []},
+        "kind": "coverage",
+        "interface": "span0",
+        "from": at,
+        "to": at + MINUTE_MS,
+        "state": "seen",
+        "reasons": [],
+        "received": 60_000,
+        "classified": 60_000,
+        "malformed": 0,
+        "shed": 0,
+        "kernel_drops": 0,
+        "gaps": 0,
+        "duplicates": 0,
+        "one_way": 0,
+        "segments": [],
     }
 
 
@@ -108,19 +133,39 @@ def leg(phone: int, at: int) -> Iterator[Entry]:
     ward, clear = phone % 20, phone % 10 == 0
     address = f"10.{ward}.{phone // 250}.{phone % 250}"
     yield {
-        **{"kind": "leg", "a": address, "b": "10.0.0.10", "media": "audio", "signalling": "tls"},
-        **{"signalled": "srtp-sdes", "observed": "clear" if clear else "encrypted", "comparison": "agree"},
-        **{"key_exchange": "sdes", "assessed": 1000, "recording": False, "call": f"call-{at:012x}"},
-        **{"segments": [f"ward-{ward}", "ward-0"], "first": at, "last": at + MINUTE_MS},
+        "kind": "leg",
+        "a": address,
+        "b": "10.0.0.10",
+        "media": "audio",
+        "signalling": "tls",
+        "signalled": "srtp-sdes",
+        "observed": "clear" if clear else "encrypted",
+        "comparison": "agree",
+        "key_exchange": "sdes",
+        "assessed": 1000,
+        "recording": False,
+        "call": f"call-{at:012x}",
+        "segments": [f"ward-{ward}", "ward-0"],
+        "first": at,
+        "last": at + MINUTE_MS,
     }
     if clear:
         yield {
-            **{"kind": "finding", "step": "opened", "id": f"{phone:016x}", "code": "media-clear"},
-            **{"severity": "critical", "state": "open", "segments": [f"ward-{ward}", "ward-0"]},
+            "kind": "finding",
+            "step": "opened",
+            "id": f"{phone:016x}",
+            "code": "media-clear",
+            "severity": "critical",
+            "state": "open",
+            "segments": [f"ward-{ward}", "ward-0"],
             "subject": {"kind": "leg", "a": "10.0.0.10", "b": address, "name": ""},
             "evidence": ["PCMU payload structure in 3 packets (0.04 s): probability under encryption below 10^-277"],
             "controls": ["164.312(e)(1)", "164.312(e)(2)(ii)"],
-            **{"count": 1, "waived_by": None, "first": at, "last": at, "since": None},
+            "count": 1,
+            "waived_by": None,
+            "first": at,
+            "last": at,
+            "since": None,
         }
 
 

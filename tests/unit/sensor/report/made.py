@@ -22,10 +22,22 @@ PHONE, PBX, CARRIER = "10.20.1.7", "10.20.0.10", "198.51.100.9"
 def leg(at: int = DAY + HOUR, **changes: Any) -> Entry:
     """A leg from the phone to the exchange, encrypted."""
     return {
-        **{"kind": "leg", "at": at, "a": PHONE, "b": PBX, "media": "audio", "signalling": "tls"},
-        **{"signalled": "srtp-sdes", "observed": "encrypted", "comparison": "agree", "key_exchange": "sdes"},
-        **{"assessed": 1000, "recording": False, "call": "call-1", "segments": ["phones", "servers"]},
-        **{"first": at - MINUTE, "last": at},
+        "kind": "leg",
+        "at": at,
+        "a": PHONE,
+        "b": PBX,
+        "media": "audio",
+        "signalling": "tls",
+        "signalled": "srtp-sdes",
+        "observed": "encrypted",
+        "comparison": "agree",
+        "key_exchange": "sdes",
+        "assessed": 1000,
+        "recording": False,
+        "call": "call-1",
+        "segments": ["phones", "servers"],
+        "first": at - MINUTE,
+        "last": at,
         **changes,
     }
 
@@ -33,13 +45,22 @@ def leg(at: int = DAY + HOUR, **changes: Any) -> Entry:
 def finding(at: int, step: str = "opened", **changes: Any) -> Entry:
     """A step of the finding that the phone's media are in clear."""
     return {
-        **{"kind": "finding", "at": at, "step": step, "id": "f1", "code": "media-clear", "severity": "critical"},
+        "kind": "finding",
+        "at": at,
+        "step": step,
+        "id": "f1",
+        "code": "media-clear",
+        "severity": "critical",
         "state": "resolved" if step == "resolved" else "open",
         "subject": {"kind": "leg", "a": PBX, "b": PHONE, "name": ""},
         "segments": ["phones", "servers"],
         "evidence": [] if step == "resolved" else ["PCMU payload structure in 3 packets"],
         "controls": ["164.312(e)(1)", "164.312(e)(2)(ii)"],
-        **{"count": 1, "waived_by": None, "first": at, "last": at, "since": None},
+        "count": 1,
+        "waived_by": None,
+        "first": at,
+        "last": at,
+        "since": None,
         **changes,
     }
 
@@ -47,9 +68,22 @@ def finding(at: int, step: str = "opened", **changes: Any) -> Entry:
 def coverage(first: int, last: int, state: str = "seen", reasons: Iterable[str] = ()) -> Entry:
     """What the sensor saw in a time, said as it ends."""
     return {
-        **{"kind": "coverage", "at": last, "interface": "span0", "from": first, "to": last, "state": state},
-        **{"reasons": list(reasons), "received": 1000, "classified": 990, "malformed": 10, "shed": 0},
-        **{"kernel_drops": 0, "gaps": 0, "duplicates": 0, "one_way": 0, "segments": []},
+        "kind": "coverage",
+        "at": last,
+        "interface": "span0",
+        "from": first,
+        "to": last,
+        "state": state,
+        "reasons": list(reasons),
+        "received": 1000,
+        "classified": 990,
+        "malformed": 10,
+        "shed": 0,
+        "kernel_drops": 0,
+        "gaps": 0,
+        "duplicates": 0,
+        "one_way": 0,
+        "segments": [],
     }
 
 
@@ -61,8 +95,14 @@ def minutes(first: int, last: int, state: str = "seen", reasons: Iterable[str] =
 def start(at: int = DAY) -> Entry:
     """The sensor starts."""
     return {
-        **{"kind": "start", "at": at, "version": "0.1.0", "site": "North wing", "sensor": "s1", "interface": "span0"},
-        **{"configuration": None, "policy": "00" * 32},
+        "kind": "start",
+        "at": at,
+        "version": "0.1.0",
+        "site": "North wing",
+        "sensor": "s1",
+        "interface": "span0",
+        "configuration": None,
+        "policy": "00" * 32,
     }
 
 
@@ -76,28 +116,44 @@ POLICY: Entry = {
     "at": DAY,
     "segments": [
         {
-            **{"name": name, "kind": kind, "ranges": [range_], "vlans": [], "media": "encrypted"},
-            **{"signalling": "encrypted", "isolated": name == "servers"},
+            "name": name,
+            "kind": kind,
+            "ranges": [range_],
+            "vlans": [],
+            "media": "encrypted",
+            "signalling": "encrypted",
+            "isolated": name == "servers",
         }
         for name, kind, range_ in (("phones", "voice", "10.20.1.0/24"), ("servers", "server", "10.20.0.0/24"))
     ],
     "hosts": [{"name": "exchange", "role": "pbx", "addresses": [PBX]}],
     "vendors": [
         {
-            **{"name": "Carrier", "role": "carrier", "addresses": ["198.51.100.0/24"], "contact": None},
-            **{"baa": {"signed": "2025-01-01", "expires": None}, "baa_required": True},
+            "name": "Carrier",
+            "role": "carrier",
+            "addresses": ["198.51.100.0/24"],
+            "contact": None,
+            "baa": {"signed": "2025-01-01", "expires": None},
+            "baa_required": True,
         }
     ],
     "waivers": [
         {
-            **{"owner": "Ops", "reason": "old phones", "codes": ["media-clear"], "subjects": [PHONE]},
+            "owner": "Ops",
+            "reason": "old phones",
+            "codes": ["media-clear"],
+            "subjects": [PHONE],
             "until": "2026-06-30",
         }
     ],
     "attestations": [
         {
-            **{"control": "164.312(a)(1)", "statement": "Recordings are encrypted at rest.", "by": "A. Officer"},
-            **{"on": "2025-12-01", "file": None, "sha256": None},
+            "control": "164.312(a)(1)",
+            "statement": "Recordings are encrypted at rest.",
+            "by": "A. Officer",
+            "on": "2025-12-01",
+            "file": None,
+            "sha256": None,
         }
     ],
 }
@@ -119,8 +175,14 @@ SOURCE = {
     "sensors": [{"site": "North wing", "sensor": "s1", "interface": "span0", "version": "0.1.0"}],
 }
 LEDGER = {
-    **{"origin": "legwatch/north/1", "size": 42, "root": "ab" * 32, "checkpoint": "legwatch/north/1\n42\nq6s=\n"},
-    **{"verified": None, "faults": [], "unsigned": 0, "command": "python3 legwatch_verify.py DIR --key PUB"},
+    "origin": "legwatch/north/1",
+    "size": 42,
+    "root": "ab" * 32,
+    "checkpoint": "legwatch/north/1\n42\nq6s=\n",
+    "verified": None,
+    "faults": [],
+    "unsigned": 0,
+    "command": "python3 legwatch_verify.py DIR --key PUB",
 }
 
 

@@ -47,8 +47,8 @@ def test_a_leg_counts_in_the_period_in_which_it_ended() -> None:
 
 
 def test_a_leg_to_a_vendor_counts_for_that_trunk_and_one_to_a_stranger_for_outside() -> None:
-    outside = {"a": PBX, "segments": ["servers", "outside"]}
-    counted = facts(POLICY, leg(), leg(b=CARRIER, **outside), leg(b="203.0.113.1", **outside))
+    away = [leg(a=PBX, b=host, segments=["servers", "outside"]) for host in (CARRIER, "203.0.113.1")]
+    counted = facts(POLICY, leg(), *away)
     assert {name: states.total() for name, states in counted.by_trunk.items()} == {"Carrier": 1, "outside": 1}
 
 

@@ -67,18 +67,23 @@ def text(octets: bytes) -> str:
 
 
 def test_pdf_says_that_it_is_pdf_a_3a_and_pdf_ua_1(ordinary: bytes) -> None:
-    metadata = reader(ordinary).root_object["/Metadata"].get_object().get_data().decode()  # type: ignore[attr-defined]
+    stream = reader(ordinary).root_object["/Metadata"].get_object()
+    assert isinstance(stream, pypdf.generic.StreamObject)
+    metadata = stream.get_data().decode()
     assert re.search(r"<pdfaid:part>3</pdfaid:part>", metadata)
     assert re.search(r"<pdfaid:conformance>A</pdfaid:conformance>", metadata)
     assert re.search(r"<pdfuaid:part>1</pdfuaid:part>", metadata)
 
 
 def test_pdf_is_tagged_in_english_with_a_title_and_bookmarks(ordinary: bytes) -> None:
-    root = reader(ordinary).root_object
+    root: Any = reader(ordinary).root_object
     assert root["/Lang"] == "en"
     assert root["/MarkInfo"]["/Marked"]
-    assert "North wing, 2026-01-05" in str((reader(ordinary).metadata or {})["/Title"])
-    titles = [each["/Title"] for each in reader(ordinary).outline if not isinstance(each, list)]
+    metadata = reader(ordinary).metadata
+    assert metadata
+    assert "North wing, 2026-01-05" in str(metadata.title)
+    outline: list[Any] = reader(ordinary).outline
+    titles = [each["/Title"] for each in outline if not isinstance(each, list)]
     assert titles[0] == "Summary"
     assert "Control by control" in titles
 
