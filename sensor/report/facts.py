@@ -303,9 +303,8 @@ class _Pass:
         first, last = max(coverage["from"], self._facts.first), min(coverage["to"], self._facts.last)
         if last < first:
             return
-        if self._continuous:
-            first = max(first, self._covered)  # the clock went back: what is seen twice counts once
-            self._hole(first)
+        first = max(first, self._covered)  # what is seen twice, the clock having gone back, counts once
+        self._hole(first)
         if last > first:
             self._facts.sight.cover(first, last, coverage["state"], coverage["reasons"])
             self._covered = last

@@ -85,13 +85,13 @@ _SIGHT = (
     ("not-running", "not running, or nothing recorded"),
 )
 _ACCOUNT = {
-    "received": "received from the mirror",
+    "received": "received",
     "classified": "read",
     "ignored": "no part of what is looked at",
     "malformed": "malformed",
     "shed": "left out under overload",
     "kernel_drops": "dropped by the kernel",
     "gaps": "missing at the mirror",
-    "duplicates": "given twice by the mirror",
+    "duplicates": "given twice",
     "one_way": "of one direction only",
 }

@@ -61,7 +61,7 @@ def _labelled(row: Mapping[str, Any]) -> str:
 def unprotected(report: Report) -> Iterator[Block]:
     """Return each path in clear with its evidence."""
     yield Heading("Unprotected paths, each with its evidence")
-    by_id = {finding["id"]: finding for finding in report["findings"]}
+    order = {finding["id"]: number for number, finding in enumerate(report["findings"])}  # the gravest first
     paths = [path for path in report["paths"] if path["media"]["clear"] or path["signalling"]["clear"]]
     if not paths:
         yield Paragraph(
@@ -80,7 +80,10 @@ def unprotected(report: Report) -> Iterator[Block]:
                 f"{_end(path, 0)}\n{_end(path, 1)}",
                 _counted(path["media"]),
                 _counted(path["signalling"]),
-                "\n".join(_statement(by_id[id_]) for id_ in path["findings"] if id_ in by_id)
+                "\n".join(
+                    _statement(report["findings"][number])
+                    for number in sorted(map(order.__getitem__, path["findings"]))
+                )
                 or "Legs of this path; no rule of the policy asks for more.",
             )
             for path in paths

@@ -154,6 +154,19 @@ def test_scan_writes_a_report_beside_its_output_and_its_status_is_the_same(tmp_p
     assert scanned(path, "--fail-on", "critical") == main(["scan", "--fail-on", "critical", str(CLINIC)])
 
 
+def test_scan_report_of_captures_in_any_order_counts_each_once(tmp_path: Path) -> None:
+    path, copy = tmp_path / "clinic.json", tmp_path / "copy.pcap"
+    copy.write_bytes(CLINIC.read_bytes())
+    other = ROOT / "sensor/selftest/calls.pcap"
+    seen = []
+    for captures in ((CLINIC, other), (other, CLINIC), (other, CLINIC, copy)):
+        main(["scan", "--report", str(path), *map(str, captures)])
+        made = json.loads(path.read_text())
+        seen.append((made["legs"]["states"], made["coverage"]["seconds"], made["coverage"]["account"]))
+    assert seen[0] == seen[1] == seen[2]
+    assert made["source"]["files"][2]["error"] == "the same as one above: counted once"
+
+
 def test_scan_report_has_addresses_as_pseudonyms_where_the_configuration_wants_it(tmp_path: Path) -> None:
     config, path = tmp_path / "config.yaml", tmp_path / "clinic.html"
     config.write_text("privacy: {addresses: pseudonym}\n")
