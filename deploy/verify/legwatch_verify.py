@@ -1,0 +1,896 @@
+#!/usr/bin/env python3
+"""Verify a ledger of legwatch, or a proof out of one, without trusting legwatch: written from docs/LEDGER.md alone.
+
+Beside Python 3.9 and its standard library it needs somebody who knows Ed25519 (the package ``cryptography``, or the
+program openssl from 3.0 on) and, for segments that are sealed, zstd (Python 3.14, the package ``zstandard``, or the
+program zstd). Memory does not grow with the ledger but by a note for each segment.
+
+Exit status: 0 verified, 1 something does not hold, 2 it could not be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import importlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from bisect import bisect_left
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union, cast
+
+DAY_MS = 86_400_000
+AHEAD_MS = 300_000  # that two machines' clocks may be apart
+SUM_OCTETS = 4
+HASH_OCTETS = 32
+MAX_NOTE = 65_536  # octets; no checkpoint comes near
+MAX_LINE = 1 << 24  # octets; no entry comes near
+MAX_WINDOW = 1 << 27  # octets that a decoder of zstd has to remember
+
+FILE = re.compile(r"([0-9]{8})-([0-9]{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note|\.note\.tsr)")
+NUMBER = r"(0|[1-9][0-9]{0,15})"
+NOTE = re.compile(
+    rf"([^\n]+)\n{NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n(?:edge ([A-Za-z0-9+/]+=*)\n)?\n— (\S+) ([A-Za-z0-9+/]+=*)\n"
+)
+KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")
+
+
+class Misfit(Exception):
+    """Something does not hold; the text says what."""
+
+
+class Unable(Exception):
+    """It could not be tried; the text says why."""
+
+
+class Fault(NamedTuple):
+    """What does not hold."""
+
+    entry: Optional[int]  # the first that it is about
+    place: str  # segment and line, or a file
+    what: str
+
+    def __str__(self) -> str:
+        named = "" if self.entry is None else f"entry {self.entry}"
+        place = f" ({self.place})" if named and self.place else self.place
+        return f"{named}{place}: {self.what}"
+
+
+# --- keys, signatures, notes
+
+
+def unbase64(text: str) -> bytes:
+    """Return what base64 says, when it is in its one form."""
+    try:
+        octets = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Misfit("has what is no base64") from None
+    if base64.b64encode(octets).decode() != text:
+        raise Misfit("has base64 that is not in its one form")
+    return octets
+
+
+class Key(NamedTuple):
+    """A verifier key of signed notes."""
+
+    name: str
+    id: bytes
+    public: bytes
+    text: str
+
+
+def parse_key(text: str) -> Key:
+    """Read a verifier key."""
+    found = KEY.fullmatch(text)
+    octets = unbase64(found[3]) if found else b""
+    if not found or len(octets) != 1 + HASH_OCTETS or octets[0] != 1:
+        raise Misfit("is no verifier key of Ed25519: NAME+HASH+BASE64")
+    identity = hashlib.sha256(found[1].encode() + b"\n" + octets).digest()[:4]
+    if identity.hex() != found[2]:
+        raise Misfit("is a verifier key whose hash is not its own")
+    return Key(found[1], identity, octets[1:], text)
+
+
+def is_signed(public: bytes, octets: bytes, signature: bytes) -> bool:
+    """Say whether an Ed25519 signature is right."""
+    try:
+        ed25519 = importlib.import_module("cryptography.hazmat.primitives.asymmetric.ed25519")
+        invalid = importlib.import_module("cryptography.exceptions").InvalidSignature
+    except ImportError:
+        return is_signed_by_program(public, octets, signature)
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, octets)
+    except (invalid, ValueError):
+        return False
+    return True
+
+
+def is_signed_by_program(public: bytes, octets: bytes, signature: bytes) -> bool:
+    """Ask openssl."""
+    info = bytes.fromhex("302a300506032b6570032100") + public  # RFC 8410 section 4
+    pem = b"-----BEGIN PUBLIC KEY-----\n" + base64.b64encode(info) + b"\n-----END PUBLIC KEY-----\n"
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("key", "text", "signature")]
+        for path, content in zip(files, (pem, octets, signature)):
+            path.write_bytes(content)
+        key, text, signed = map(str, files)
+        said = openssl("pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in", text, "-sigfile", signed)
+    if said.startswith("Signature Verified Successfully"):
+        return True
+    if "Signature Verification Failure" in said:
+        return False
+    raise Unable(f"openssl cannot verify Ed25519: {' '.join(said.split())[:200]}")
+
+
+def openssl(*arguments: str) -> str:
+    """Return what openssl prints."""
+    try:
+        done = subprocess.run(["openssl", *arguments], capture_output=True, check=False)
+    except OSError:
+        raise Unable("the program openssl is needed, or, but for time stamps, the package cryptography") from None
+    return (done.stdout + done.stderr).decode(errors="replace")
+
+
+class Note(NamedTuple):
+    """A checkpoint with its signature."""
+
+    what: str  # the file
+    text: bytes  # that is signed
+    origin: str
+    size: int
+    root: bytes
+    edge: Optional[Tree]
+    signer: str
+    signature: bytes  # behind the first octets of the key's hash
+
+
+def parse_note(what: str, octets: bytes) -> Note:
+    """Read a note; whether it is signed rightly is another question."""
+    try:
+        note = octets.decode()
+    except UnicodeDecodeError:
+        raise Misfit("is no signed checkpoint") from None
+    found = NOTE.fullmatch(note)
+    if found is None or len(octets) > MAX_NOTE:
+        raise Misfit("is no signed checkpoint")
+    origin, size, root, hashes, signer, signature = found.groups()
+    edge = None
+    if hashes is not None:
+        edge = Tree.of(int(size), unbase64(hashes))
+        if edge is None or edge.root() != unbase64(root):
+            raise Misfit("has an edge that does not give its root")
+    text = note[: note.index("\n\n") + 1].encode()
+    return Note(what, text, origin, int(size), unbase64(root), edge, signer, unbase64(signature))
+
+
+def check_signature(note: Note, key: Key) -> None:
+    """See that a key has signed a note."""
+    if (note.origin, note.signer, note.signature[:4]) != (key.name, key.name, key.id):
+        raise Misfit(f"is not signed by {key.text}")
+    if not is_signed(key.public, note.text, note.signature[4:]):
+        raise Misfit("has a signature that is wrong")
+
+
+# --- the tree (RFC 6962)
+
+
+def leaf_hash(line: bytes) -> bytes:
+    """Return the hash of an entry."""
+    return hashlib.sha256(b"\0" + line).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of two subtrees."""
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+class Tree:
+    """The edge of a tree that grows."""
+
+    def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
+        self.size = size
+        self.hashes = list(hashes)
+
+    @classmethod
+    def of(cls, size: int, octets: bytes) -> Optional[Tree]:
+        """Return the tree with an edge, None when its size has another number of hashes."""
+        hashes = [octets[each : each + HASH_OCTETS] for each in range(0, len(octets), HASH_OCTETS)]
+        return cls(size, hashes) if len(octets) == bin(size).count("1") * HASH_OCTETS else None
+
+    def append(self, leaf: bytes) -> None:
+        """Add an entry by its hash."""
+        full = self.size
+        while full & 1:
+            leaf = node_hash(self.hashes.pop(), leaf)
+            full >>= 1
+        self.hashes.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Return the root."""
+        if not self.hashes:
+            return hashlib.sha256().digest()
+        root = self.hashes[-1]
+        for left in self.hashes[-2::-1]:
+            root = node_hash(left, root)
+        return root
+
+
+def root_by_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> Optional[bytes]:
+    """Return the root that a proof leads to, None when it is too long or too short (RFC 9162 section 2.1.3.2)."""
+    fn, sn, root = index, size - 1, leaf
+    for node in proof:
+        if sn == 0:
+            return None
+        if fn & 1 or fn == sn:
+            root = node_hash(node, root)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            root = node_hash(root, node)
+        fn, sn = fn >> 1, sn >> 1
+    return root if sn == 0 else None
+
+
+def is_consistent(first: Note, second: Note, proof: Sequence[bytes]) -> bool:
+    """Say whether the second tree goes on from the first (RFC 9162 section 2.1.4.2)."""
+    if first.size == second.size:
+        return first.root == second.root and not proof
+    if not 0 < first.size < second.size:
+        return False
+    path = [first.root, *proof] if first.size & (first.size - 1) == 0 else list(proof)
+    if not path:
+        return False
+    fn, sn = first.size - 1, second.size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    before = after = path[0]
+    for node in path[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            before, after = node_hash(node, before), node_hash(node, after)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            after = node_hash(after, node)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and (before, after) == (first.root, second.root)
+
+
+# --- sealed segments (RFC 8878)
+
+
+class Part(io.RawIOBase):
+    """The first octets of a file, and no more."""
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        super().__init__()
+        self._file = file
+        self._left = length
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some."""
+        octets = self._file.read(min(len(buffer), self._left))
+        self._left -= len(octets)
+        buffer[: len(octets)] = octets
+        return len(octets)
+
+
+def frame_of(file: BinaryIO) -> Tuple[int, int]:
+    """Return the length of the frame that a file begins with, and of what it unpacks to."""
+    header = file.read(5)
+    if header[:4] != b"\x28\xb5\x2f\xfd" or len(header) != 5:
+        raise Misfit("is no frame of zstd")
+    flags = header[4]
+    single, sizes = flags >> 5 & 1, flags >> 6
+    length = (single, 2, 4, 8)[sizes]
+    if not length or flags & 0b11011 or not flags & 0b100:
+        raise Misfit("is a frame of zstd without size or checksum, or with what no ledger has")
+    rest = file.read((1 - single) + length)
+    content = int.from_bytes(rest[1 - single :], "little") + (256 if length == 2 else 0)
+    last = 0
+    while not last:
+        head = file.read(3)
+        block = int.from_bytes(head, "little")
+        last, kind, size = block & 1, block >> 1 & 3, block >> 3
+        if len(head) != 3 or kind == 3:
+            raise Misfit("is a frame of zstd that breaks off")
+        file.seek(1 if kind == 1 else size, os.SEEK_CUR)
+    return file.tell() + 4, content
+
+
+def check_digest(path: Path) -> Tuple[int, int]:
+    """See that a sealed segment's file is a frame and its digest, and nothing else; return what ``frame_of`` does."""
+    with path.open("rb") as file:
+        length, content = frame_of(file)
+        file.seek(0)
+        digest = hashlib.sha256()
+        part = Part(file, length)
+        while octets := part.read(1 << 20):
+            digest.update(octets)
+        # A frame that decoders skip, of 32 octets.
+        if file.read(HASH_OCTETS + 9) != bytes.fromhex("502a4d1820000000") + digest.digest():
+            raise Misfit("is not what its digest is of")
+    return length, content
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Give the text of a sealed segment; reading it may raise what ``UNPACKING`` has."""
+    for name in ("compression.zstd", "zstandard"):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        with path.open("rb") as file:
+            if name == "zstandard":
+                raw = module.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(file, read_across_frames=True)
+            else:
+                raw = module.ZstdFile(file)
+            with io.BufferedReader(raw, 1 << 17) as stream:
+                try:
+                    yield cast(BinaryIO, stream)
+                except (module.ZstdError, EOFError) as error:
+                    raise Misfit(f"cannot be unpacked: {error}") from None
+        return
+    with path.open("rb") as file, tempfile.TemporaryFile() as said:
+        try:
+            program = subprocess.Popen(["zstd", "-dcq"], stdin=file, stdout=subprocess.PIPE, stderr=said)
+        except OSError:
+            raise Unable("the package zstandard or the program zstd is needed to read what is sealed") from None
+        with program:
+            yield cast(BinaryIO, program.stdout)
+            cast(BinaryIO, program.stdout).read(1)  # it has ended by now, or has no more to say
+        if program.returncode:
+            said.seek(0)
+            raise Misfit(f"cannot be unpacked: {' '.join(said.read().decode(errors='replace').split())[:200]}")
+
+
+# --- time stamps (RFC 3161)
+
+
+def fields(der: bytes) -> List[Tuple[int, bytes]]:
+    """Return what a constructed value of DER has in it: tags and contents."""
+    found, at = [], 0
+    while at < len(der):
+        tag, length, at = der[at], der[at + 1], at + 2
+        if length & 0x80:
+            octets = length & 0x7F
+            length, at = int.from_bytes(der[at : at + octets], "big"), at + octets
+        if at + length > len(der):
+            raise IndexError
+        found.append((tag, der[at : at + length]))
+        at += length
+    return found
+
+
+def check_stamp(note: Path, stamp: Path, authority: Optional[str]) -> str:
+    """See that a time stamp is of a note, and signed if a certificate is given; return its time."""
+    try:
+        ((_, response),) = fields(stamp.read_bytes())
+        (_, status), (_, token) = fields(response)
+        (_, granted), *_ = fields(status)
+        _, (_, signed) = fields(token)
+        ((_, signed),) = fields(signed)
+        _, _, (_, content), *_ = fields(signed)
+        _, (_, content) = fields(content)
+        ((_, content),) = fields(content)
+        ((_, info),) = fields(content)
+        _, _, (_, imprint), _, (_, at), *_ = fields(info)
+        (_, algorithm), (_, digest) = fields(imprint)
+        (_, oid), *_ = fields(algorithm)
+        when = datetime.strptime(at.decode()[:14], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+    except (IndexError, ValueError):
+        raise Misfit("is no time stamp") from None
+    names = {"608648016503040201": "sha256", "608648016503040202": "sha384", "608648016503040203": "sha512"}
+    name = names.get(oid.hex())
+    if granted not in (b"\0", b"\1") or name is None or hashlib.new(name, note.read_bytes()).digest() != digest:
+        raise Misfit(f"is no time stamp of {note.name}")
+    if authority is not None:
+        said = openssl("ts", "-verify", "-in", str(stamp), "-data", str(note), "-CAfile", authority)
+        if "Verification: OK" not in said:
+            raise Misfit(f"is not signed by that authority: {' '.join(said.split())[:200]}")
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+# --- the ledger
+
+
+class Segment:
+    """What there is of a segment."""
+
+    def __init__(self, number: int, day: str) -> None:
+        self.number = number
+        self.stem = f"{number:08}-{day}"
+        self.day_ms = -1
+        try:
+            begins = datetime.strptime(day, "%Y%m%d").replace(tzinfo=timezone.utc)
+            self.day_ms = (begins - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+        except ValueError:
+            pass  # no entry is of such a day
+        self.parts: set[str] = set()
+
+    @property
+    def entries(self) -> bool:
+        """Whether its entries are there."""
+        return bool(self.parts & {".jsonl", ".jsonl.zst"})
+
+    @property
+    def sealed(self) -> bool:
+        """Whether no entry comes any more."""
+        return ".note" in self.parts
+
+
+class Ledger:
+    """One look at a ledger, which may be written meanwhile."""
+
+    def __init__(self, directory: Path, keys: Sequence[Key], authority: Optional[str], now_ms: int) -> None:
+        self.directory = directory
+        self.keys = keys
+        self.authority = authority
+        self.latest = now_ms + AHEAD_MS
+        self.faults: List[Fault] = []
+        self.said: List[str] = []  # that is worth knowing, and no fault
+        self.notes: List[Tuple[Note, Optional[int], str]] = []  # with entry and place, should it not be signed rightly
+        self.epochs: List[Tuple[int, Key]] = []  # sizes above the number are signed by the key, up to the next
+        self.deleted: set[Tuple[Any, Any, Any]] = set()
+        self.wanted: Dict[int, Optional[bytes]] = {}  # roots at sizes
+        self.floor = 0  # the next entry's time is this at least
+        self.first = 0
+        self.tree = Tree()
+        self.witnesses: List[Note] = []
+        self.checkpoint: Optional[Note] = None
+
+    def verify(self, witnesses: Sequence[str]) -> None:
+        """Verify it all; what does not hold is in ``faults``, the first entry first."""
+        unread: Optional[str] = None
+        try:
+            self.checkpoint = parse_note("checkpoint", read(self.directory / "checkpoint"))
+            self.wanted[self.checkpoint.size] = None
+        except FileNotFoundError:
+            unread = "is missing"
+        except Misfit as misfit:
+            unread = str(misfit)
+        for name in witnesses:
+            try:
+                note = parse_note(name, read(Path(name)))
+            except Misfit as misfit:
+                self.faults.append(Fault(None, f"witness {name}", str(misfit)))
+            else:
+                self.witnesses.append(note)
+                self.wanted[note.size] = None
+        start = self.segments()
+        if unread is not None:
+            self.faults.append(Fault(start, "checkpoint", unread))
+        elif self.checkpoint is not None:
+            self.notes.append((self.checkpoint, start, "checkpoint"))
+            self.compare(self.checkpoint, "checkpoint", start)
+        for note in self.witnesses:
+            self.notes.append((note, None, f"witness {note.what}"))
+            self.compare(note, f"witness {note.what}", None)
+        self.signatures()
+        self.faults.sort(key=lambda fault: (fault.entry is None, fault.entry or 0))
+
+    def segments(self) -> int:
+        """Verify segment by segment; return the first entry of the last one."""
+        found: Dict[Tuple[int, str], Segment] = {}
+        for name in sorted(os.listdir(self.directory)):
+            if match := FILE.fullmatch(name):
+                number, day, part = match.groups()
+                found.setdefault((int(number), day), Segment(int(number), day)).parts.add(part)
+        segments = [found[each] for each in sorted(found)]
+        for segment, behind in zip(segments, segments[1:]):
+            if segment.number == behind.number:
+                self.faults.append(Fault(None, behind.stem, f"has the number that {segment.stem} has"))
+                return 0
+        there = [each for each in segments if each.entries]
+        if not there:
+            self.faults.append(Fault(0, "", "there are no entries"))
+            return 0
+        older = [each for each in segments if each.number < there[0].number]
+        base = self.base(there[0], older)
+        start = self.first = self.tree.size
+        for number, segment in enumerate(there, there[0].number):
+            if segment.number != number:
+                self.faults.append(Fault(self.tree.size, segment.stem, "segments before it are missing"))
+                break
+            start = self.tree.size
+            self.segment(segment, last=segment is there[-1])
+        if base is not None:
+            self.check_deleted(base, older[-1])
+        for segment in segments:
+            if ".note.tsr" in segment.parts:
+                self.stamp(segment)
+        return start
+
+    def base(self, first: Segment, older: Sequence[Segment]) -> Optional[Note]:
+        """Begin behind what was deleted; return its note, None when nothing was."""
+        if first.number == 0:
+            return None
+        if not older or older[-1].number != first.number - 1 or not older[-1].sealed:
+            self.faults.append(Fault(0, first.stem, "segments before it are missing, and the note of the last of them"))
+            return None
+        note = None
+        size = 0
+        for segment in older:
+            note = self.note(segment, 0)
+            if note is not None and note.size <= size:
+                self.faults.append(Fault(0, segment.stem, "its note is of no more entries than the one before"))
+            size = size if note is None else note.size
+        if note is not None and note.edge is not None:
+            self.tree = Tree(note.size, note.edge.hashes)
+        return note
+
+    def check_deleted(self, base: Note, segment: Segment) -> None:
+        """See that the ledger says what was deleted."""
+        if (segment.stem, base.size, base64.b64encode(base.root).decode()) not in self.deleted:
+            self.faults.append(
+                Fault(0, segment.stem, "entries up to here are missing, and none says that they were deleted")
+            )
+
+    def note(self, segment: Segment, entry: int) -> Optional[Note]:
+        """Return the note of a segment, None when it is none."""
+        try:
+            note = parse_note(f"{segment.stem}.note", read(self.directory / f"{segment.stem}.note"))
+            if note.edge is None:
+                raise Misfit("has no edge")
+        except Misfit as misfit:
+            self.faults.append(Fault(entry, f"{segment.stem}.note", str(misfit)))
+            return None
+        self.notes.append((note, entry, f"{segment.stem}.note"))
+        return note
+
+    def segment(self, segment: Segment, *, last: bool) -> None:
+        """Verify a segment, from the tree at its beginning to that at its end."""
+        first, fault = self.tree.size, None
+        try:
+            with self.sums(segment) as sums:
+                fault = self.entries(segment, sums)
+        except Misfit as misfit:  # read to its end, and yet not what it should be
+            fault = Fault(first, segment.stem, str(misfit))
+        if fault is not None and fault.place == segment.stem and fault.entry is not None:
+            fault = fault._replace(place=f"{segment.stem}, line {fault.entry - first + 1}")
+        if not segment.sealed:
+            if not last:
+                fault = fault or Fault(first, segment.stem, "it has no note, and is not the last")
+            self.settle(fault, segment, None)
+            return
+        note = self.note(segment, first)
+        fits = None if note is None else (note.size, note.root) == (self.tree.size, self.tree.root())
+        if fits is False and fault is None:
+            said = f"entries {first} to {self.tree.size - 1} are not those that its note is of, though each has its sum"
+            fault = Fault(min(first, cast(Note, note).size), segment.stem, said)
+        self.settle(fault, segment, fits)
+        if note is not None and note.edge is not None:
+            self.tree = Tree(note.size, note.edge.hashes)
+
+    def settle(self, fault: Optional[Fault], segment: Segment, fits: Optional[bool]) -> None:
+        """Keep a fault, and say of one by its sum which of the two is wrong, where a note tells."""
+        if fault is None:
+            return
+        if fault.what == NOT_ITS_SUM and fits:
+            fault = fault._replace(what=f"is what was signed: {segment.stem}.sums was changed")
+        self.faults.append(fault)
+
+    @contextmanager
+    def sums(self, segment: Segment) -> Iterator[BinaryIO]:
+        """Open the sums of a segment; an open one may have none yet."""
+        path = self.directory / f"{segment.stem}.sums"
+        if ".sums" in segment.parts:
+            with path.open("rb") as file:
+                # Of what is appended from now on, the text may be seen without its sum, but no sum without its text.
+                with Part(file, os.fstat(file.fileno()).st_size) as part:
+                    with io.BufferedReader(part) as buffered:
+                        yield cast(BinaryIO, buffered)
+        elif segment.sealed:
+            raise Misfit("its sums are missing")
+        else:
+            yield io.BytesIO()
+
+    def entries(self, segment: Segment, sums: BinaryIO) -> Optional[Fault]:
+        """Read a segment to its end; return the first thing that does not hold."""
+        path = self.directory / f"{segment.stem}.jsonl"
+        fault: Optional[Fault] = None
+        try:
+            plain = path.open("rb")
+        except FileNotFoundError:  # it is compressed, maybe since the directory was looked at
+            path = self.directory / f"{segment.stem}.jsonl.zst"
+            packed = None
+            try:
+                packed = check_digest(path)
+            except Misfit as misfit:
+                fault = Fault(self.tree.size, path.name, str(misfit))  # unless an entry can be named, below
+            start = self.tree.size
+            try:
+                with unpacked(path) as text:
+                    inner, octets = self.lines(segment, text, sums)
+            except Misfit as misfit:
+                return Fault(self.tree.size, segment.stem, str(misfit)) if self.suspect is None else self.suspect
+            if packed is not None and octets != packed[1]:
+                fault = Fault(start, path.name, "unpacks to another length than it says")
+            return inner or fault
+        with plain:
+            return self.lines(segment, plain, sums)[0]
+
+    suspect: Optional[Fault] = None
+
+    def lines(self, segment: Segment, text: BinaryIO, sums: BinaryIO) -> Tuple[Optional[Fault], int]:
+        """Hash each entry and look at it, until one does not hold; then only hash. Return that, and the octets read."""
+        octets = 0
+        tree = self.tree
+        self.suspect = None
+        while line := text.readline(MAX_LINE):
+            octets += len(line)
+            number = tree.size
+            if not line.endswith(b"\n"):
+                if segment.sealed or len(line) == MAX_LINE:
+                    self.blame(number, segment, "does not end")
+                break
+            line = line[:-1]
+            leaf = leaf_hash(line)
+            if self.suspect is None:
+                each = sums.read(SUM_OCTETS)
+                if each != leaf[:SUM_OCTETS] and (segment.sealed or not leaf.startswith(each)):
+                    self.blame(number, segment, NOT_ITS_SUM)
+                else:
+                    try:
+                        self.look(number, line, segment)
+                    except Misfit as misfit:
+                        self.blame(number, segment, str(misfit))
+            tree.append(leaf)
+            if tree.size in self.wanted:
+                self.wanted[tree.size] = tree.root()
+        if self.suspect is None and sums.read(1):
+            self.blame(tree.size, segment, "is not there, and has a sum")
+        return self.suspect, octets
+
+    def blame(self, number: int, segment: Segment, what: str) -> None:
+        """Remember the first entry of a segment that does not fit."""
+        if self.suspect is None:
+            self.suspect = Fault(number, segment.stem, what)
+
+    def look(self, number: int, line: bytes, segment: Segment) -> None:
+        """See what an entry says of the ledger."""
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            raise Misfit("is no JSON") from None
+        kind, at = (entry.get("kind"), entry.get("at")) if type(entry) is dict else (None, None)
+        if type(at) is not int or type(kind) is not str:
+            raise Misfit("has no kind or no time")
+        if at > self.latest:
+            raise Misfit("is from the future")
+        if at < self.floor:
+            raise Misfit("has a time before that of the entry before it")
+        if not segment.day_ms <= at < segment.day_ms + DAY_MS or segment.day_ms < 0:
+            raise Misfit("is of another day than its segment")
+        self.floor = at
+        if number == 0 or kind == "ledger":
+            self.begin(number, entry)
+        elif kind == "key":
+            self.change(number, entry)
+        elif kind == "clock" and type(entry.get("back")) is int:
+            self.floor -= max(entry["back"], 0)
+        elif kind == "deleted":
+            named = (entry.get(name) for name in ("segment", "size", "root"))
+            self.deleted.add(cast("Tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named)))
+
+    def begin(self, number: int, entry: Dict[str, Any]) -> None:
+        """Take the first key from the first entry."""
+        if number or entry["kind"] != "ledger" or entry.get("format") != 1:
+            raise Misfit("is not how a ledger of format 1 begins")
+        key = parse_key(str(entry.get("vkey")))
+        if key.name != entry.get("origin"):
+            raise Misfit("has a key with the name of another ledger")
+        self.epochs.append((-1, key))
+
+    def change(self, number: int, entry: Dict[str, Any]) -> None:
+        """Take a new key."""
+        old, new = parse_key(str(entry.get("old"))), parse_key(str(entry.get("new")))
+        if not self.epochs:  # what was before is deleted
+            self.epochs.append((-1, old))
+        if old != self.epochs[-1][1] or new.name != old.name:
+            raise Misfit("has an old key that was not the one, or a new one of another name")
+        lines = ("legwatch ledger key", old.name, str(number), old.text, new.text)
+        signed = "".join(f"{each}\n" for each in lines).encode()
+        if not is_signed(old.public, signed, unbase64(str(entry.get("signature")))):
+            raise Misfit("is a new key that the old one did not sign")
+        self.epochs.append((number, new))
+
+    def compare(self, note: Note, what: str, entry: Optional[int]) -> None:
+        """Hold the tree against a checkpoint."""
+        if note.size > self.tree.size:
+            said = f"is of {note.size} entries: from here on they are missing"
+            self.faults.append(Fault(self.tree.size, what, said))
+        elif note.size in (0, self.first):
+            root = Tree().root() if note.size == 0 else None
+            kept = [each for each, _, _ in self.notes if each.size == note.size and each.edge is not None]
+            root = kept[0].root if kept else root
+            if root != note.root:
+                self.faults.append(Fault(entry, what, f"of {note.size} entries: they were others"))
+        elif note.size < self.first:
+            self.said.append(f"{what} is of {note.size} entries, which are deleted: nothing is held against it")
+        elif self.wanted[note.size] != note.root and not self.faults:
+            self.faults.append(Fault(entry, what, f"of {note.size} entries: they were others"))
+
+    def signatures(self) -> None:
+        """See that each note is signed by whom it has to be."""
+        if not self.epochs:
+            self.epochs.append((-1, self.keys[0]))
+        known = [key for _, key in self.epochs]
+        if not any(key in known for key in self.keys):
+            self.faults.append(Fault(self.first, "", f"{self.keys[0].text} is no key of this ledger"))
+        numbers = [number for number, _ in self.epochs]
+        for note, entry, place in self.notes:
+            key = self.epochs[max(bisect_left(numbers, note.size) - 1, 0)][1]
+            if note.size < self.first and note.signature[:4] not in [each.id for each in known]:
+                continue  # a key that no entry is left of
+            try:
+                check_signature(note, key)
+            except Misfit as misfit:
+                self.faults.append(Fault(entry, place, str(misfit)))
+
+    def stamp(self, segment: Segment) -> None:
+        """Look at the time stamp of a note."""
+        note = self.directory / f"{segment.stem}.note"
+        stamp = self.directory / f"{segment.stem}.note.tsr"
+        try:
+            if not segment.sealed:
+                raise Misfit("is of a note that is missing")
+            at = check_stamp(note, stamp, self.authority)
+        except Misfit as misfit:
+            self.faults.append(Fault(None, stamp.name, str(misfit)))
+            return
+        whom = "" if self.authority else "; who signed that was not looked at (--tsa-ca)"
+        self.said.append(f"{note.name} was there at {at}{whom}")
+
+
+NOT_ITS_SUM = "is not the entry that its sum is of"
+
+
+def read(path: Path) -> bytes:
+    """Return what a note has; more than a note's octets are none."""
+    with path.open("rb") as file:
+        return file.read(MAX_NOTE + 1)
+
+
+# --- proofs
+
+
+def proof_of(path: str, names: Sequence[str]) -> Dict[str, Any]:
+    """Read a proof file."""
+    with open(path, "rb") as file:
+        try:
+            proof = json.loads(file.read())
+        except (ValueError, RecursionError):
+            raise Misfit("is no JSON") from None
+    if type(proof) is not dict or sorted(proof) != sorted(names):
+        raise Misfit(f"is no proof: it has not {', '.join(names)} and nothing else")
+    for name in names:
+        kind = {"hashes": list, "index": int, "size": int}.get(name, str)
+        if type(proof[name]) is not kind or (kind is list and any(type(each) is not str for each in proof[name])):
+            raise Misfit(f"is no proof: {name} is not what it should be")
+    proof["hashes"] = [unbase64(each) for each in proof["hashes"]]
+    if any(len(each) != HASH_OCTETS for each in proof["hashes"]):
+        raise Misfit("has a hash that is none")
+    return proof
+
+
+def signed_note(text: str, keys: Sequence[Key]) -> Note:
+    """Read a note that one of the keys has signed."""
+    note = parse_note("", text.encode(errors="replace"))
+    for key in keys:
+        if key.id == note.signature[:4]:
+            check_signature(note, key)
+            return note
+    raise Misfit(f"is signed by none of {', '.join(key.text for key in keys)}")
+
+
+def verify_entry(path: str, keys: Sequence[Key]) -> str:
+    """Verify the proof of one entry."""
+    proof = proof_of(path, ("entry", "index", "size", "hashes", "checkpoint"))
+    note = signed_note(proof["checkpoint"], keys)
+    if note.size != proof["size"] or not 0 <= proof["index"] < note.size:
+        raise Misfit("is of another tree than its checkpoint, or of no entry of it")
+    line = proof["entry"].encode(errors="replace")
+    if root_by_inclusion(leaf_hash(line), proof["index"], note.size, proof["hashes"]) != note.root:
+        raise Misfit(f"does not prove that this is entry {proof['index']}")
+    return f"entry {proof['index']} of {note.origin}, verified in {note.size} entries:\n{proof['entry']}"
+
+
+def verify_consistency(path: str, keys: Sequence[Key]) -> str:
+    """Verify the proof that a ledger went on from a checkpoint."""
+    proof = proof_of(path, ("first", "second", "hashes"))
+    first, second = signed_note(proof["first"], keys), signed_note(proof["second"], keys)
+    if first.origin != second.origin or not is_consistent(first, second, proof["hashes"]):
+        raise Misfit(f"does not prove that {second.size} entries go on from these {first.size}")
+    return f"{first.origin}: verified that {second.size} entries begin with the {first.size} of before"
+
+
+# --- the command
+
+
+def key_of(text: str) -> Key:
+    """Return the key that is given by itself or by a file."""
+    if not KEY.fullmatch(text):
+        text = Path(text).read_text(encoding="utf-8").strip()
+    return parse_key(text)
+
+
+def verify_directory(args: argparse.Namespace) -> int:
+    """Verify a ledger; say what came of it."""
+    ledger = Ledger(Path(args.directory), args.keys, args.tsa_ca, int(time.time() * 1000))
+    ledger.verify(args.witness)
+    for said in ledger.said:
+        print(said)
+    if ledger.faults:
+        fault, *more = ledger.faults
+        print(f"does not verify: {fault}" + (f" (and {len(more)} more that does not hold)" if more else ""))
+        return 1
+    checkpoint = cast(Note, ledger.checkpoint)
+    print(f"{checkpoint.origin}: verified, entries {ledger.first} to {checkpoint.size - 1}")
+    if unsigned := ledger.tree.size - checkpoint.size:
+        print(f"{unsigned} entries behind them are signed by no checkpoint yet")
+    if not ledger.witnesses:
+        print("held against no checkpoint that was kept elsewhere (--witness): had it been cut back, nobody could tell")
+    return 0
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description="Verify a ledger of legwatch, or proofs out of one.")
+    parser.add_argument("directory", metavar="DIR", nargs="?", help="the ledger")
+    parser.add_argument("--key", required=True, action="append", metavar="PUB", help="a verifier key, or a file with it")
+    parser.add_argument("--witness", nargs="+", default=[], metavar="NOTE", help="checkpoints that were kept elsewhere")
+    parser.add_argument("--tsa-ca", metavar="FILE", help="who signs time stamps, in PEM")
+    parser.add_argument("--entry", metavar="PROOF", help="verify the proof of one entry")
+    parser.add_argument("--consistency", metavar="PROOF", help="verify the proof between two checkpoints")
+    args = parser.parse_args(argv)
+    if not (args.directory or args.entry or args.consistency):
+        parser.error("nothing to verify: name DIR, --entry or --consistency")
+    what = ""
+    status = 0
+    try:
+        try:
+            args.keys = [key_of(each) for each in args.key]
+        except Misfit as misfit:
+            fail(f"--key {misfit}")
+        for path, verify in ((args.entry, verify_entry), (args.consistency, verify_consistency)):
+            if path:
+                what = path
+                print(verify(path, args.keys))
+        if args.directory:
+            status = verify_directory(args)
+    except Misfit as misfit:
+        print(f"does not verify: {what} {misfit}")
+        return 1
+    except Unable as unable:
+        fail(str(unable))
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{getattr(error, 'filename', None) or ''}: {getattr(error, 'strerror', None) or error}")
+    return status
+
+
+def fail(text: str) -> NoReturn:
+    """End with what could not be tried."""
+    print(f"legwatch_verify: {text}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
