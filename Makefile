@@ -1,7 +1,7 @@
 # Every command of the project. `make demo` and `make test` each work as the first one after `git clone`.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-sanitized test-live test-stack live-packages lint ext bench soak package lock audit clean
+.PHONY: help demo test test-sanitized test-live test-stack test-boot test-appliance live-packages lint ext bench soak package lock audit clean
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
@@ -9,6 +9,7 @@ PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := $(VENV_PYTHON) -m pytest
 CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.py
 LOCK := deploy/package/requirements.lock
+APPLIANCE := tests/boot/test_appliance.py
 LIVE_PACKAGES := baresip-core docker-compose e2fsprogs ethtool faketime iproute2 libcap2-bin lintian mandoc openssl \
 	prometheus prometheus-alertmanager rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
 BOOT_PACKAGES := binutils iproute2 mmdebstrap openssh-client systemd-container util-linux
@@ -36,8 +37,11 @@ test-live: live-packages $(VENV)/test $(VENV)/package  ## namespaces, live rings
 test-stack: live-packages $(VENV)/test  ## the way of an alert through real servers; as root
 	@REQUIRE_LIVE=1 $(PYTEST) -m live tests/live/test_stack.py $(ARGS)
 
-test-boot: boot-packages package $(VENV)/test  ## the package, the service and the appliance on machines that boot; as root
-	@REQUIRE_LIVE=1 $(PYTEST) -m boot $(ARGS)
+test-boot: boot-packages package $(VENV)/test  ## the package and the service on a machine that boots; as root
+	@REQUIRE_LIVE=1 $(PYTEST) -m boot --ignore $(APPLIANCE) $(ARGS)
+
+test-appliance: boot-packages package $(VENV)/test  ## a bare Debian becomes a sensor, by Ansible and by cloud-init; as root
+	@REQUIRE_LIVE=1 $(PYTEST) -m boot $(APPLIANCE) $(ARGS)
 
 live-packages: root
 	@deploy/apt-install.sh $(LIVE_PACKAGES)

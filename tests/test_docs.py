@@ -210,6 +210,16 @@ def test_makefile_help_lists_the_targets() -> None:
     done = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    running = ("demo", "test", "test-sanitized", "test-live", "test-stack", "test-boot", "bench", "soak")
+    running = (
+        "demo",
+        "test",
+        "test-sanitized",
+        "test-live",
+        "test-stack",
+        "test-boot",
+        "test-appliance",
+        "bench",
+        "soak",
+    )
     for target in (*running, "ext", "lint", "package", "lock", "audit", "clean"):
         assert f"make {target} " in done.stdout

@@ -1,0 +1,81 @@
+"""The octets of an entry: canonical JSON (RFC 8785) without fractions, with names in ASCII.
+
+Of RFC 8785 that leaves the order of names, the escapes of strings (section 3.2.2.2) and no space anywhere, which is
+what ``json`` writes by these settings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sensor.ledger.entries import Entry, Value
+
+MAX_INTEGER = 2**53 - 1  # what every reader of JSON has exactly (RFC 7493 section 2.2)
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+_write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False).encode
+_read = json.JSONDecoder().decode
+
+
+def encode(entry: Mapping[str, Value]) -> bytes:
+    """Return an entry's octets, without the end of its line; a lone surrogate becomes U+FFFD.
+
+    Raises ValueError for what an entry cannot have.
+    """
+    _check_names(entry)
+    _check_values(entry.values())
+    text = _write(entry)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).encode()
+
+
+def decode(line: bytes) -> Entry:
+    """Return the entry that a line has; ValueError when it is none. That its octets are canonical is not looked at."""
+    try:
+        entry = _read(line.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if type(entry) is not dict or type(entry.get("at")) is not int or type(entry.get("kind")) is not str:
+        raise ValueError("it is no object with a kind and a time")
+    return cast("Entry", entry)
+
+
+def is_canonical(line: bytes) -> bool:
+    """Say whether a line is the octets of an entry, and no others that mean the same."""
+    try:
+        return encode(decode(line)) == line
+    except ValueError:
+        return False
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if type(name) is not str or not name.isascii():
+            raise ValueError(f"{name!r} is no name of ASCII")
+
+
+def _check_values(values: Iterable[Value]) -> None:
+    for value in values:
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            continue
+        if kind is int:
+            if not -MAX_INTEGER <= cast("int", value) <= MAX_INTEGER:
+                raise ValueError(f"{value} is too great for a number")
+        elif kind is list:
+            _check_values(cast("list[Value]", value))
+        elif kind is dict:
+            inner = cast("dict[str, Value]", value)
+            _check_names(inner)
+            if "at" in inner:
+                raise ValueError("an object inside an entry has the name of its time")
+            _check_values(inner.values())
+        else:
+            raise ValueError(f"an entry cannot have a {kind.__name__}")

@@ -1,0 +1,111 @@
+"""What reads a ledger: while it is written, too."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, cast
+
+import zstandard
+
+from sensor.ledger import canonical
+from sensor.ledger.layout import NOTE, PACKED, TEXT, Directory, LedgerError, Segment, day_of
+from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from sensor.ledger.entries import Entry
+
+BUFFER = 1 << 20
+# What a decoder has to have of a segment: a file that asks for more is none of ours.
+MAX_WINDOW = 1 << 27
+
+
+def segments(directory: Path) -> list[Segment]:
+    """Return the segments whose entries are there, by number; LedgerError when the directory cannot be read."""
+    try:
+        with Directory(directory) as place:
+            return [each for each in place.segments() if each.entries]
+    except OSError as error:
+        raise LedgerError(f"{directory}: {error.strerror}") from None
+
+
+def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -> Iterator[tuple[int, Entry]]:
+    """Return the entries that were appended in a time, both ends included, each with its number.
+
+    Nothing is verified. Raises LedgerError where an entry cannot be read.
+    """
+    first_day = day_of(first_ms)
+    last_day = None if last_ms is None else day_of(last_ms)
+    try:
+        with Directory(directory) as place:
+            for segment in (each for each in place.segments() if each.entries):
+                if segment.day < first_day or (last_day is not None and segment.day > last_day):
+                    continue
+                for number, line in enumerate(lines(place, segment), start_of(place, segment)):
+                    entry = _decoded(line, number)
+                    at = cast("int", entry["at"])
+                    if first_ms <= at and (last_ms is None or at <= last_ms):
+                        yield number, entry
+    except OSError as error:
+        raise LedgerError(f"{directory}: {error.strerror}") from None
+
+
+def start_of(place: Directory, segment: Segment) -> int:
+    """Return the number of a segment's first entry."""
+    before = segment_before(place, segment)
+    return 0 if before is None else note_of(place, before).size
+
+
+def segment_before(place: Directory, segment: Segment) -> Segment | None:
+    """Return the one before a segment, None before the first; LedgerError when its note is missing."""
+    if not segment.number:
+        return None
+    for each in place.segments():
+        if each.number == segment.number - 1 and each.sealed:
+            return each
+    raise LedgerError(f"{segment.stem}: the note of the segment before it is missing")
+
+
+def note_of(place: Directory, segment: Segment) -> Checkpoint:
+    """Return the checkpoint at the end of a sealed segment, whoever signed it; LedgerError when it is none."""
+    try:
+        return Checkpoint.parse(split(place.read(segment.file(NOTE), MAX_OCTETS).decode())[0])
+    except (NoteError, UnicodeDecodeError) as error:
+        raise LedgerError(f"{segment.file(NOTE)} {error}") from None
+
+
+def lines(place: Directory, segment: Segment) -> Iterator[bytes]:
+    """Return the whole lines of a segment without their ends.
+
+    The last one of an open segment, which may be on its way, is left out unless it is whole.
+    """
+    with opened(place, segment) as file:
+        try:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line[:-1]
+                elif segment.sealed:
+                    raise LedgerError(f"{segment.stem} ends within an entry")
+        except zstandard.ZstdError as error:
+            raise LedgerError(f"{segment.stem} cannot be read: {error}") from None
+
+
+def opened(place: Directory, segment: Segment) -> BinaryIO:
+    """Return the text of a segment, open; reading a compressed one may raise ZstdError."""
+    try:
+        return os.fdopen(place.open(segment.file(TEXT)), "rb", BUFFER)
+    except FileNotFoundError:  # compressed, maybe since the directory was looked at
+        packed = os.fdopen(place.open(segment.file(PACKED)), "rb")  # closed with what reads it
+    unpacked = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(packed, read_across_frames=True)
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", unpacked), BUFFER))
+
+
+def _decoded(line: bytes, number: int) -> Entry:
+    try:
+        return canonical.decode(line)
+    except ValueError as error:
+        raise LedgerError(f"entry {number} cannot be read: {error}") from None

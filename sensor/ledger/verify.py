@@ -1,0 +1,331 @@
+"""Whether a ledger is what was signed: docs/LEDGER.md, To verify."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sensor.ledger import canonical, reader
+from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
+from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, Directory, LedgerError, Segment
+from sensor.ledger.merkle import Edge, leaf_hash
+from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, opened, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sensor.ledger.entries import Entry, Value
+
+AHEAD_MS = 300_000  # that the clock of the sensor may be before that of whoever verifies
+BATCH = 4096
+# Quotes inside strings have a backslash before them, so that these are names and nothing else.
+AT = re.compile(rb'[{,]"at":(\d{1,16})[,}]')
+SPECIAL = re.compile(rb'[{,]"kind":"(?:clock|deleted|key|ledger)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not hold."""
+
+    entry: int | None  # number of the first entry that does not fit
+    segment: str | None
+    what: str
+
+    def __str__(self) -> str:
+        place = [] if self.entry is None else [f"entry {self.entry}"]
+        if self.segment is not None:
+            place.append(f"segment {self.segment}")
+        return f"{', '.join(place)}: {self.what}" if place else self.what
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of it."""
+
+    size: int = 0  # entries that there are or were
+    first: int = 0  # the first that is there
+    unsigned: int = 0  # entries behind the checkpoint
+    checkpoint: Checkpoint | None = None
+    faults: list[Fault] = field(default_factory=list)  # by entry
+
+
+def verify(directory: Path, keys: Sequence[VerifierKey], *, witnesses: Sequence[str] = (), now_ms: int) -> Result:
+    """Verify a ledger, which may be written meanwhile.
+
+    Args:
+        directory: its directory.
+        keys: that are trusted; one that signed any part of it is enough.
+        witnesses: notes that were kept elsewhere, as text.
+        now_ms: the time now.
+
+    Raises LedgerError when the directory cannot be read.
+    """
+    try:
+        with Directory(directory) as place:
+            return _Verification(place, keys, now_ms).run(witnesses)
+    except OSError as error:
+        raise LedgerError(f"{directory}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A note that the tree is held against."""
+
+    what: str
+    text: str
+    checkpoint: Checkpoint
+    segment: Segment | None = None
+
+
+class _Verification:
+    def __init__(self, place: Directory, keys: Sequence[VerifierKey], now_ms: int) -> None:
+        self._place = place
+        self._keys = keys
+        self._latest = now_ms + AHEAD_MS
+        self._result = Result()
+        self._marks: list[int] = []  # sizes at which a root is wanted, sorted
+        self._roots: dict[int, bytes] = {}
+        self._signed: list[_Signed] = []
+        self._deleted: set[tuple[Value, Value, Value]] = set()
+        # Sizes above the first of a pair are signed by the second, up to the next pair.
+        self._epochs: list[tuple[int, VerifierKey]] = []
+        self._floor = 0  # the time of the next entry is this at least
+        self._fits = True  # whether everything in the segment did so far
+        self._unreadable = ""  # why the segment cannot be read further
+
+    def run(self, witnesses: Sequence[str]) -> Result:
+        result = self._result
+        # The checkpoint first: what is appended meanwhile is behind it.
+        checkpoint = self._read("the checkpoint", CHECKPOINT)
+        result.checkpoint = None if checkpoint is None else checkpoint.checkpoint
+        whole = [checkpoint, *(self._parse("the witness", text) for text in witnesses)]
+        self._signed = [each for each in whole if each is not None]
+        self._marks = sorted({each.checkpoint.size for each in self._signed})
+        segments = [each for each in self._place.segments() if each.entries]
+        if not segments:
+            self._fault(0, None, "there are no entries")
+            return result
+        base = self._base(segments[0])
+        edge = Edge() if base is None else base.checkpoint.tree() or Edge()
+        result.first = start = edge.size
+        for segment, behind in zip(segments, (*segments[1:], None), strict=True):
+            start = edge.size
+            edge = self._segment(segment, edge, behind)
+        result.size = edge.size
+        self._compare(start)
+        self._verify_signatures(start)
+        if base is not None and _deletion(base) not in self._deleted:
+            self._fault(0, base.segment, "entries up to here are missing, and no entry says that they were deleted")
+        if checkpoint is not None:
+            result.unsigned = max(result.size - checkpoint.checkpoint.size, 0)
+        result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
+        return result
+
+    def _fault(self, entry: int | None, segment: Segment | None, what: str) -> None:
+        self._result.faults.append(Fault(entry, None if segment is None else segment.stem, what))
+
+    def _read(self, what: str, name: str, segment: Segment | None = None, entry: int | None = None) -> _Signed | None:
+        try:
+            return self._parse(what, self._place.read(name, MAX_OCTETS).decode(), segment, entry)
+        except FileNotFoundError:
+            self._fault(entry, segment, f"{what} is missing")
+        except (LedgerError, UnicodeDecodeError):
+            self._fault(entry, segment, f"{what} is no signed note")
+        return None
+
+    def _parse(self, what: str, text: str, segment: Segment | None = None, entry: int | None = None) -> _Signed | None:
+        try:
+            return _Signed(what, text, Checkpoint.parse(split(text)[0]), segment)
+        except NoteError as error:
+            self._fault(entry, segment, f"{what} {error}")
+            return None
+
+    def _base(self, first: Segment) -> _Signed | None:
+        """Return the note that hashing begins behind, None where it begins with the first entry."""
+        if first.number == 0:
+            return None
+        try:
+            before = reader.segment_before(self._place, first)
+        except LedgerError as error:
+            self._fault(0, first, str(error))
+            return None
+        assert before is not None  # noqa: S101
+        return self._read("its note", before.file(NOTE), before, 0)
+
+    def _segment(self, segment: Segment, edge: Edge, behind: Segment | None) -> Edge:
+        """Verify a segment; return the tree that the one behind it goes on from."""
+        first = edge.size
+        self._fits = True
+        sums = self._sums(segment, first)
+        self._mark(edge)
+        lines = self._lines(segment)
+        while batch := list(islice(lines, self._wanted(edge.size))):
+            self._batch(segment, batch, sums[(edge.size - first) * SUM_OCTETS :], edge)
+            self._mark(edge)
+        if self._unreadable:
+            self._misfit(edge.size, segment, self._unreadable)
+        elif self._fits and len(sums) > (edge.size - first) * SUM_OCTETS and segment.sealed:
+            self._misfit(edge.size, segment, "there is a sum and no entry")
+        if behind is None and not segment.sealed:
+            return edge
+        note = self._read("its note", segment.file(NOTE), segment, first)
+        if note is None:
+            return edge
+        self._signed.append(note)
+        noted = note.checkpoint.tree()
+        if noted is None:
+            self._fault(first, segment, "its note has no edge")
+            return edge
+        if (noted.size, note.checkpoint.root) != (edge.size, edge.root()) and self._fits:
+            self._misfit(min(first, noted.size), segment, "its entries are not those that its note is of")
+        if behind is not None and behind.number != segment.number + 1:
+            self._fault(noted.size, behind, f"entries are missing: the segment before it is {segment.stem}")
+            return self._edge_before(behind) or noted
+        return noted
+
+    def _edge_before(self, segment: Segment) -> Edge | None:
+        try:
+            before = reader.segment_before(self._place, segment)
+            return None if before is None else reader.note_of(self._place, before).tree()
+        except LedgerError:
+            return None
+
+    def _sums(self, segment: Segment, first: int) -> bytes:
+        try:
+            return self._place.read(segment.file(SUMS))
+        except FileNotFoundError:
+            if segment.sealed:
+                self._fault(first, segment, "its sums are missing")
+            return b""
+
+    def _lines(self, segment: Segment) -> Iterator[bytes]:
+        self._unreadable = ""
+        try:
+            yield from reader.lines(self._place, segment)
+        except LedgerError as error:
+            self._unreadable = str(error)
+
+    def _wanted(self, size: int) -> int:
+        """Return how many entries are hashed at once: up to the next root that is wanted."""
+        behind = bisect_right(self._marks, size)
+        return min(self._marks[behind] - size, BATCH) if behind < len(self._marks) else BATCH
+
+    def _mark(self, edge: Edge) -> None:
+        if edge.size in self._marks:
+            self._roots.setdefault(edge.size, edge.root())
+
+    def _misfit(self, entry: int, segment: Segment, what: str) -> None:
+        """Note what does not fit; what comes behind it in the segment is compared with nothing any more."""
+        if self._fits:
+            self._fault(entry, segment, what)
+        self._fits = False
+
+    def _batch(self, segment: Segment, batch: list[bytes], sums: bytes, edge: Edge) -> None:
+        leaves = [leaf_hash(line) for line in batch]
+        given = b"".join([leaf[:SUM_OCTETS] for leaf in leaves])
+        if not sums.startswith(given):
+            self._find(segment, given, sums, edge.size)
+        for number, line in enumerate(batch, edge.size):
+            at = AT.search(line)
+            if at is None or not self._floor <= (time := int(at[1])) <= self._latest:
+                self._misfit(number, segment, self._wrong_time(at and int(at[1])))
+            else:
+                self._floor = time
+            if number == 0 or SPECIAL.search(line):
+                self._special(segment, number, line)
+        edge.extend(leaves)
+
+    def _find(self, segment: Segment, given: bytes, sums: bytes, first: int) -> None:
+        for start in range(0, len(given), SUM_OCTETS):
+            each = sums[start : start + SUM_OCTETS]
+            if len(each) < SUM_OCTETS and not segment.sealed:
+                return  # they are written behind the entry, and nothing waits for that
+            if each != given[start : start + SUM_OCTETS]:
+                self._misfit(first + start // SUM_OCTETS, segment, "it is not the entry that its sum is of")
+                return
+
+    def _wrong_time(self, at: int | None) -> str:
+        if at is None:
+            return "it has no time"
+        return "it is from the future" if at > self._latest else "its time is before that of the entry before it"
+
+    def _special(self, segment: Segment, number: int, line: bytes) -> None:
+        try:
+            entry = canonical.decode(line)
+            if number == 0:
+                self._first(entry)
+            elif entry["kind"] == "key":
+                self._change(number, entry)
+        except ValueError as error:
+            self._misfit(number, segment, f"it cannot be what it says: {error}")
+            return
+        if entry["kind"] == "clock" and type(back := entry.get("back")) is int:
+            self._floor -= max(back, 0)
+        if entry["kind"] == "deleted":
+            self._deleted.add((entry.get("segment"), entry.get("size"), entry.get("root")))
+
+    def _first(self, entry: Entry) -> None:
+        if entry["kind"] != "ledger":
+            raise ValueError("a ledger begins otherwise")
+        key = VerifierKey.parse(str(entry.get("vkey")))
+        if key.name != entry.get("origin"):
+            raise ValueError("its key has the name of another ledger")
+        self._epochs.append((-1, key))
+
+    def _change(self, number: int, entry: Entry) -> None:
+        old, new = (VerifierKey.parse(str(entry.get(name))) for name in ("old", "new"))
+        signature = from_base64(str(entry.get("signature")))
+        if not self._epochs:  # what was before it is deleted
+            self._epochs.append((-1, old))
+        if self._epochs[-1][1] != old or new.name != old.name:
+            raise ValueError("the key was another one")
+        if not signature or not old.verify(rotation(old.name, number, str(old), str(new)), signature):
+            raise ValueError("the key before it did not sign it")
+        self._epochs.append((number, new))
+
+    def _compare(self, start: int) -> None:
+        """Hold the checkpoint and the witnesses against the tree; ``start`` is where the last segment begins."""
+        result = self._result
+        for each in self._signed:
+            size = each.checkpoint.size
+            if each.segment is not None:
+                continue
+            if size > result.size:
+                self._fault(result.size, None, f"{each.what} is of {size} entries: they are missing from here on")
+            elif size in self._roots and self._roots[size] != each.checkpoint.root and not result.faults:
+                entry = start if size >= start and each.what == "the checkpoint" else None
+                self._fault(entry, None, f"{each.what} of {size} entries is of others")
+
+    def _verify_signatures(self, start: int) -> None:
+        """See whether each note is signed by whom it has to be."""
+        if not self._epochs:
+            self._epochs.append((-1, self._without_entries()))
+        keys = [key for _, key in self._epochs]
+        if not any(key in keys for key in self._keys):
+            self._fault(self._result.first, None, "no key that is trusted has signed any of it")
+        for each in self._signed:
+            epoch = bisect_left(self._epochs, each.checkpoint.size, key=lambda epoch: epoch[0])
+            try:
+                opened(each.text, [self._epochs[max(epoch - 1, 0)][1]])
+            except NoteError as error:
+                self._fault(start if each.segment is None else None, each.segment, f"{each.what} {error}")
+
+    def _without_entries(self) -> VerifierKey:
+        """Return who signs where no entry that is left says it: whoever is trusted and signed the checkpoint."""
+        for each in self._signed:
+            for key in self._keys:
+                try:
+                    opened(each.text, [key])
+                except NoteError:
+                    continue
+                return key
+        return self._keys[0]
+
+
+def _deletion(base: _Signed) -> tuple[Value, Value, Value]:
+    assert base.segment is not None  # noqa: S101
+    return base.segment.stem, base.checkpoint.size, to_base64(base.checkpoint.root)
