@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from sensor.ledger import canonical, reader
 from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
-from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, Directory, LedgerError, Segment
+from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, TEXT, Directory, LedgerError, Segment
 from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, opened, split
+from sensor.ledger.sealing import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,6 +171,8 @@ class _Verification:
             self._misfit(edge.size, segment, self._unreadable)
         elif self._fits and len(sums) > (edge.size - first) * SUM_OCTETS and segment.sealed:
             self._misfit(edge.size, segment, "there is a sum and no entry")
+        if self._fits and TEXT not in segment.parts and not is_whole(self._place, segment):
+            self._misfit(first, segment, "its file is not what its digest is of")
         if behind is None and not segment.sealed:
             return edge
         note = self._read("its note", segment.file(NOTE), segment, first)
