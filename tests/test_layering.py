@@ -111,6 +111,8 @@ MAY_IMPORT = {
         "sensor.state.directory",
         "sensor.state.findings",
     },
+    "sensor.ledger": {"sensor.beside", "sensor.ledger"},
+    "sensor.ledger.entries": {*SEAM},
     "sensor.launch": set[str](),
     "sensor.confine": {
         "sensor.config.files",
@@ -147,6 +149,11 @@ PURE = (
     "sensor.evidence.streams",
     "sensor.alerts.event",
     "sensor.alerts.mappings",
+    "sensor.ledger.entries",
+    "sensor.ledger.canonical",
+    "sensor.ledger.merkle",
+    "sensor.ledger.note",
+    "sensor.ledger.keys",
 )
 IMPURE_MODULES = {
     "asyncio", "http", "logging", "os", "prometheus_client", "random", "rich", "secrets", "select", "selectors",

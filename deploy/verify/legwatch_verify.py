@@ -39,8 +39,9 @@ MAX_WINDOW = 1 << 27  # octets that a decoder of zstd has to remember
 
 FILE = re.compile(r"([0-9]{8})-([0-9]{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note|\.note\.tsr)")
 NUMBER = r"(0|[1-9][0-9]{0,15})"
+SIGNATURE = r"— (\S+) ([A-Za-z0-9+/]+=*)\n"
 NOTE = re.compile(
-    rf"([^\n]+)\n{NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n(?:edge ([A-Za-z0-9+/]+=*)\n)?\n— (\S+) ([A-Za-z0-9+/]+=*)\n"
+    rf"(([^\n]+)\n{NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n(?:edge ([A-Za-z0-9+/]+=*)\n)?)\n((?:{SIGNATURE})+)"
 )
 KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")
 
@@ -150,8 +151,7 @@ class Note(NamedTuple):
     size: int
     root: bytes
     edge: Optional[Tree]
-    signer: str
-    signature: bytes  # behind the first octets of the key's hash
+    signatures: Sequence[Tuple[str, bytes, bytes]]  # by whom: the name, and the first octets of the key's hash
 
 
 def parse_note(what: str, octets: bytes) -> Note:
@@ -163,22 +163,29 @@ def parse_note(what: str, octets: bytes) -> Note:
     found = NOTE.fullmatch(note)
     if found is None or len(octets) > MAX_NOTE:
         raise Misfit("is no signed checkpoint")
-    origin, size, root, hashes, signer, signature = found.groups()
+    text, origin, size, root, hashes, signed = found.groups()[:6]
     edge = None
     if hashes is not None:
         edge = Tree.of(int(size), unbase64(hashes))
         if edge is None or edge.root() != unbase64(root):
             raise Misfit("has an edge that does not give its root")
-    text = note[: note.index("\n\n") + 1].encode()
-    return Note(what, text, origin, int(size), unbase64(root), edge, signer, unbase64(signature))
+    by = [(name, unbase64(octets)) for name, octets in re.findall(SIGNATURE, signed)]
+    signatures = [(name, octets[:4], octets[4:]) for name, octets in by]
+    return Note(what, text.encode(), origin, int(size), unbase64(root), edge, signatures)
 
 
 def check_signature(note: Note, key: Key) -> None:
-    """See that a key has signed a note."""
-    if (note.origin, note.signer, note.signature[:4]) != (key.name, key.name, key.id):
+    """See that a key has signed a note; what others signed does not matter."""
+    by = [signature for *whom, signature in note.signatures if whom == [key.name, key.id]]
+    if note.origin != key.name or not by:
         raise Misfit(f"is not signed by {key.text}")
-    if not is_signed(key.public, note.text, note.signature[4:]):
+    if not all(is_signed(key.public, note.text, signature) for signature in by):
         raise Misfit("has a signature that is wrong")
+
+
+def is_by(note: Note, key: Key) -> bool:
+    """Say whether a key seems to have signed a note."""
+    return key.id in [identity for _, identity, _ in note.signatures]
 
 
 # --- the tree (RFC 6962)
@@ -455,6 +462,7 @@ class Ledger:
         self.tree = Tree()
         self.witnesses: List[Note] = []
         self.checkpoint: Optional[Note] = None
+        self.suspect: Optional[Fault] = None  # the first of its segment
 
     def verify(self, witnesses: Sequence[str]) -> None:
         """Verify it all; what does not hold is in ``faults``, the first entry first."""
@@ -627,8 +635,6 @@ class Ledger:
         with plain:
             return self.lines(segment, plain, sums)[0]
 
-    suspect: Optional[Fault] = None
-
     def lines(self, segment: Segment, text: BinaryIO, sums: BinaryIO) -> Tuple[Optional[Fault], int]:
         """Hash each entry and look at it, until one does not hold; then only hash. Return that, and the octets read."""
         octets = 0
@@ -680,8 +686,8 @@ class Ledger:
         if not segment.day_ms <= at < segment.day_ms + DAY_MS or segment.day_ms < 0:
             raise Misfit("is of another day than its segment")
         self.floor = at
-        if number == 0 or kind == "ledger":
-            self.begin(number, entry)
+        if number == 0:
+            self.begin(entry)
         elif kind == "key":
             self.change(number, entry)
         elif kind == "clock" and type(entry.get("back")) is int:
@@ -690,9 +696,9 @@ class Ledger:
             named = (entry.get(name) for name in ("segment", "size", "root"))
             self.deleted.add(cast("Tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named)))
 
-    def begin(self, number: int, entry: Dict[str, Any]) -> None:
+    def begin(self, entry: Dict[str, Any]) -> None:
         """Take the first key from the first entry."""
-        if number or entry["kind"] != "ledger" or entry.get("format") != 1:
+        if entry["kind"] != "ledger" or entry.get("format") != 1:
             raise Misfit("is not how a ledger of format 1 begins")
         key = parse_key(str(entry.get("vkey")))
         if key.name != entry.get("origin"):
@@ -731,14 +737,15 @@ class Ledger:
     def signatures(self) -> None:
         """See that each note is signed by whom it has to be."""
         if not self.epochs:
-            self.epochs.append((-1, self.keys[0]))
+            here = [key for key in self.keys if self.checkpoint is not None and is_by(self.checkpoint, key)]
+            self.epochs.append((-1, (here or self.keys)[0]))
         known = [key for _, key in self.epochs]
         if not any(key in known for key in self.keys):
             self.faults.append(Fault(self.first, "", f"{self.keys[0].text} is no key of this ledger"))
         numbers = [number for number, _ in self.epochs]
         for note, entry, place in self.notes:
             key = self.epochs[max(bisect_left(numbers, note.size) - 1, 0)][1]
-            if note.size < self.first and note.signature[:4] not in [each.id for each in known]:
+            if note.size < self.first and not any(is_by(note, each) for each in known):
                 continue  # a key that no entry is left of
             try:
                 check_signature(note, key)
@@ -795,7 +802,7 @@ def signed_note(text: str, keys: Sequence[Key]) -> Note:
     """Read a note that one of the keys has signed."""
     note = parse_note("", text.encode(errors="replace"))
     for key in keys:
-        if key.id == note.signature[:4]:
+        if is_by(note, key):
             check_signature(note, key)
             return note
     raise Misfit(f"is signed by none of {', '.join(key.text for key in keys)}")

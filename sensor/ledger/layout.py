@@ -21,6 +21,7 @@ ASIDE = ".new"  # behind the name of a file that is being made
 TEXT, PACKED, SUMS, NOTE = ".jsonl", ".jsonl.zst", ".sums", ".note"
 NAME = re.compile(r"(\d{8})-(\d{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note)", re.ASCII)
 SUM_OCTETS = 4  # of each leaf hash
+DAY_MS = 86_400_000
 
 # An auditor's group may read.
 DIRECTORY_MODE = 0o750
@@ -62,6 +63,15 @@ class Segment:
 def day_of(at: int) -> str:
     """Return the day of a time in milliseconds, in UTC."""
     return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y%m%d")
+
+
+def span_of(day: str) -> tuple[int, int]:
+    """Return the first millisecond of a day and the first one behind it, twice the same where there is no such day."""
+    try:
+        start = int(datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * 1000
+    except ValueError:
+        return 0, 0
+    return start, start + DAY_MS
 
 
 def segments_of(names: Iterable[str]) -> list[Segment]:

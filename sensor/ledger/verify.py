@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from sensor.ledger import canonical, reader
 from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
-from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, TEXT, Directory, LedgerError, Segment
+from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, TEXT, Directory, LedgerError, Segment, span_of
 from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, opened, split
 from sensor.ledger.sealing import is_whole
@@ -52,6 +52,7 @@ class Result:
     unsigned: int = 0  # entries behind the checkpoint
     checkpoint: Checkpoint | None = None
     faults: list[Fault] = field(default_factory=list)  # by entry
+    remarks: list[str] = field(default_factory=list)  # what is no fault, and yet to be known
 
 
 def verify(directory: Path, keys: Sequence[VerifierKey], *, witnesses: Sequence[str] = (), now_ms: int) -> Result:
@@ -80,6 +81,7 @@ class _Signed:
     text: str
     checkpoint: Checkpoint
     segment: Segment | None = None
+    entry: int | None = None  # what is named where it does not hold
 
 
 class _Verification:
@@ -94,7 +96,8 @@ class _Verification:
         self._deleted: set[tuple[Value, Value, Value]] = set()
         # Sizes above the first of a pair are signed by the second, up to the next pair.
         self._epochs: list[tuple[int, VerifierKey]] = []
-        self._floor = 0  # the time of the next entry is this at least
+        self._floor = 0  # the time of the next entry is this at least …
+        self._day = (0, 0)  # … and within this
         self._fits = True  # whether everything in the segment did so far
         self._unreadable = ""  # why the segment cannot be read further
 
@@ -102,6 +105,7 @@ class _Verification:
         result = self._result
         # The checkpoint first: what is appended meanwhile is behind it.
         checkpoint = self._read("the checkpoint", CHECKPOINT)
+        unread = result.faults.copy()
         result.checkpoint = None if checkpoint is None else checkpoint.checkpoint
         whole = [checkpoint, *(self._parse("the witness", text) for text in witnesses)]
         self._signed = [each for each in whole if each is not None]
@@ -117,6 +121,7 @@ class _Verification:
             start = edge.size
             edge = self._segment(segment, edge, behind)
         result.size = edge.size
+        result.faults = [replace(each, entry=start) if each in unread else each for each in result.faults]
         self._compare(start)
         self._verify_signatures(start)
         if base is not None and _deletion(base) not in self._deleted:
@@ -140,7 +145,7 @@ class _Verification:
 
     def _parse(self, what: str, text: str, segment: Segment | None = None, entry: int | None = None) -> _Signed | None:
         try:
-            return _Signed(what, text, Checkpoint.parse(split(text)[0]), segment)
+            return _Signed(what, text, Checkpoint.parse(split(text)[0]), segment, entry)
         except NoteError as error:
             self._fault(entry, segment, f"{what} {error}")
             return None
@@ -161,6 +166,7 @@ class _Verification:
         """Verify a segment; return the tree that the one behind it goes on from."""
         first = edge.size
         self._fits = True
+        self._day = span_of(segment.day)
         sums = self._sums(segment, first)
         self._mark(edge)
         lines = self._lines(segment)
@@ -169,7 +175,7 @@ class _Verification:
             self._mark(edge)
         if self._unreadable:
             self._misfit(edge.size, segment, self._unreadable)
-        elif self._fits and len(sums) > (edge.size - first) * SUM_OCTETS and segment.sealed:
+        elif self._fits and len(sums) > (edge.size - first) * SUM_OCTETS:
             self._misfit(edge.size, segment, "there is a sum and no entry")
         if self._fits and TEXT not in segment.parts and not is_whole(self._place, segment):
             self._misfit(first, segment, "its file is not what its digest is of")
@@ -232,12 +238,14 @@ class _Verification:
         given = b"".join([leaf[:SUM_OCTETS] for leaf in leaves])
         if not sums.startswith(given):
             self._find(segment, given, sums, edge.size)
+        begin, end = self._day
         for number, line in enumerate(batch, edge.size):
-            at = AT.search(line)
-            if at is None or not self._floor <= (time := int(at[1])) <= self._latest:
-                self._misfit(number, segment, self._wrong_time(at and int(at[1])))
+            found = AT.search(line)
+            at = int(found[1]) if found else -1
+            if self._floor <= at <= self._latest and begin <= at < end:
+                self._floor = at
             else:
-                self._floor = time
+                self._misfit(number, segment, self._wrong_time(at))
             if number == 0 or SPECIAL.search(line):
                 self._special(segment, number, line)
         edge.extend(leaves)
@@ -245,16 +253,19 @@ class _Verification:
     def _find(self, segment: Segment, given: bytes, sums: bytes, first: int) -> None:
         for start in range(0, len(given), SUM_OCTETS):
             each = sums[start : start + SUM_OCTETS]
-            if len(each) < SUM_OCTETS and not segment.sealed:
+            fits = each == given[start : start + len(each)]
+            if len(each) < SUM_OCTETS and fits and not segment.sealed:
                 return  # they are written behind the entry, and nothing waits for that
-            if each != given[start : start + SUM_OCTETS]:
+            if len(each) < SUM_OCTETS or not fits:
                 self._misfit(first + start // SUM_OCTETS, segment, "it is not the entry that its sum is of")
                 return
 
-    def _wrong_time(self, at: int | None) -> str:
-        if at is None:
+    def _wrong_time(self, at: int) -> str:
+        if at < 0:
             return "it has no time"
-        return "it is from the future" if at > self._latest else "its time is before that of the entry before it"
+        if at > self._latest:
+            return "it is from the future"
+        return "its time is before that of the entry before it" if at < self._floor else "it is of another day"
 
     def _special(self, segment: Segment, number: int, line: bytes) -> None:
         try:
@@ -274,6 +285,8 @@ class _Verification:
     def _first(self, entry: Entry) -> None:
         if entry["kind"] != "ledger":
             raise ValueError("a ledger begins otherwise")
+        if entry.get("format") != 1:
+            raise ValueError("it is of another format")
         key = VerifierKey.parse(str(entry.get("vkey")))
         if key.name != entry.get("origin"):
             raise ValueError("its key has the name of another ledger")
@@ -299,8 +312,10 @@ class _Verification:
                 continue
             if size > result.size:
                 self._fault(result.size, None, f"{each.what} is of {size} entries: they are missing from here on")
+            elif size < result.first:
+                result.remarks.append(f"{each.what} is of {size} entries, which are deleted: it says nothing of the rest")
             elif size in self._roots and self._roots[size] != each.checkpoint.root and not result.faults:
-                entry = start if size >= start and each.what == "the checkpoint" else None
+                entry = start if each.what == "the checkpoint" else None
                 self._fault(entry, None, f"{each.what} of {size} entries is of others")
 
     def _verify_signatures(self, start: int) -> None:
@@ -315,7 +330,8 @@ class _Verification:
             try:
                 opened(each.text, [self._epochs[max(epoch - 1, 0)][1]])
             except NoteError as error:
-                self._fault(start if each.segment is None else None, each.segment, f"{each.what} {error}")
+                entry = start if each.what == "the checkpoint" else each.entry
+                self._fault(entry, each.segment, f"{each.what} {error}")
 
     def _without_entries(self) -> VerifierKey:
         """Return who signs where no entry that is left says it: whoever is trusted and signed the checkpoint."""
