@@ -43,7 +43,7 @@ def write(path: Path, days: Sequence[int], *, unsigned: int = 0, rotated: Sequen
         path: becomes its directory.
         days: how many entries each day has, beside those that the writer adds.
         unsigned: how many more are behind the last checkpoint.
-        rotated: the days, from 0 on, that begin with a new key.
+        rotated: the days, from 0 on, whose second entry is signed by a new key, and those behind it.
     """
     pems, checkpoints = [new_pem()], []
     writer = Writer(path, pems[0], origin_name=NAME)
@@ -51,18 +51,20 @@ def write(path: Path, days: Sequence[int], *, unsigned: int = 0, rotated: Sequen
     number = 0
     for day, count in enumerate(days):
         now = START_MS + day * DAY_MS + 1000
-        if day in rotated:
-            writer.close()
-            pems.append(new_pem())
-            writer = Writer(path, pems[-1], origin_name=NAME, former=pems[-2])
-            writer.open(now)
-        for _ in range(count):
+        for each in range(count):
+            if day in rotated and each == 1:
+                writer.close()
+                pems.append(new_pem())
+                writer = Writer(path, pems[-1], origin_name=NAME, former=pems[-2])
+                writer.open(now + number)
             writer.append([leg(number)], now + number)
             number += 1
-        checkpoints.append(f"{writer.commit().size}")
-        checkpoints[-1] = (path / "checkpoint").read_text()
+        writer.commit()
+        checkpoints.append((path / "checkpoint").read_text())
     if unsigned:
         writer.append([leg(number + each) for each in range(unsigned)], now + DAY_MS // 2)
+        if writer._sealing is not None:
+            writer._sealing.join()
         image = path.with_name(f"{path.name}.image")  # as a machine without power leaves it
         shutil.copytree(path, image)
         writer.close()

@@ -40,9 +40,7 @@ MAX_WINDOW = 1 << 27  # octets that a decoder of zstd has to remember
 FILE = re.compile(r"([0-9]{8})-([0-9]{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note|\.note\.tsr)")
 NUMBER = r"(0|[1-9][0-9]{0,15})"
 SIGNATURE = r"— (\S+) ([A-Za-z0-9+/]+=*)\n"
-NOTE = re.compile(
-    rf"(([^\n]+)\n{NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n(?:edge ([A-Za-z0-9+/]+=*)\n)?)\n((?:{SIGNATURE})+)"
-)
+NOTE = re.compile(rf"(([^\n]+)\n{NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n(?:edge ([A-Za-z0-9+/]+=*)\n)?)\n((?:{SIGNATURE})+)")
 KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")
 
 
@@ -636,7 +634,7 @@ class Ledger:
             return self.lines(segment, plain, sums)[0]
 
     def lines(self, segment: Segment, text: BinaryIO, sums: BinaryIO) -> Tuple[Optional[Fault], int]:
-        """Hash each entry and look at it, until one does not hold; then only hash. Return that, and the octets read."""
+        """Hash each entry and look at it; return the first that does not hold, and the octets read."""
         octets = 0
         tree = self.tree
         self.suspect = None
@@ -649,15 +647,13 @@ class Ledger:
                 break
             line = line[:-1]
             leaf = leaf_hash(line)
-            if self.suspect is None:
-                each = sums.read(SUM_OCTETS)
-                if each != leaf[:SUM_OCTETS] and (segment.sealed or not leaf.startswith(each)):
-                    self.blame(number, segment, NOT_ITS_SUM)
-                else:
-                    try:
-                        self.look(number, line, segment)
-                    except Misfit as misfit:
-                        self.blame(number, segment, str(misfit))
+            each = sums.read(SUM_OCTETS)
+            if each != leaf[:SUM_OCTETS] and (segment.sealed or not leaf.startswith(each)):
+                self.blame(number, segment, NOT_ITS_SUM)
+            try:
+                self.look(number, line, segment)
+            except Misfit as misfit:
+                self.blame(number, segment, str(misfit))
             tree.append(leaf)
             if tree.size in self.wanted:
                 self.wanted[tree.size] = tree.root()
@@ -694,7 +690,9 @@ class Ledger:
             self.floor -= max(entry["back"], 0)
         elif kind == "deleted":
             named = (entry.get(name) for name in ("segment", "size", "root"))
-            self.deleted.add(cast("Tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named)))
+            self.deleted.add(
+                cast("Tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named))
+            )
 
     def begin(self, entry: Dict[str, Any]) -> None:
         """Take the first key from the first entry."""
@@ -750,7 +748,10 @@ class Ledger:
             try:
                 check_signature(note, key)
             except Misfit as misfit:
-                self.faults.append(Fault(entry, place, str(misfit)))
+                # An entry that does not hold may be the one that names the key.
+                named = [each.entry for each in self.faults if each.entry is not None]
+                if entry is None or not any(entry <= each < note.size for each in named):
+                    self.faults.append(Fault(entry, place, str(misfit)))
 
     def stamp(self, segment: Segment) -> None:
         """Look at the time stamp of a note."""
@@ -862,7 +863,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description="Verify a ledger of legwatch, or proofs out of one.")
     parser.add_argument("directory", metavar="DIR", nargs="?", help="the ledger")
-    parser.add_argument("--key", required=True, action="append", metavar="PUB", help="a verifier key, or a file with it")
+    parser.add_argument(
+        "--key", required=True, action="append", metavar="PUB", help="a verifier key, or a file with it"
+    )
     parser.add_argument("--witness", nargs="+", default=[], metavar="NOTE", help="checkpoints that were kept elsewhere")
     parser.add_argument("--tsa-ca", metavar="FILE", help="who signs time stamps, in PEM")
     parser.add_argument("--entry", metavar="PROOF", help="verify the proof of one entry")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sensor.ledger.entries import Entry
 
-BUFFER = 1 << 20
+BUFFER = 1 << 17  # a block of zstd: all that is before a damaged one is read
 # What a decoder has to have of a segment: a file that asks for more is none of ours.
 MAX_WINDOW = 1 << 27
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sensor.ledger import canonical, reader
 from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 AHEAD_MS = 300_000  # that the clock of the sensor may be before that of whoever verifies
 BATCH = 4096
-# Quotes inside strings have a backslash before them, so that these are names and nothing else.
-AT = re.compile(rb'[{,]"at":(\d{1,16})[,}]')
-SPECIAL = re.compile(rb'[{,]"kind":"(?:clock|deleted|key|ledger)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +98,11 @@ class _Verification:
         self._unreadable = ""  # why the segment cannot be read further
 
     def run(self, witnesses: Sequence[str]) -> Result:
+        self._verify(witnesses)
+        self._result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
+        return self._result
+
+    def _verify(self, witnesses: Sequence[str]) -> None:
         result = self._result
         # The checkpoint first: what is appended meanwhile is behind it.
         checkpoint = self._read("the checkpoint", CHECKPOINT)
@@ -113,8 +114,10 @@ class _Verification:
         segments = [each for each in self._place.segments() if each.entries]
         if not segments:
             self._fault(0, None, "there are no entries")
-            return result
+            return
         base = self._base(segments[0])
+        if base is not None:
+            self._signed.append(base)
         edge = Edge() if base is None else base.checkpoint.tree() or Edge()
         result.first = start = edge.size
         for segment, behind in zip(segments, (*segments[1:], None), strict=True):
@@ -128,8 +131,6 @@ class _Verification:
             self._fault(0, base.segment, "entries up to here are missing, and no entry says that they were deleted")
         if checkpoint is not None:
             result.unsigned = max(result.size - checkpoint.checkpoint.size, 0)
-        result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
-        return result
 
     def _fault(self, entry: int | None, segment: Segment | None, what: str) -> None:
         self._result.faults.append(Fault(entry, None if segment is None else segment.stem, what))
@@ -238,17 +239,31 @@ class _Verification:
         given = b"".join([leaf[:SUM_OCTETS] for leaf in leaves])
         if not sums.startswith(given):
             self._find(segment, given, sums, edge.size)
-        begin, end = self._day
         for number, line in enumerate(batch, edge.size):
-            found = AT.search(line)
-            at = int(found[1]) if found else -1
-            if self._floor <= at <= self._latest and begin <= at < end:
-                self._floor = at
-            else:
-                self._misfit(number, segment, self._wrong_time(at))
-            if number == 0 or SPECIAL.search(line):
-                self._special(segment, number, line)
+            try:
+                self._entry(number, canonical.decode(line))
+            except ValueError as error:
+                self._misfit(number, segment, str(error))
         edge.extend(leaves)
+
+    def _entry(self, number: int, entry: Entry) -> None:
+        """See when an entry says it was appended, and what it says of the ledger; ValueError when that cannot be."""
+        at, kind = cast("int", entry["at"]), entry["kind"]
+        if at < self._floor:
+            raise ValueError("its time is before that of the entry before it")
+        if at > self._latest:
+            raise ValueError("it is from the future")
+        if not self._day[0] <= at < self._day[1]:
+            raise ValueError("it is of another day than its segment")
+        self._floor = at
+        if number == 0:
+            self._first(entry)
+        elif kind == "key":
+            self._change(number, entry)
+        elif kind == "clock" and type(back := entry.get("back")) is int:
+            self._floor -= max(back, 0)
+        elif kind == "deleted":
+            self._deleted.add((entry.get("segment"), entry.get("size"), entry.get("root")))
 
     def _find(self, segment: Segment, given: bytes, sums: bytes, first: int) -> None:
         for start in range(0, len(given), SUM_OCTETS):
@@ -259,28 +274,6 @@ class _Verification:
             if len(each) < SUM_OCTETS or not fits:
                 self._misfit(first + start // SUM_OCTETS, segment, "it is not the entry that its sum is of")
                 return
-
-    def _wrong_time(self, at: int) -> str:
-        if at < 0:
-            return "it has no time"
-        if at > self._latest:
-            return "it is from the future"
-        return "its time is before that of the entry before it" if at < self._floor else "it is of another day"
-
-    def _special(self, segment: Segment, number: int, line: bytes) -> None:
-        try:
-            entry = canonical.decode(line)
-            if number == 0:
-                self._first(entry)
-            elif entry["kind"] == "key":
-                self._change(number, entry)
-        except ValueError as error:
-            self._misfit(number, segment, f"it cannot be what it says: {error}")
-            return
-        if entry["kind"] == "clock" and type(back := entry.get("back")) is int:
-            self._floor -= max(back, 0)
-        if entry["kind"] == "deleted":
-            self._deleted.add((entry.get("segment"), entry.get("size"), entry.get("root")))
 
     def _first(self, entry: Entry) -> None:
         if entry["kind"] != "ledger":
@@ -313,7 +306,9 @@ class _Verification:
             if size > result.size:
                 self._fault(result.size, None, f"{each.what} is of {size} entries: they are missing from here on")
             elif size < result.first:
-                result.remarks.append(f"{each.what} is of {size} entries, which are deleted: it says nothing of the rest")
+                result.remarks.append(
+                    f"{each.what} is of {size} entries, which are deleted: it says nothing of the rest"
+                )
             elif size in self._roots and self._roots[size] != each.checkpoint.root and not result.faults:
                 entry = start if each.what == "the checkpoint" else None
                 self._fault(entry, None, f"{each.what} of {size} entries is of others")
@@ -325,13 +320,24 @@ class _Verification:
         keys = [key for _, key in self._epochs]
         if not any(key in keys for key in self._keys):
             self._fault(self._result.first, None, "no key that is trusted has signed any of it")
+        ids = {key.id for key in keys}
         for each in self._signed:
+            if each.checkpoint.size < self._result.first and ids.isdisjoint(id_ for _, id_, _ in split(each.text)[1]):
+                continue  # a key that no entry is left of
             epoch = bisect_left(self._epochs, each.checkpoint.size, key=lambda epoch: epoch[0])
             try:
                 opened(each.text, [self._epochs[max(epoch - 1, 0)][1]])
             except NoteError as error:
                 entry = start if each.what == "the checkpoint" else each.entry
-                self._fault(entry, each.segment, f"{each.what} {error}")
+                if not self._is_named(entry, each.checkpoint.size):
+                    self._fault(entry, each.segment, f"{each.what} {error}")
+
+    def _is_named(self, entry: int | None, size: int) -> bool:
+        """Whether something that a note is of does not fit, so that it may be the key that is wrong."""
+        return any(
+            entry is not None and fault.entry is not None and entry <= fault.entry < size
+            for fault in self._result.faults
+        )
 
     def _without_entries(self) -> VerifierKey:
         """Return who signs where no entry that is left says it: whoever is trusted and signed the checkpoint."""
