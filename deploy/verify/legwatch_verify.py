@@ -24,10 +24,11 @@ import sys
 import tempfile
 import time
 from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union, cast
+from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
 
 DAY_MS = 86_400_000
 AHEAD_MS = 300_000  # that two machines' clocks may be apart
@@ -44,18 +45,18 @@ NOTE = re.compile(rf"(([^\n]+)\n{NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n(?:edge ([A-Za
 KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")
 
 
-class Misfit(Exception):
+class MisfitError(Exception):
     """Something does not hold; the text says what."""
 
 
-class Unable(Exception):
+class UnableError(Exception):
     """It could not be tried; the text says why."""
 
 
 class Fault(NamedTuple):
     """What does not hold."""
 
-    entry: Optional[int]  # the first that it is about
+    entry: int | None  # the first that it is about
     place: str  # segment and line, or a file
     what: str
 
@@ -73,9 +74,9 @@ def unbase64(text: str) -> bytes:
     try:
         octets = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Misfit("has what is no base64") from None
+        raise MisfitError("has what is no base64") from None
     if base64.b64encode(octets).decode() != text:
-        raise Misfit("has base64 that is not in its one form")
+        raise MisfitError("has base64 that is not in its one form")
     return octets
 
 
@@ -93,10 +94,10 @@ def parse_key(text: str) -> Key:
     found = KEY.fullmatch(text)
     octets = unbase64(found[3]) if found else b""
     if not found or len(octets) != 1 + HASH_OCTETS or octets[0] != 1:
-        raise Misfit("is no verifier key of Ed25519: NAME+HASH+BASE64")
+        raise MisfitError("is no verifier key of Ed25519: NAME+HASH+BASE64")
     identity = hashlib.sha256(found[1].encode() + b"\n" + octets).digest()[:4]
     if identity.hex() != found[2]:
-        raise Misfit("is a verifier key whose hash is not its own")
+        raise MisfitError("is a verifier key whose hash is not its own")
     return Key(found[1], identity, octets[1:], text)
 
 
@@ -128,7 +129,7 @@ def is_signed_by_program(public: bytes, octets: bytes, signature: bytes) -> bool
         return True
     if "Signature Verification Failure" in said:
         return False
-    raise Unable(f"openssl cannot verify Ed25519: {' '.join(said.split())[:200]}")
+    raise UnableError(f"openssl cannot verify Ed25519: {' '.join(said.split())[:200]}")
 
 
 def openssl(*arguments: str) -> str:
@@ -136,7 +137,7 @@ def openssl(*arguments: str) -> str:
     try:
         done = subprocess.run(["openssl", *arguments], capture_output=True, check=False)
     except OSError:
-        raise Unable("the program openssl is needed, or, but for time stamps, the package cryptography") from None
+        raise UnableError("the program openssl is needed, or, but for time stamps, the package cryptography") from None
     return (done.stdout + done.stderr).decode(errors="replace")
 
 
@@ -148,8 +149,8 @@ class Note(NamedTuple):
     origin: str
     size: int
     root: bytes
-    edge: Optional[Tree]
-    signatures: Sequence[Tuple[str, bytes, bytes]]  # by whom: the name, and the first octets of the key's hash
+    edge: Tree | None
+    signatures: Sequence[tuple[str, bytes, bytes]]  # by whom: the name, and the first octets of the key's hash
 
 
 def parse_note(what: str, octets: bytes) -> Note:
@@ -157,16 +158,16 @@ def parse_note(what: str, octets: bytes) -> Note:
     try:
         note = octets.decode()
     except UnicodeDecodeError:
-        raise Misfit("is no signed checkpoint") from None
+        raise MisfitError("is no signed checkpoint") from None
     found = NOTE.fullmatch(note)
     if found is None or len(octets) > MAX_NOTE:
-        raise Misfit("is no signed checkpoint")
+        raise MisfitError("is no signed checkpoint")
     text, origin, size, root, hashes, signed = found.groups()[:6]
     edge = None
     if hashes is not None:
         edge = Tree.of(int(size), unbase64(hashes))
         if edge is None or edge.root() != unbase64(root):
-            raise Misfit("has an edge that does not give its root")
+            raise MisfitError("has an edge that does not give its root")
     by = [(name, unbase64(octets)) for name, octets in re.findall(SIGNATURE, signed)]
     signatures = [(name, octets[:4], octets[4:]) for name, octets in by]
     return Note(what, text.encode(), origin, int(size), unbase64(root), edge, signatures)
@@ -176,9 +177,9 @@ def check_signature(note: Note, key: Key) -> None:
     """See that a key has signed a note; what others signed does not matter."""
     by = [signature for *whom, signature in note.signatures if whom == [key.name, key.id]]
     if note.origin != key.name or not by:
-        raise Misfit(f"is not signed by {key.text}")
+        raise MisfitError(f"is not signed by {key.text}")
     if not all(is_signed(key.public, note.text, signature) for signature in by):
-        raise Misfit("has a signature that is wrong")
+        raise MisfitError("has a signature that is wrong")
 
 
 def is_by(note: Note, key: Key) -> bool:
@@ -207,7 +208,7 @@ class Tree:
         self.hashes = list(hashes)
 
     @classmethod
-    def of(cls, size: int, octets: bytes) -> Optional[Tree]:
+    def of(cls, size: int, octets: bytes) -> Tree | None:
         """Return the tree with an edge, None when its size has another number of hashes."""
         hashes = [octets[each : each + HASH_OCTETS] for each in range(0, len(octets), HASH_OCTETS)]
         return cls(size, hashes) if len(octets) == bin(size).count("1") * HASH_OCTETS else None
@@ -231,7 +232,7 @@ class Tree:
         return root
 
 
-def root_by_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> Optional[bytes]:
+def root_by_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
     """Return the root that a proof leads to, None when it is too long or too short (RFC 9162 section 2.1.3.2)."""
     fn, sn, root = index, size - 1, leaf
     for node in proof:
@@ -276,6 +277,10 @@ def is_consistent(first: Note, second: Note, proof: Sequence[bytes]) -> bool:
 # --- sealed segments (RFC 8878)
 
 
+HEAD_OCTETS = 3  # of a block
+RLE, RESERVED = 1, 3  # types of blocks
+
+
 class Part(io.RawIOBase):
     """The first octets of a file, and no more."""
 
@@ -296,30 +301,30 @@ class Part(io.RawIOBase):
         return len(octets)
 
 
-def frame_of(file: BinaryIO) -> Tuple[int, int]:
+def frame_of(file: BinaryIO) -> tuple[int, int]:
     """Return the length of the frame that a file begins with, and of what it unpacks to."""
-    header = file.read(5)
-    if header[:4] != b"\x28\xb5\x2f\xfd" or len(header) != 5:
-        raise Misfit("is no frame of zstd")
-    flags = header[4]
+    magic, header = file.read(4), file.read(1)
+    if magic != b"\x28\xb5\x2f\xfd" or not header:
+        raise MisfitError("is no frame of zstd")
+    flags = header[0]
     single, sizes = flags >> 5 & 1, flags >> 6
     length = (single, 2, 4, 8)[sizes]
     if not length or flags & 0b11011 or not flags & 0b100:
-        raise Misfit("is a frame of zstd without size or checksum, or with what no ledger has")
+        raise MisfitError("is a frame of zstd without size or checksum, or with what no ledger has")
     rest = file.read((1 - single) + length)
-    content = int.from_bytes(rest[1 - single :], "little") + (256 if length == 2 else 0)
+    content = int.from_bytes(rest[1 - single :], "little") + (256 if sizes == 1 else 0)
     last = 0
     while not last:
-        head = file.read(3)
+        head = file.read(HEAD_OCTETS)
         block = int.from_bytes(head, "little")
         last, kind, size = block & 1, block >> 1 & 3, block >> 3
-        if len(head) != 3 or kind == 3:
-            raise Misfit("is a frame of zstd that breaks off")
-        file.seek(1 if kind == 1 else size, os.SEEK_CUR)
+        if len(head) != HEAD_OCTETS or kind == RESERVED:
+            raise MisfitError("is a frame of zstd that breaks off")
+        file.seek(1 if kind == RLE else size, os.SEEK_CUR)
     return file.tell() + 4, content
 
 
-def check_digest(path: Path) -> Tuple[int, int]:
+def check_digest(path: Path) -> tuple[int, int]:
     """See that a sealed segment's file is a frame and its digest, and nothing else; return what ``frame_of`` does."""
     with path.open("rb") as file:
         length, content = frame_of(file)
@@ -330,7 +335,7 @@ def check_digest(path: Path) -> Tuple[int, int]:
             digest.update(octets)
         # A frame that decoders skip, of 32 octets.
         if file.read(HASH_OCTETS + 9) != bytes.fromhex("502a4d1820000000") + digest.digest():
-            raise Misfit("is not what its digest is of")
+            raise MisfitError("is not what its digest is of")
     return length, content
 
 
@@ -349,27 +354,27 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
                 raw = module.ZstdFile(file)
             with io.BufferedReader(raw, 1 << 17) as stream:
                 try:
-                    yield cast(BinaryIO, stream)
+                    yield cast("BinaryIO", stream)
                 except (module.ZstdError, EOFError) as error:
-                    raise Misfit(f"cannot be unpacked: {error}") from None
+                    raise MisfitError(f"cannot be unpacked: {error}") from None
         return
     with path.open("rb") as file, tempfile.TemporaryFile() as said:
         try:
             program = subprocess.Popen(["zstd", "-dcq"], stdin=file, stdout=subprocess.PIPE, stderr=said)
         except OSError:
-            raise Unable("the package zstandard or the program zstd is needed to read what is sealed") from None
+            raise UnableError("the package zstandard or the program zstd is needed to read what is sealed") from None
         with program:
-            yield cast(BinaryIO, program.stdout)
-            cast(BinaryIO, program.stdout).read(1)  # it has ended by now, or has no more to say
+            yield cast("BinaryIO", program.stdout)
+            cast("BinaryIO", program.stdout).read(1)  # it has ended by now, or has no more to say
         if program.returncode:
             said.seek(0)
-            raise Misfit(f"cannot be unpacked: {' '.join(said.read().decode(errors='replace').split())[:200]}")
+            raise MisfitError(f"cannot be unpacked: {' '.join(said.read().decode(errors='replace').split())[:200]}")
 
 
 # --- time stamps (RFC 3161)
 
 
-def fields(der: bytes) -> List[Tuple[int, bytes]]:
+def fields(der: bytes) -> list[tuple[int, bytes]]:
     """Return what a constructed value of DER has in it: tags and contents."""
     found, at = [], 0
     while at < len(der):
@@ -384,7 +389,7 @@ def fields(der: bytes) -> List[Tuple[int, bytes]]:
     return found
 
 
-def check_stamp(note: Path, stamp: Path, authority: Optional[str]) -> str:
+def check_stamp(note: Path, stamp: Path, authority: str | None) -> str:
     """See that a time stamp is of a note, and signed if a certificate is given; return its time."""
     try:
         ((_, response),) = fields(stamp.read_bytes())
@@ -401,15 +406,15 @@ def check_stamp(note: Path, stamp: Path, authority: Optional[str]) -> str:
         (_, oid), *_ = fields(algorithm)
         when = datetime.strptime(at.decode()[:14], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
     except (IndexError, ValueError):
-        raise Misfit("is no time stamp") from None
+        raise MisfitError("is no time stamp") from None
     names = {"608648016503040201": "sha256", "608648016503040202": "sha384", "608648016503040203": "sha512"}
     name = names.get(oid.hex())
     if granted not in (b"\0", b"\1") or name is None or hashlib.new(name, note.read_bytes()).digest() != digest:
-        raise Misfit(f"is no time stamp of {note.name}")
+        raise MisfitError(f"is no time stamp of {note.name}")
     if authority is not None:
         said = openssl("ts", "-verify", "-in", str(stamp), "-data", str(note), "-CAfile", authority)
         if "Verification: OK" not in said:
-            raise Misfit(f"is not signed by that authority: {' '.join(said.split())[:200]}")
+            raise MisfitError(f"is not signed by that authority: {' '.join(said.split())[:200]}")
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -441,45 +446,49 @@ class Segment:
         return ".note" in self.parts
 
 
+def segments_in(directory: Path) -> list[Segment]:
+    """Return the segments that files are of, by number."""
+    found: dict[tuple[int, str], Segment] = {}
+    for file in directory.iterdir():
+        if match := FILE.fullmatch(file.name):
+            number, day, part = match.groups()
+            found.setdefault((int(number), day), Segment(int(number), day)).parts.add(part)
+    return [found[each] for each in sorted(found)]
+
+
 class Ledger:
     """One look at a ledger, which may be written meanwhile."""
 
-    def __init__(self, directory: Path, keys: Sequence[Key], authority: Optional[str], now_ms: int) -> None:
+    def __init__(self, directory: Path, keys: Sequence[Key], authority: str | None, now_ms: int) -> None:
         self.directory = directory
         self.keys = keys
         self.authority = authority
         self.latest = now_ms + AHEAD_MS
-        self.faults: List[Fault] = []
-        self.said: List[str] = []  # that is worth knowing, and no fault
-        self.notes: List[Tuple[Note, Optional[int], str]] = []  # with entry and place, should it not be signed rightly
-        self.epochs: List[Tuple[int, Key]] = []  # sizes above the number are signed by the key, up to the next
-        self.deleted: set[Tuple[Any, Any, Any]] = set()
-        self.wanted: Dict[int, Optional[bytes]] = {}  # roots at sizes
+        self.faults: list[Fault] = []
+        self.said: list[str] = []  # that is worth knowing, and no fault
+        self.notes: list[tuple[Note, int | None, str]] = []  # with entry and place, should it not be signed rightly
+        self.epochs: list[tuple[int, Key]] = []  # sizes above the number are signed by the key, up to the next
+        self.deleted: set[tuple[Any, Any, Any]] = set()
+        self.wanted: dict[int, bytes | None] = {}  # roots at sizes
         self.floor = 0  # the next entry's time is this at least
         self.first = 0
         self.tree = Tree()
-        self.witnesses: List[Note] = []
-        self.checkpoint: Optional[Note] = None
-        self.suspect: Optional[Fault] = None  # the first of its segment
+        self.witnesses: list[Note] = []
+        self.checkpoint: Note | None = None
+        self.suspect: Fault | None = None  # the first of its segment
 
     def verify(self, witnesses: Sequence[str]) -> None:
         """Verify it all; what does not hold is in ``faults``, the first entry first."""
-        unread: Optional[str] = None
+        unread: str | None = None
         try:
             self.checkpoint = parse_note("checkpoint", read(self.directory / "checkpoint"))
             self.wanted[self.checkpoint.size] = None
         except FileNotFoundError:
             unread = "is missing"
-        except Misfit as misfit:
+        except MisfitError as misfit:
             unread = str(misfit)
         for name in witnesses:
-            try:
-                note = parse_note(name, read(Path(name)))
-            except Misfit as misfit:
-                self.faults.append(Fault(None, f"witness {name}", str(misfit)))
-            else:
-                self.witnesses.append(note)
-                self.wanted[note.size] = None
+            self.witness(name)
         start = self.segments()
         if unread is not None:
             self.faults.append(Fault(start, "checkpoint", unread))
@@ -492,14 +501,19 @@ class Ledger:
         self.signatures()
         self.faults.sort(key=lambda fault: (fault.entry is None, fault.entry or 0))
 
+    def witness(self, name: str) -> None:
+        """Take a checkpoint that was kept elsewhere."""
+        try:
+            note = parse_note(name, read(Path(name)))
+        except MisfitError as misfit:
+            self.faults.append(Fault(None, f"witness {name}", str(misfit)))
+            return
+        self.witnesses.append(note)
+        self.wanted[note.size] = None
+
     def segments(self) -> int:
         """Verify segment by segment; return the first entry of the last one."""
-        found: Dict[Tuple[int, str], Segment] = {}
-        for name in sorted(os.listdir(self.directory)):
-            if match := FILE.fullmatch(name):
-                number, day, part = match.groups()
-                found.setdefault((int(number), day), Segment(int(number), day)).parts.add(part)
-        segments = [found[each] for each in sorted(found)]
+        segments = segments_in(self.directory)
         for segment, behind in zip(segments, segments[1:]):
             if segment.number == behind.number:
                 self.faults.append(Fault(None, behind.stem, f"has the number that {segment.stem} has"))
@@ -520,11 +534,11 @@ class Ledger:
         if base is not None:
             self.check_deleted(base, older[-1])
         for segment in segments:
-            if ".note.tsr" in segment.parts:
+            if segment.parts >= {".note", ".note.tsr"}:
                 self.stamp(segment)
         return start
 
-    def base(self, first: Segment, older: Sequence[Segment]) -> Optional[Note]:
+    def base(self, first: Segment, older: Sequence[Segment]) -> Note | None:
         """Begin behind what was deleted; return its note, None when nothing was."""
         if first.number == 0:
             return None
@@ -549,14 +563,16 @@ class Ledger:
                 Fault(0, segment.stem, "entries up to here are missing, and none says that they were deleted")
             )
 
-    def note(self, segment: Segment, entry: int) -> Optional[Note]:
+    def note(self, segment: Segment, entry: int) -> Note | None:
         """Return the note of a segment, None when it is none."""
+        said = "has no edge"
+        note = None
         try:
             note = parse_note(f"{segment.stem}.note", read(self.directory / f"{segment.stem}.note"))
-            if note.edge is None:
-                raise Misfit("has no edge")
-        except Misfit as misfit:
-            self.faults.append(Fault(entry, f"{segment.stem}.note", str(misfit)))
+        except MisfitError as misfit:
+            said = str(misfit)
+        if note is None or note.edge is None:
+            self.faults.append(Fault(entry, f"{segment.stem}.note", said))
             return None
         self.notes.append((note, entry, f"{segment.stem}.note"))
         return note
@@ -567,7 +583,7 @@ class Ledger:
         try:
             with self.sums(segment) as sums:
                 fault = self.entries(segment, sums)
-        except Misfit as misfit:  # read to its end, and yet not what it should be
+        except MisfitError as misfit:  # read to its end, and yet not what it should be
             fault = Fault(first, segment.stem, str(misfit))
         if fault is not None and fault.place == segment.stem and fault.entry is not None:
             fault = fault._replace(place=f"{segment.stem}, line {fault.entry - first + 1}")
@@ -580,12 +596,12 @@ class Ledger:
         fits = None if note is None else (note.size, note.root) == (self.tree.size, self.tree.root())
         if fits is False and fault is None:
             said = f"entries {first} to {self.tree.size - 1} are not those that its note is of, though each has its sum"
-            fault = Fault(min(first, cast(Note, note).size), segment.stem, said)
+            fault = Fault(min(first, cast("Note", note).size), segment.stem, said)
         self.settle(fault, segment, fits)
         if note is not None and note.edge is not None:
             self.tree = Tree(note.size, note.edge.hashes)
 
-    def settle(self, fault: Optional[Fault], segment: Segment, fits: Optional[bool]) -> None:
+    def settle(self, fault: Fault | None, segment: Segment, fits: bool | None) -> None:
         """Keep a fault, and say of one by its sum which of the two is wrong, where a note tells."""
         if fault is None:
             return
@@ -600,18 +616,16 @@ class Ledger:
         if ".sums" in segment.parts:
             with path.open("rb") as file:
                 # Of what is appended from now on, the text may be seen without its sum, but no sum without its text.
-                with Part(file, os.fstat(file.fileno()).st_size) as part:
-                    with io.BufferedReader(part) as buffered:
-                        yield cast(BinaryIO, buffered)
+                yield cast("BinaryIO", io.BufferedReader(Part(file, os.fstat(file.fileno()).st_size)))
         elif segment.sealed:
-            raise Misfit("its sums are missing")
+            raise MisfitError("its sums are missing")
         else:
             yield io.BytesIO()
 
-    def entries(self, segment: Segment, sums: BinaryIO) -> Optional[Fault]:
+    def entries(self, segment: Segment, sums: BinaryIO) -> Fault | None:
         """Read a segment to its end; return the first thing that does not hold."""
         path = self.directory / f"{segment.stem}.jsonl"
-        fault: Optional[Fault] = None
+        fault: Fault | None = None
         try:
             plain = path.open("rb")
         except FileNotFoundError:  # it is compressed, maybe since the directory was looked at
@@ -619,13 +633,13 @@ class Ledger:
             packed = None
             try:
                 packed = check_digest(path)
-            except Misfit as misfit:
+            except MisfitError as misfit:
                 fault = Fault(self.tree.size, path.name, str(misfit))  # unless an entry can be named, below
             start = self.tree.size
             try:
                 with unpacked(path) as text:
                     inner, octets = self.lines(segment, text, sums)
-            except Misfit as misfit:
+            except MisfitError as misfit:
                 return Fault(self.tree.size, segment.stem, str(misfit)) if self.suspect is None else self.suspect
             if packed is not None and octets != packed[1]:
                 fault = Fault(start, path.name, "unpacks to another length than it says")
@@ -633,7 +647,7 @@ class Ledger:
         with plain:
             return self.lines(segment, plain, sums)[0]
 
-    def lines(self, segment: Segment, text: BinaryIO, sums: BinaryIO) -> Tuple[Optional[Fault], int]:
+    def lines(self, segment: Segment, text: BinaryIO, sums: BinaryIO) -> tuple[Fault | None, int]:
         """Hash each entry and look at it; return the first that does not hold, and the octets read."""
         octets = 0
         tree = self.tree
@@ -652,12 +666,12 @@ class Ledger:
                 self.blame(number, segment, NOT_ITS_SUM)
             try:
                 self.look(number, line, segment)
-            except Misfit as misfit:
+            except MisfitError as misfit:
                 self.blame(number, segment, str(misfit))
             tree.append(leaf)
             if tree.size in self.wanted:
                 self.wanted[tree.size] = tree.root()
-        if self.suspect is None and sums.read(1):
+        if sums.read(1):
             self.blame(tree.size, segment, "is not there, and has a sum")
         return self.suspect, octets
 
@@ -671,16 +685,16 @@ class Ledger:
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
-            raise Misfit("is no JSON") from None
+            raise MisfitError("is no JSON") from None
         kind, at = (entry.get("kind"), entry.get("at")) if type(entry) is dict else (None, None)
         if type(at) is not int or type(kind) is not str:
-            raise Misfit("has no kind or no time")
+            raise MisfitError("has no kind or no time")
         if at > self.latest:
-            raise Misfit("is from the future")
+            raise MisfitError("is from the future")
         if at < self.floor:
-            raise Misfit("has a time before that of the entry before it")
+            raise MisfitError("has a time before that of the entry before it")
         if not segment.day_ms <= at < segment.day_ms + DAY_MS or segment.day_ms < 0:
-            raise Misfit("is of another day than its segment")
+            raise MisfitError("is of another day than its segment")
         self.floor = at
         if number == 0:
             self.begin(entry)
@@ -691,32 +705,32 @@ class Ledger:
         elif kind == "deleted":
             named = (entry.get(name) for name in ("segment", "size", "root"))
             self.deleted.add(
-                cast("Tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named))
+                cast("tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named))
             )
 
-    def begin(self, entry: Dict[str, Any]) -> None:
+    def begin(self, entry: dict[str, Any]) -> None:
         """Take the first key from the first entry."""
         if entry["kind"] != "ledger" or entry.get("format") != 1:
-            raise Misfit("is not how a ledger of format 1 begins")
+            raise MisfitError("is not how a ledger of format 1 begins")
         key = parse_key(str(entry.get("vkey")))
         if key.name != entry.get("origin"):
-            raise Misfit("has a key with the name of another ledger")
+            raise MisfitError("has a key with the name of another ledger")
         self.epochs.append((-1, key))
 
-    def change(self, number: int, entry: Dict[str, Any]) -> None:
+    def change(self, number: int, entry: dict[str, Any]) -> None:
         """Take a new key."""
         old, new = parse_key(str(entry.get("old"))), parse_key(str(entry.get("new")))
         if not self.epochs:  # what was before is deleted
             self.epochs.append((-1, old))
         if old != self.epochs[-1][1] or new.name != old.name:
-            raise Misfit("has an old key that was not the one, or a new one of another name")
+            raise MisfitError("has an old key that was not the one, or a new one of another name")
         lines = ("legwatch ledger key", old.name, str(number), old.text, new.text)
         signed = "".join(f"{each}\n" for each in lines).encode()
         if not is_signed(old.public, signed, unbase64(str(entry.get("signature")))):
-            raise Misfit("is a new key that the old one did not sign")
+            raise MisfitError("is a new key that the old one did not sign")
         self.epochs.append((number, new))
 
-    def compare(self, note: Note, what: str, entry: Optional[int]) -> None:
+    def compare(self, note: Note, what: str, entry: int | None) -> None:
         """Hold the tree against a checkpoint."""
         if note.size > self.tree.size:
             said = f"is of {note.size} entries: from here on they are missing"
@@ -747,7 +761,7 @@ class Ledger:
                 continue  # a key that no entry is left of
             try:
                 check_signature(note, key)
-            except Misfit as misfit:
+            except MisfitError as misfit:
                 # An entry that does not hold may be the one that names the key.
                 named = [each.entry for each in self.faults if each.entry is not None]
                 if entry is None or not any(entry <= each < note.size for each in named):
@@ -758,10 +772,8 @@ class Ledger:
         note = self.directory / f"{segment.stem}.note"
         stamp = self.directory / f"{segment.stem}.note.tsr"
         try:
-            if not segment.sealed:
-                raise Misfit("is of a note that is missing")
             at = check_stamp(note, stamp, self.authority)
-        except Misfit as misfit:
+        except MisfitError as misfit:
             self.faults.append(Fault(None, stamp.name, str(misfit)))
             return
         whom = "" if self.authority else "; who signed that was not looked at (--tsa-ca)"
@@ -780,22 +792,21 @@ def read(path: Path) -> bytes:
 # --- proofs
 
 
-def proof_of(path: str, names: Sequence[str]) -> Dict[str, Any]:
+def proof_of(path: str, names: Sequence[str]) -> dict[str, Any]:
     """Read a proof file."""
-    with open(path, "rb") as file:
-        try:
-            proof = json.loads(file.read())
-        except (ValueError, RecursionError):
-            raise Misfit("is no JSON") from None
+    try:
+        proof = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError):
+        raise MisfitError("is no JSON") from None
     if type(proof) is not dict or sorted(proof) != sorted(names):
-        raise Misfit(f"is no proof: it has not {', '.join(names)} and nothing else")
+        raise MisfitError(f"is no proof: it has not {', '.join(names)} and nothing else")
     for name in names:
         kind = {"hashes": list, "index": int, "size": int}.get(name, str)
         if type(proof[name]) is not kind or (kind is list and any(type(each) is not str for each in proof[name])):
-            raise Misfit(f"is no proof: {name} is not what it should be")
+            raise MisfitError(f"is no proof: {name} is not what it should be")
     proof["hashes"] = [unbase64(each) for each in proof["hashes"]]
     if any(len(each) != HASH_OCTETS for each in proof["hashes"]):
-        raise Misfit("has a hash that is none")
+        raise MisfitError("has a hash that is none")
     return proof
 
 
@@ -806,7 +817,7 @@ def signed_note(text: str, keys: Sequence[Key]) -> Note:
         if is_by(note, key):
             check_signature(note, key)
             return note
-    raise Misfit(f"is signed by none of {', '.join(key.text for key in keys)}")
+    raise MisfitError(f"is signed by none of {', '.join(key.text for key in keys)}")
 
 
 def verify_entry(path: str, keys: Sequence[Key]) -> str:
@@ -814,10 +825,10 @@ def verify_entry(path: str, keys: Sequence[Key]) -> str:
     proof = proof_of(path, ("entry", "index", "size", "hashes", "checkpoint"))
     note = signed_note(proof["checkpoint"], keys)
     if note.size != proof["size"] or not 0 <= proof["index"] < note.size:
-        raise Misfit("is of another tree than its checkpoint, or of no entry of it")
+        raise MisfitError("is of another tree than its checkpoint, or of no entry of it")
     line = proof["entry"].encode(errors="replace")
     if root_by_inclusion(leaf_hash(line), proof["index"], note.size, proof["hashes"]) != note.root:
-        raise Misfit(f"does not prove that this is entry {proof['index']}")
+        raise MisfitError(f"does not prove that this is entry {proof['index']}")
     return f"entry {proof['index']} of {note.origin}, verified in {note.size} entries:\n{proof['entry']}"
 
 
@@ -826,7 +837,7 @@ def verify_consistency(path: str, keys: Sequence[Key]) -> str:
     proof = proof_of(path, ("first", "second", "hashes"))
     first, second = signed_note(proof["first"], keys), signed_note(proof["second"], keys)
     if first.origin != second.origin or not is_consistent(first, second, proof["hashes"]):
-        raise Misfit(f"does not prove that {second.size} entries go on from these {first.size}")
+        raise MisfitError(f"does not prove that {second.size} entries go on from these {first.size}")
     return f"{first.origin}: verified that {second.size} entries begin with the {first.size} of before"
 
 
@@ -850,7 +861,7 @@ def verify_directory(args: argparse.Namespace) -> int:
         fault, *more = ledger.faults
         print(f"does not verify: {fault}" + (f" (and {len(more)} more that does not hold)" if more else ""))
         return 1
-    checkpoint = cast(Note, ledger.checkpoint)
+    checkpoint = cast("Note", ledger.checkpoint)
     print(f"{checkpoint.origin}: verified, entries {ledger.first} to {checkpoint.size - 1}")
     if unsigned := ledger.tree.size - checkpoint.size:
         print(f"{unsigned} entries behind them are signed by no checkpoint yet")
@@ -859,7 +870,7 @@ def verify_directory(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description="Verify a ledger of legwatch, or proofs out of one.")
     parser.add_argument("directory", metavar="DIR", nargs="?", help="the ledger")
@@ -878,7 +889,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         try:
             args.keys = [key_of(each) for each in args.key]
-        except Misfit as misfit:
+        except MisfitError as misfit:
             fail(f"--key {misfit}")
         for path, verify in ((args.entry, verify_entry), (args.consistency, verify_consistency)):
             if path:
@@ -886,10 +897,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 print(verify(path, args.keys))
         if args.directory:
             status = verify_directory(args)
-    except Misfit as misfit:
+    except MisfitError as misfit:
         print(f"does not verify: {what} {misfit}")
         return 1
-    except Unable as unable:
+    except UnableError as unable:
         fail(str(unable))
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{getattr(error, 'filename', None) or ''}: {getattr(error, 'strerror', None) or error}")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sensor.ledger.layout import Segment
 
 LEVEL = 12
-# Behind the frame comes one that decoders skip (RFC 8878 section 3.1.2), which has the frame's SHA-256: a changed bit may
-# unpack to the same text, and is not to go unnoticed.
+# Behind the frame comes one that decoders skip (RFC 8878 section 3.1.2), with the SHA-256 of the first: a changed bit
+# may unpack to the same text, and is not to go unnoticed.
 SKIPPED = bytes.fromhex("502a4d18") + (32).to_bytes(4, "little")
 DIGEST_OCTETS = len(SKIPPED) + 32
 
@@ -36,7 +36,7 @@ def compress_sealed(path: Path) -> None:
 
 def is_whole(place: Directory, segment: Segment) -> bool:
     """Say whether the file of a compressed segment is what was made; OSError when it cannot be read."""
-    with open(place.open(segment.file(PACKED)), "rb") as packed:
+    with os.fdopen(place.open(segment.file(PACKED)), "rb") as packed:
         left = max(os.fstat(packed.fileno()).st_size - DIGEST_OCTETS, 0)
         digest = hashlib.sha256()
         while left and (octets := packed.read(min(left, BUFFER))):

@@ -1,4 +1,4 @@
-"""A ledger that was tampered with does not verify, and the entry is named: by the verifier that imports nothing of ours.
+"""A ledger that was tampered with does not verify, and the entry is named by what imports nothing of ours.
 
 Ours says the same of each, so that neither of the two is the only one that knows.
 """
@@ -20,6 +20,7 @@ from deploy.verify import legwatch_verify
 from sensor.ledger.entries import Entry
 from sensor.ledger.keys import SigningKey, VerifierKey, new_pem
 from sensor.ledger.layout import LedgerError
+from sensor.ledger.sealing import compress_sealed
 from sensor.ledger.verify import verify
 from sensor.ledger.writer import Writer
 from tests import ledgers
@@ -124,7 +125,7 @@ def put(path: Path, stem: str, lines: list[bytes], *, summed: bool = False) -> N
     if summed:
         leaves = [legwatch_verify.leaf_hash(line[:-1]) for line in lines]
         (path / f"{stem}.sums").write_bytes(b"".join(leaf[:4] for leaf in leaves))
-    ledgers.compress_sealed(path)
+    compress_sealed(path)
 
 
 def edited(lines: list[bytes]) -> list[bytes]:
@@ -207,7 +208,11 @@ def swap_segments(path: Path) -> None:
 
 
 def remove(*names: str) -> Mutation:
-    return lambda path: [(path / name).unlink() for name in names]
+    def mutation(path: Path) -> None:
+        for name in names or [each.name for each in path.iterdir()]:
+            (path / name).unlink()
+
+    return mutation
 
 
 def rename_day(path: Path) -> None:
@@ -243,7 +248,7 @@ def replace(name: str, old: bytes, new: bytes) -> Mutation:
         (replace("checkpoint", b"15", b"015"), 10),
         (replace("checkpoint", b"legwatch/", b"Legwatch/"), 10),
         (replace(f"{SEALED}.note", b"\nedge ", b"\nextra\nedge "), 0),
-        (lambda path: [each.unlink() for each in path.iterdir()], 0),
+        (remove(), 0),
     ],
 )
 def test_file_that_was_removed_swapped_or_changed_is_found(made: Made, mutation: Mutation, entry: int) -> None:
@@ -414,7 +419,7 @@ def test_clock_set_back_is_allowed_where_it_is_said(tmp_path: Path) -> None:
     writer.append([leg(0)], START_MS + 30_000)
     writer.append([leg(1)], START_MS - DAY_MS)  # another day
     writer.close()
-    ledgers.compress_sealed(tmp_path / "ledger")
+    compress_sealed(tmp_path / "ledger")
     key = str(SigningKey.from_pem(pem, (tmp_path / "ledger" / "checkpoint").read_text().partition("\n")[0]).verifier)
     assert verdict(tmp_path / "ledger", key) == (True, None)
 
@@ -602,7 +607,7 @@ def test_memory_does_not_grow_with_a_segment(tmp_path: Path) -> None:
         writer.append([{"kind": "leg", "n": batch, "evidence": [*filling, n]} for n in range(2000)], START_MS + batch)
     writer.append([leg(0)], START_MS + DAY_MS)
     writer.close()
-    ledgers.compress_sealed(path)
+    compress_sealed(path)
     key = SigningKey.from_pem(pem, (path / "checkpoint").read_text().partition("\n")[0]).verifier
     code = f"""if True:
         import runpy, sys
