@@ -36,6 +36,7 @@ SUM_OCTETS = 4
 HASH_OCTETS = 32
 MAX_NOTE = 65_536  # octets; no checkpoint comes near
 MAX_LINE = 1 << 24  # octets; no entry comes near
+UNPACKED = 512  # octets at a time: what cannot be unpacked takes no more than this of what is before it along
 MAX_WINDOW = 1 << 27  # octets that a decoder of zstd has to remember
 
 FILE = re.compile(r"([0-9]{8})-([0-9]{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note|\.note\.tsr)")
@@ -352,7 +353,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
                 raw = module.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(file, read_across_frames=True)
             else:
                 raw = module.ZstdFile(file)
-            with io.BufferedReader(raw, 1 << 17) as stream:
+            with io.BufferedReader(raw, UNPACKED) as stream:
                 try:
                     yield cast("BinaryIO", stream)
                 except (module.ZstdError, EOFError) as error:
