@@ -241,7 +241,6 @@ def replace(name: str, old: bytes, new: bytes) -> Mutation:
         (remove("checkpoint"), 10),
         (swap_segments, 0),
         (rename_day, 5),
-        (append(f"{SEALED}.jsonl.zst", b"\0"), 0),
         (append(f"{SEALED}.sums", b"\0"), 5),
         (append(f"{NEXT}.note", b"\n"), 5),
         (append("checkpoint", b" "), 10),
@@ -254,6 +253,15 @@ def replace(name: str, old: bytes, new: bytes) -> Mutation:
 def test_file_that_was_removed_swapped_or_changed_is_found(made: Made, mutation: Mutation, entry: int) -> None:
     mutation(made.path)
     assert verdict(made.path, made.keys[0]) == (False, entry)
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\x28\xb5\x2f\xfd", bytes.fromhex("502a4d1800000000")])
+def test_octets_behind_the_digest_of_a_sealed_segment_are_found(made: Made, behind: bytes) -> None:
+    """Were they a frame that decoders skip, too."""
+    append(f"{NEXT}.jsonl.zst", behind)(made.path)
+    verified, entry = verdict(made.path, made.keys[0])
+    assert not verified
+    assert entry in range(5, 10)
 
 
 def test_base64_that_says_the_same_in_another_form_is_refused(made: Made) -> None:
