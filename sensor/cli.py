@@ -106,24 +106,15 @@ def parser() -> argparse.ArgumentParser:
         default="high",
         help="exit with 1 when a finding is at least this severe (default: high)",
     )
+    scan.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write a report, too: FILE ends with .pdf, .html, .json or .csv (docs/REPORT.md)",
+    )
     scan.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
     _add_reveal(scan)
 
-    explain = commands.add_parser(
-        "explain",
-        help="show how the evidence for a verdict grew",
-        description="Show packet by packet how the evidence for the verdict on a flow grew; "
-        "without --flow, list the media flows of the capture.",
-    )
-    explain.set_defaults(module="explain")
-    explain.add_argument("capture", metavar="CAPTURE", help="pcap or pcapng file")
-    explain.add_argument("--flow", type=_count, metavar="N", help="the flow's id, as scan --json has it")
-    explain.add_argument("--stream", type=_ssrc, metavar="SSRC", help="only this stream of the flow")
-    explain.add_argument(
-        "--packets", type=_count, default=60, metavar="M", help="how many packets of a stream are shown (default: 60)"
-    )
-    explain.add_argument("--svg", metavar="FILE", help="write the evidence as a plot into this file, too")
-    explain.add_argument("--config", metavar="FILE", help="settings, where scan was given some (YAML)")
+    _add_explain(commands)
 
     probe = commands.add_parser(
         "probe",
@@ -148,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of a configuration, for editors")
 
     _add_explain_policy(commands)
+    _add_report(commands)
 
     doctor = commands.add_parser(
         "doctor",
@@ -172,6 +164,24 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_explain(commands: argparse._SubParsersAction[_Parser]) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="show how the evidence for a verdict grew",
+        description="Show packet by packet how the evidence for the verdict on a flow grew; "
+        "without --flow, list the media flows of the capture.",
+    )
+    explain.set_defaults(module="explain")
+    explain.add_argument("capture", metavar="CAPTURE", help="pcap or pcapng file")
+    explain.add_argument("--flow", type=_count, metavar="N", help="the flow's id, as scan --json has it")
+    explain.add_argument("--stream", type=_ssrc, metavar="SSRC", help="only this stream of the flow")
+    explain.add_argument(
+        "--packets", type=_count, default=60, metavar="M", help="how many packets of a stream are shown (default: 60)"
+    )
+    explain.add_argument("--svg", metavar="FILE", help="write the evidence as a plot into this file, too")
+    explain.add_argument("--config", metavar="FILE", help="settings, where scan was given some (YAML)")
+
+
 def _add_explain_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
     policy = commands.add_parser(
         "explain-policy",
@@ -185,6 +195,33 @@ def _add_explain_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
     policy.add_argument("--interface", default="", metavar="IFACE", help="the interface on which they are seen")
     policy.add_argument("--config", metavar="FILE", help="policy (YAML); without it the default one")
     policy.add_argument("--json", action="store_true", help="one JSON object, in place of words")
+
+
+def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
+    report = commands.add_parser(
+        "report",
+        help="say what a period's evidence supports, contradicts and cannot show",
+        description="Make a report on a period from the ledger (docs/REPORT.md). "
+        "Exit status: 0 it is made, 1 it is made and the ledger does not verify, 2 wrong use or no ledger.",
+    )
+    report.set_defaults(module="report")
+    report.add_argument(
+        "--from", dest="first", required=True, metavar="DAY", help="first day, or time, in UTC: 2026-03-01"
+    )
+    report.add_argument(
+        "--to", dest="last", required=True, metavar="DAY", help="last day, or time, in UTC; it is part of the period"
+    )
+    report.add_argument(
+        "--profile",
+        choices=("current-rule", "nprm-2025"),
+        default="current-rule",
+        help="the rule in force (default), or the proposal of January 2025, which is not law",
+    )
+    report.add_argument("--format", choices=("pdf", "html", "json", "csv"), help="default: as -o ends, else pdf")
+    report.add_argument("--ledger", metavar="DIR", help="the ledger (default: as in the configuration)")
+    report.add_argument("--key", metavar="PUB", help="public key of the ledger, or a file with it: verify it first")
+    report.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
+    report.add_argument("-o", "--output", metavar="FILE", help='where the report goes; "-" is standard output')
 
 
 def _add_baseline(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from typing import TYPE_CHECKING, cast
 
 import zstandard
@@ -13,7 +14,7 @@ from sensor.ledger.layout import NOTE, PACKED, TEXT, Directory, LedgerError, Seg
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -51,6 +52,27 @@ def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -
                     at = cast("int", entry["at"])
                     if first_ms <= at and (last_ms is None or at <= last_ms):
                         yield number, entry
+    except OSError as error:
+        raise LedgerError(f"{directory}: {error.strerror}") from None
+
+
+def former(directory: Path, before_ms: int, kinds: Iterable[str]) -> Iterator[Entry]:
+    """Return the entries of some kinds that were appended before a time: what still holds then.
+
+    Lines of other kinds are not decoded, so that years of them cost little. Raises LedgerError as ``entries`` does.
+    """
+    wanted = frozenset(kinds)
+    # Quotes inside strings have a backslash before them, so that this is a name and nothing else.
+    marked = re.compile(f'[{{,]"kind":"(?:{"|".join(sorted(wanted))})"'.encode()).search
+    try:
+        with Directory(directory) as place:
+            for segment in (each for each in place.segments() if each.entries and each.day <= day_of(before_ms)):
+                for number, line in enumerate(lines(place, segment), start_of(place, segment)):
+                    if marked(line) is None:
+                        continue
+                    entry = _decoded(line, number)
+                    if entry["kind"] in wanted and cast("int", entry["at"]) < before_ms:
+                        yield entry
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
 

@@ -1,0 +1,93 @@
+"""What a scan says, as the entries that a ledger would have: a report on captures is made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sensor.ledger.entries import MS, call_entry, endpoint_entry, finding_entry, leg_entry, tls_server_entry
+from sensor.model import QuietSink
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastpath.records import FlowEnded
+    from sensor.ledger.entries import Entry
+    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Step, TlsServer
+
+
+class Recording(QuietSink):
+    """Keeps the entries of all captures of a run. ``at`` is when the capture shows it."""
+
+    def __init__(self, policy: Entry) -> None:
+        self.entries: list[dict[str, Any]] = [{**policy, "at": 0}]
+        self.files: list[dict[str, Any]] = []
+        self._first_ms: int | None = None
+        self._last_ms = 0
+
+    def period(self) -> tuple[int, int]:
+        """Return the first and the last millisecond that any capture covers, (0, 0) when none covers any."""
+        seen = [(each["from"], each["to"]) for each in self.files if each["from"] is not None]
+        return min((first for first, _ in seen), default=0), max((last for _, last in seen), default=0)
+
+    def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:  # noqa: ARG002
+        """Note the time of its packets."""
+        first = flow.first_ns // MS
+        self._first_ms = first if self._first_ms is None else min(self._first_ms, first)
+        self._last_ms = max(self._last_ms, flow.last_ns // MS)
+
+    def leg_ended(self, leg: Leg) -> None:
+        """Keep a leg."""
+        self._keep(leg_entry(leg))
+
+    def call_ended(self, call: Call) -> None:
+        """Keep a call."""
+        self._keep(call_entry(call))
+
+    def endpoint_ended(self, endpoint: Endpoint) -> None:
+        """Keep an endpoint."""
+        self._keep(endpoint_entry(endpoint))
+
+    def tls_server_ended(self, server: TlsServer) -> None:
+        """Keep a server."""
+        self._keep(tls_server_entry(server))
+
+    def finding_changed(self, finding: Finding, change: Step) -> None:
+        """Keep a step of a finding."""
+        self._keep(finding_entry(finding, change))
+
+    def _keep(self, entry: Entry) -> None:
+        self.entries.append({**entry, "at": entry["last"]})
+
+    def capture_ended(self, name: str, sha256: str | None, counters: Mapping[str, int], error: str) -> None:
+        """Note a capture's name, digest and account, and where it breaks off ("": nowhere)."""
+        account = _account(counters)
+        self.files.append(
+            {
+                "name": name,
+                "sha256": sha256,
+                "from": self._first_ms,
+                "to": self._last_ms if self._first_ms is not None else None,
+                "packets": account["received"],
+                "error": error or None,
+            }
+        )
+        if self._first_ms is not None:
+            self.entries.append(
+                {
+                    "kind": "coverage",
+                    "at": self._last_ms,
+                    "from": self._first_ms,
+                    "to": self._last_ms,
+                    "state": "degraded" if error else "seen",
+                    "reasons": ["a capture breaks off"] if error else [],
+                    **account,
+                }
+            )
+        self._first_ms, self._last_ms = None, 0
+
+
+def _account(counters: Mapping[str, int]) -> dict[str, int]:
+    account = {name: counters[name] for name in ("received", "classified", "duplicates")}
+    for family in ("ignored", "malformed", "shed"):
+        account[family] = sum(count for name, count in counters.items() if name.startswith(f"{family}."))
+    return account
