@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sensor.ledger.entries import Entry
 
 BUFFER = 1 << 20
+UNPACKED = 512  # octets at a time: what cannot be unpacked takes no more than this of what is before it along
 # What a decoder has to have of a segment: a file that asks for more is none of ours.
 MAX_WINDOW = 1 << 27
 
@@ -123,7 +124,7 @@ def opened(place: Directory, segment: Segment) -> BinaryIO:
     except FileNotFoundError:  # compressed, maybe since the directory was looked at
         packed = os.fdopen(place.open(segment.file(PACKED)), "rb")  # closed with what reads it
     unpacked = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(packed, read_across_frames=True)
-    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", unpacked), BUFFER))
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", unpacked), UNPACKED))
 
 
 def _decoded(line: bytes, number: int) -> Entry:
