@@ -97,7 +97,7 @@ def period_of(first: str, last: str) -> Period:
 
 
 def _moment(text: str) -> tuple[int, int]:
-    """Return the first and the last millisecond of a day or a second."""
+    """Return the first and the last millisecond of a day; of a time, itself and the millisecond before it."""
     try:
         if len(text) == len("2026-03-01"):
             day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
@@ -106,7 +106,7 @@ def _moment(text: str) -> tuple[int, int]:
     except ValueError:
         raise OperatorError(f"{text} is no day and no time: 2026-03-01 or 2026-03-01T10:00:00Z") from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return _ms(at), _ms(at) + _MS - 1
+    return _ms(at), _ms(at) - 1
 
 
 def _ms(at: datetime) -> int:
