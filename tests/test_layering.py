@@ -163,6 +163,7 @@ PURE = (
     "sensor.report.blocks",
     "sensor.report.callmap",
     "sensor.report.chapters",
+    "sensor.report.charts",
     "sensor.report.controls",
     "sensor.report.csv",
     "sensor.report.document",
