@@ -127,10 +127,10 @@ def _target(args: Namespace, period: Period) -> tuple[str, str]:
 def _directory(args: Namespace) -> Path:
     if args.ledger:
         return Path(args.ledger)
-    directory = getattr(configuration(args.config), "ledger", None)
-    if directory is None or directory.directory is None:
+    directory = configuration(args.config).ledger.directory
+    if directory is None:
         raise OperatorError("no ledger is named: --ledger DIR, or --config FILE whose ledger has a directory")
-    return Path(directory.directory)
+    return Path(directory)
 
 
 def _ledger(directory: Path, key: str | None) -> dict[str, Any]:

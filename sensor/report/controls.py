@@ -16,9 +16,11 @@ from sensor.policy.catalogue import (
     AUDIT,
     AUTHENTICATION,
     CATALOGUE,
+    DOCUMENTATION,
     ENCRYPTION,
     INTEGRITY,
     RISK_ANALYSIS,
+    STORED_INTEGRITY,
     TRANSMISSION,
 )
 from sensor.report.words import count, day, duration, share
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
 
 Profile = Literal["current-rule", "nprm-2025"]
 PROFILES: tuple[Profile, ...] = ("current-rule", "nprm-2025")
-STORED_INTEGRITY = "164.312(c)(1)"
-DOCUMENTATION = "164.316(b)(2)(i)"
-
 Report = dict[str, Any]
 
 ABOUT: dict[Profile, str] = {

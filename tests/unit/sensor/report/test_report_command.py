@@ -154,6 +154,14 @@ def test_scan_writes_a_report_beside_its_output_and_its_status_is_the_same(tmp_p
     assert scanned(path, "--fail-on", "critical") == main(["scan", "--fail-on", "critical", str(CLINIC)])
 
 
+def test_scan_report_of_a_capture_without_packets_says_that_nothing_was_seen(tmp_path: Path) -> None:
+    empty, path = tmp_path / "empty.pcap", tmp_path / "empty.html"
+    empty.write_bytes(CLINIC.read_bytes()[:24])
+    assert main(["scan", "--report", str(path), str(empty)]) == 0
+    assert "Nothing was seen in this period" in path.read_text()
+    assert "1970" not in path.read_text()
+
+
 def test_scan_report_of_captures_in_any_order_counts_each_once(tmp_path: Path) -> None:
     path, copy = tmp_path / "clinic.json", tmp_path / "copy.pcap"
     copy.write_bytes(CLINIC.read_bytes())
