@@ -124,11 +124,19 @@ def test_legs_whose_media_did_not_come_are_no_part_of_the_share_and_are_said() -
         (EMPTY, "it did not run, or nothing was recorded"),
         (BLIND, "it was blind"),
         (BLIND, "That no finding was opened says nothing about the network."),
+        (BLIND, "Nothing was seen in this period, so nothing can be said of it."),
+        (QUIET, "No downgrade was seen."),
         (QUIET, "No call was seen in this period"),
     ],
 )
 def test_a_period_without_sight_or_calls_says_exactly_that(made: dict[str, Any], says: str) -> None:
     assert says in words(made)
+
+
+@pytest.mark.parametrize("made", [EMPTY, BLIND])
+def test_of_a_period_without_sight_it_is_not_said_that_all_was_well(made: dict[str, Any]) -> None:
+    said = words(made)
+    assert not [each for each in ("No downgrade", "No finding about", "No other cleartext", "No path") if each in said]
 
 
 def test_a_part_that_was_not_seen_is_said_first() -> None:
