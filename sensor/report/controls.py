@@ -214,6 +214,9 @@ def _review(report: Report) -> Iterator[str]:
     findings = report["findings"]
     over = sum(finding["state"] == "resolved" for finding in findings)
     yield f"{count(len(findings), 'finding')} in the period, of which {over} were over at its end."
+    kept = sum(report["transactions"].values())
+    if kept:
+        yield f"{count(kept, 'SIP transaction')} of the period, kept with pseudonyms."
     attacks = sum(finding["code"] == "registration-attack" for finding in findings)
     yield f"{count(attacks, 'finding')} of registrations under attack."
 

@@ -139,6 +139,22 @@ def test_of_a_period_without_sight_it_is_not_said_that_all_was_well(made: dict[s
     assert not [each for each in ("No downgrade", "No finding about", "No other cleartext", "No path") if each in said]
 
 
+def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:
+    torn = {"kind": "recovered", "at": DAY + HOUR, "cut": 17, "unsigned": 3}
+    clock = {"kind": "clock", "at": DAY + HOUR, "back": 1500, "synchronised": False}
+    said = words(report([start(), POLICY, torn, clock, leg(recording=True, observed="clear")]))
+    assert "1 start found the end of the ledger torn" in said
+    assert "set back by 1.500 s, not synchronised" in said
+    assert "1 leg of recording sessions (SIPREC), 1 of them in clear." in said
+
+
+def test_kept_transactions_are_counted() -> None:
+    kept = {"kind": "transaction", "at": DAY, "outcome": "refused", "status": 403, "a": PHONE, "b": "10.20.0.10"}
+    made = report([start(), POLICY, {**kept, "account": "account-1", "last": DAY}])
+    assert made["transactions"] == {"refused": 1}
+    assert "1 SIP transaction of the period, kept with pseudonyms." in words(made)
+
+
 def test_a_part_that_was_not_seen_is_said_first() -> None:
     entries = [start(), POLICY, *minutes(DAY, DAY + 12 * HOUR), leg()]
     assert "The sensor was blind or did not run for 12 hours." in words(report(entries))
