@@ -209,7 +209,7 @@ def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--from", dest="first", required=True, metavar="DAY", help="first day, or time, in UTC: 2026-03-01"
     )
     report.add_argument(
-        "--to", dest="last", required=True, metavar="DAY", help="last day, or time, in UTC; it is part of the period"
+        "--to", dest="last", required=True, metavar="DAY", help="last day, or time at which it ends, in UTC"
     )
     report.add_argument(
         "--profile",

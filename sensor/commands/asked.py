@@ -41,7 +41,7 @@ def period_of(first: str, last: str) -> Period:
 
 
 def moment_of(text: str) -> tuple[int, int]:
-    """Return the first and the last millisecond of a day or a second; OperatorError."""
+    """Return the first and the last millisecond of a day; of a time, itself and the one before it. OperatorError."""
     try:
         if len(text) == len("2026-03-01"):
             day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
@@ -50,7 +50,7 @@ def moment_of(text: str) -> tuple[int, int]:
     except (ValueError, OverflowError):
         raise OperatorError(f"{text} is no day and no time: 2026-03-01 or 2026-03-01T10:00:00Z") from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return _ms(at), _ms(at) + _MS - 1
+    return _ms(at), _ms(at) - 1
 
 
 def key_of(text: str) -> VerifierKey:

@@ -13,6 +13,7 @@ from fastpath.source import OfflineSource
 from sensor.commands import OperatorError
 from sensor.config.schema import Config
 from sensor.ledger.policy import policy_entry
+from sensor.model import Sink
 from sensor.report.controls import Profile
 from sensor.report.facts import gather
 from sensor.report.object import Report, build
@@ -28,18 +29,30 @@ class ScanReport:
     def __init__(self, path: str, config: Config, host: Callable[[str], str]) -> None:
         self._path, self._config = path, config
         self._form = form_of(path)
+        self._sha256: str | None = None  # of the capture that is being read
+        self._repeated = False  # it was read before
         veiled = config.privacy.addresses == "pseudonym"
         self.recording = Recording(policy_entry(config.policy, host if veiled else str))
 
+    def sinks(self, path: str) -> tuple[Sink, ...]:
+        """Return what is to be told of a capture: nothing, where the same was read before."""
+        self._sha256 = _sha256(path)
+        self._repeated = self._sha256 is not None and self._sha256 in (each["sha256"] for each in self.recording.files)
+        return () if self._repeated else (self.recording,)
+
     def capture_ended(self, path: str, source: OfflineSource, counters: Mapping[str, int]) -> None:
-        """Note what was read of a capture."""
+        """Note what was read of the capture whose sinks were asked for."""
+        name = Path(path).name
+        if self._sha256 is not None and self._repeated:
+            self.recording.capture_repeated(name, self._sha256)
+            return
         error = (source.error or source.note) if source.error or source.truncated else ""
-        self.recording.capture_ended(Path(path).name, _sha256(path), counters, error)
+        self.recording.capture_ended(name, self._sha256, counters, error)
 
     def write(self) -> None:
         """Write the report."""
         recording = self.recording
-        facts = gather(recording.entries, *recording.period(), continuous=False)
+        facts = gather(recording.entries(), *recording.period(), continuous=False)
         source = {"kind": "captures", "site": self._config.site, "files": recording.files}
         write(self._path, rendered(build(facts, profile=DEFAULT_PROFILE, source=source), self._form))
 

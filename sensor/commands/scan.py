@@ -42,7 +42,7 @@ def execute(args: Namespace) -> int:
     unreadable = False
     for path, source in sources:
         output.begin(path if len(sources) > 1 else None)
-        counters = _read(path, source, pipeline, (output, summary, *((report.recording,) if report else ())))
+        counters = _read(path, source, pipeline, (output, summary, *(report.sinks(path) if report else ())))
         summary.capture_ended(counters)
         output.end()
         say_how_it_ended(path, source)

@@ -19,10 +19,15 @@ class Recording(QuietSink):
     """Keeps the entries of all captures of a run. ``at`` is when the capture shows it."""
 
     def __init__(self, policy: Entry) -> None:
-        self.entries: list[dict[str, Any]] = [{**policy, "at": 0}]
+        self._entries: list[dict[str, Any]] = [{**policy, "at": 0}]
+        self._coverage: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
         self._first_ms: int | None = None
         self._last_ms = 0
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the entries; those of coverage are in the order of time, in whatever order captures came."""
+        return self._entries + sorted(self._coverage, key=lambda entry: entry["from"])
 
     def period(self) -> tuple[int, int]:
         """Return the first and the last millisecond that any capture covers, (0, 0) when none covers any."""
@@ -56,7 +61,12 @@ class Recording(QuietSink):
         self._keep(finding_entry(finding, change))
 
     def _keep(self, entry: Entry) -> None:
-        self.entries.append({**entry, "at": entry["last"]})
+        self._entries.append({**entry, "at": entry["last"]})
+
+    def capture_repeated(self, name: str, sha256: str) -> None:
+        """Note a capture that was given before, of which nothing counts again."""
+        again = next(each for each in self.files if each["sha256"] == sha256)
+        self.files.append({**again, "name": name, "error": "the same as one above: counted once"})
 
     def capture_ended(self, name: str, sha256: str | None, counters: Mapping[str, int], error: str) -> None:
         """Note a capture's name, digest and account, and where it breaks off ("": nowhere)."""
@@ -72,7 +82,7 @@ class Recording(QuietSink):
             }
         )
         if self._first_ms is not None:
-            self.entries.append(
+            self._coverage.append(
                 {
                     "kind": "coverage",
                     "at": self._last_ms,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sensor.report.blocks import Column, Heading, Paragraph
-from sensor.report.chapters.tables import NOTHING, share_of, short, table
+from sensor.report.chapters.tables import BLIND, NOTHING, share_of, short, sighted, table
 from sensor.report.facts import STATES
 from sensor.report.words import count
 
@@ -21,7 +21,7 @@ def protected(report: Report) -> Iterator[Block]:
     legs = report["legs"]
     yield Heading("Legs protected, by segment, trunk, device and week")
     if not legs["total"]:
-        yield Paragraph("No leg ended in the period, so there is nothing to count.")
+        yield Paragraph("No leg ended in the period, so there is nothing to count." if sighted(report) else BLIND)
         return
     yield Paragraph(
         "A leg between two segments counts in both. The share is that of "
@@ -61,26 +61,28 @@ def _labelled(row: Mapping[str, Any]) -> str:
 def unprotected(report: Report) -> Iterator[Block]:
     """Return each path in clear with its evidence."""
     yield Heading("Unprotected paths, each with its evidence")
-    by_id = {finding["id"]: finding for finding in report["findings"]}
+    order = {finding["id"]: number for number, finding in enumerate(report["findings"])}  # the gravest first
     paths = [path for path in report["paths"] if path["media"]["clear"] or path["signalling"]["clear"]]
     if not paths:
-        yield Paragraph(
-            "No path was seen with media or signalling in clear."
-            if report["paths"]
-            else "No path between hosts was seen in the period."
-        )
+        if report["paths"]:
+            yield Paragraph("No path was seen with media or signalling in clear.")
+        else:
+            yield Paragraph("No path between hosts was seen in the period." if sighted(report) else BLIND)
         return
     yield Paragraph(
         f"{count(len(paths), 'path')} of {len(report['paths'])} had media or signalling in clear, the worst first."
     )
     yield table(
-        (Column("Path", 5), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 9)),
+        (Column("Path", 7), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 8)),
         [
             (
                 f"{_end(path, 0)}\n{_end(path, 1)}",
                 _counted(path["media"]),
                 _counted(path["signalling"]),
-                "\n".join(_statement(by_id[id_]) for id_ in path["findings"] if id_ in by_id)
+                "\n".join(
+                    _statement(report["findings"][number])
+                    for number in sorted(map(order.__getitem__, path["findings"]))
+                )
                 or "Legs of this path; no rule of the policy asks for more.",
             )
             for path in paths

@@ -46,7 +46,7 @@ def test_report_of_a_day_has_its_legs_its_sensor_and_its_coverage(place: Path, p
     assert made["source"]["sensors"] == [
         {"site": "North wing", "sensor": "s1", "interface": "span0", "version": "0.1.0"}
     ]
-    assert made["coverage"]["seconds"]["seen"] == 24 * 3600 - 1
+    assert made["coverage"]["seconds"]["seen"] == 24 * 3600
     assert made["coverage"]["gaps"] == []
     assert made["ledger"]["verified"] is True
     assert public in made["ledger"]["command"]
@@ -152,6 +152,19 @@ def test_scan_writes_a_report_beside_its_output_and_its_status_is_the_same(tmp_p
     assert (file["name"], file["sha256"]) == ("clinic.pcap", hashlib.sha256(CLINIC.read_bytes()).hexdigest())
     assert made["coverage"]["account"]["received"] == 5069
     assert scanned(path, "--fail-on", "critical") == main(["scan", "--fail-on", "critical", str(CLINIC)])
+
+
+def test_scan_report_of_captures_in_any_order_counts_each_once(tmp_path: Path) -> None:
+    path, copy = tmp_path / "clinic.json", tmp_path / "copy.pcap"
+    copy.write_bytes(CLINIC.read_bytes())
+    other = ROOT / "sensor/selftest/calls.pcap"
+    seen = []
+    for captures in ((CLINIC, other), (other, CLINIC), (other, CLINIC, copy)):
+        main(["scan", "--report", str(path), *map(str, captures)])
+        made = json.loads(path.read_text())
+        seen.append((made["legs"]["states"], made["coverage"]["seconds"], made["coverage"]["account"]))
+    assert seen[0] == seen[1] == seen[2]
+    assert made["source"]["files"][2]["error"] == "the same as one above: counted once"
 
 
 def test_scan_report_has_addresses_as_pseudonyms_where_the_configuration_wants_it(tmp_path: Path) -> None:
