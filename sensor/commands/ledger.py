@@ -15,6 +15,7 @@ from sensor.ledger import reader
 from sensor.ledger.keys import KeyFormatError, SigningKey, new_pem
 from sensor.ledger.layout import CHECKPOINT, NAME, PACKED, TEXT, LedgerError
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, split
+from sensor.ledger.question import EVER
 from sensor.ledger.verify import verify
 from sensor.output.signs import printable
 
@@ -138,7 +139,7 @@ def _checkpoint(args: Namespace) -> int:
 def _keys(args: Namespace) -> int:
     directory = directory_of(args)
     try:
-        changes = list(reader.former(directory, 1 << 53, _CHANGES))
+        changes = list(reader.former(directory, EVER, _CHANGES))
     except LedgerError as error:
         raise OperatorError(str(error)) from None
     if not changes:

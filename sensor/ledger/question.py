@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Trait = tuple[str, str]  # what it is, and which one
 
-EVER = 1 << 53  # milliseconds since 1970
+EVER = 253_402_300_799_999  # the end of the last year that a date can have, in milliseconds since 1970
 _SEEN = {"leg": ("observed",), "call": ("observed",), "endpoint": ("media", "signalling")}
 _ENDS = ("a", "b", "address")
 

@@ -75,7 +75,7 @@ def check(note: bytes, stamp: bytes, authority: list[Certificate] | None = None)
     except VerificationError as error:
         raise StampError(f"is not signed by that authority: {error}") from None
     except ValueError:
-        raise StampError("is no time stamp") from None
+        raise StampError("is no time stamp in DER") from None
     return at
 
 
@@ -89,6 +89,8 @@ def _check_imprint(response: TimeStampResponse, note: bytes) -> None:
 
 
 def _posted(url: str, request: bytes) -> bytes:
+    if not url.startswith(("http://", "https://")):
+        raise StampError("is no URL of HTTP")
     headers = {"Content-Type": "application/timestamp-query"}
     try:
         with urllib3.PoolManager(timeout=PATIENCE_S, retries=False) as pool:
