@@ -48,7 +48,7 @@ def authority(folder: Path) -> Iterator[Authority]:
     (folder / "tsa.cnf").write_text(_CONFIGURATION.format(folder=folder))
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  (as http.server names it)
+        def do_POST(self) -> None:
             query, reply = folder / "query", folder / "reply"
             query.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
             subprocess.run(

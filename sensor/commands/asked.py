@@ -12,7 +12,7 @@ from sensor.ledger.keys import KeyFormatError, VerifierKey
 if TYPE_CHECKING:
     from argparse import Namespace
 
-_MS = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Period(NamedTuple):
@@ -63,4 +63,4 @@ def key_of(text: str) -> VerifierKey:
 
 
 def _ms(at: datetime) -> int:
-    return int(at.timestamp()) * _MS
+    return (at - _EPOCH) // timedelta(milliseconds=1)
