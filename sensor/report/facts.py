@@ -121,6 +121,11 @@ class Facts:
     oldest: int | None = None  # when the first entry that is there was written
     entries: int = 0  # in the period
 
+    @property
+    def end(self) -> int:
+        """The first millisecond behind the period."""
+        return self.last + 1
+
     def segment(self, address: str, names: Names) -> str:
         """Return the segment of an address."""
         return self.segments.get(address) or names.segment(address)
@@ -186,7 +191,7 @@ class _Pass:
     def end(self) -> None:
         """Put together what needs all of it."""
         facts = self._facts
-        self._hole(facts.last)
+        self._hole(facts.end)
         facts.sight.gaps.sort()
         self._join_findings()
 
@@ -300,7 +305,7 @@ class _Pass:
         self._facts.deleted.append(dict(deleted))
 
     def _coverage(self, coverage: Mapping[str, Any]) -> None:
-        first, last = max(coverage["from"], self._facts.first), min(coverage["to"], self._facts.last)
+        first, last = max(coverage["from"], self._facts.first), min(coverage["to"], self._facts.end)
         if last < first:
             return
         first = max(first, self._covered)  # what is seen twice, the clock having gone back, counts once
@@ -320,7 +325,7 @@ class _Pass:
             why = f"the sensor was stopped ({self._stopped})"
         elif not self._started:
             why = "before the sensor's first start"
-        elif until >= self._facts.last:
+        elif until >= self._facts.end:
             why = "nothing was recorded after this"
         else:
             why = "the sensor ended without a word, or nothing could be recorded"
@@ -343,7 +348,7 @@ class Names:
 
     def kind(self, segment: str) -> str:
         """Return the kind of a segment by its name."""
-        return self.kinds.get(segment, OUTSIDE)
+        return OUTSIDE if segment == OUTSIDE else self.kinds.get(segment, "unknown")
 
     def vendor(self, address: str) -> str:
         """Return the name of the vendor who has an address, "" when none has."""

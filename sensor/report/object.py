@@ -12,7 +12,7 @@ from fastpath import __version__
 from sensor.model import SEVERITIES
 from sensor.output.jsonl import version_name
 from sensor.report import controls
-from sensor.report.facts import ACCOUNT, SIGHT, STATES, Names
+from sensor.report.facts import ACCOUNT, OUTSIDE, SIGHT, STATES, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +67,11 @@ def _states(states: States) -> dict[str, int]:
 def _rows(named: Mapping[str, States], kind: Mapping[str, str] | str) -> list[Report]:
     """Return rows with their states, the least protected first."""
     rows = [
-        {"name": name, "kind": kind if isinstance(kind, str) else kind.get(name, "outside"), "states": _states(states)}
+        {
+            "name": name,
+            "kind": kind if isinstance(kind, str) else kind.get(name, "outside" if name == OUTSIDE else "unknown"),
+            "states": _states(states),
+        }
         for name, states in named.items()
     ]
     return sorted(rows, key=_unprotected_first)
@@ -82,9 +86,7 @@ def _legs(facts: Facts, names: Names) -> Report:
     devices = _rows(facts.by_device, "device")
     for row in devices:
         row["label"] = names.name(row["name"])
-    trunks = {name: names.kind(name) if name in names.kinds else "vendor" for name in facts.by_trunk}
-    if "outside" in trunks:
-        trunks["outside"] = "outside"
+    trunks = {name: names.kind(name) if name in names.kinds or name == OUTSIDE else "vendor" for name in facts.by_trunk}
     return {
         "total": facts.states.total(),
         "calls": facts.calls,

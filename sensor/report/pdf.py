@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -23,8 +24,9 @@ TIMEOUT_S = 120.0
 # for a character without a glyph, and a name must not be the reason for no report.
 _DRAWN = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3A9), (0x3B1, 0x3C9), (0x410, 0x44F))
 _SIGNS = frozenset("\n\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2190\u2192\u2194\u2264\u2265\u2212\u20ac")
-_WORD = 18  # letters without a place to break, behind which one is made
 _BREAK = "\u200b"
+_LONG_WORD = re.compile(r"\S{15,}")
+_PLACE = re.compile(r"[:/@_=.,;+-](?=.)|[^:/@_=.,;+\u200b-]{14}(?=[^:/@_=.,;+-])")
 
 
 class TypesettingError(Exception):
@@ -89,10 +91,5 @@ def _has_glyph(character: str) -> bool:
 
 
 def _breakable(text: str) -> str:
-    words = text.split(" ")
-    if all(len(word) <= _WORD for word in words):
-        return text
-    return " ".join(
-        _BREAK.join(word[at : at + _WORD] for at in range(0, len(word), _WORD)) if len(word) > _WORD else word
-        for word in words
-    )
+    """Return a text whose long words may break behind punctuation, and within what is long without any."""
+    return _LONG_WORD.sub(lambda word: _PLACE.sub(rf"\g<0>{_BREAK}", word[0]), text)

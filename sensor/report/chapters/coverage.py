@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sensor.report.blocks import Column, Heading, Items, Paragraph
-from sensor.report.chapters.tables import finding_table, table
+from sensor.report.chapters.tables import BLIND, finding_table, sighted, table
 from sensor.report.words import duration, moment, share
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def coverage(report: Report) -> Iterator[Block]:
     states = legs["states"]
     yield Heading("Legs that were not assessed", 2)
     if not legs["total"]:
-        yield Paragraph("No leg ended in the period.")
+        yield Paragraph("No leg ended in the period." if sighted(report) else BLIND)
         return
     yield Items(
         (

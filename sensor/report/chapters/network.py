@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sensor.report.blocks import Column, Heading, Paragraph
-from sensor.report.chapters.tables import NOTHING, about, share_of, table
+from sensor.report.chapters.tables import BLIND, NOTHING, about, share_of, sighted, table
 from sensor.report.words import day
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def tls(report: Report) -> Iterator[Block]:
             ],
         )
     else:
-        yield Paragraph("No server of SIP over TLS was seen.")
+        yield Paragraph("No server of SIP over TLS was seen." if sighted(report) else BLIND)
     yield from about(report, lambda code: code.startswith(TLS), "No finding about certificates or TLS.")
 
 

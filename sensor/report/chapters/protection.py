@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sensor.report.blocks import Column, Heading, Paragraph
-from sensor.report.chapters.tables import NOTHING, share_of, short, table
+from sensor.report.chapters.tables import BLIND, NOTHING, share_of, short, sighted, table
 from sensor.report.facts import STATES
 from sensor.report.words import count
 
@@ -21,7 +21,7 @@ def protected(report: Report) -> Iterator[Block]:
     legs = report["legs"]
     yield Heading("Legs protected, by segment, trunk, device and week")
     if not legs["total"]:
-        yield Paragraph("No leg ended in the period, so there is nothing to count.")
+        yield Paragraph("No leg ended in the period, so there is nothing to count." if sighted(report) else BLIND)
         return
     yield Paragraph(
         "A leg between two segments counts in both. The share is that of "
@@ -64,17 +64,16 @@ def unprotected(report: Report) -> Iterator[Block]:
     order = {finding["id"]: number for number, finding in enumerate(report["findings"])}  # the gravest first
     paths = [path for path in report["paths"] if path["media"]["clear"] or path["signalling"]["clear"]]
     if not paths:
-        yield Paragraph(
-            "No path was seen with media or signalling in clear."
-            if report["paths"]
-            else "No path between hosts was seen in the period."
-        )
+        if report["paths"]:
+            yield Paragraph("No path was seen with media or signalling in clear.")
+        else:
+            yield Paragraph("No path between hosts was seen in the period." if sighted(report) else BLIND)
         return
     yield Paragraph(
         f"{count(len(paths), 'path')} of {len(report['paths'])} had media or signalling in clear, the worst first."
     )
     yield table(
-        (Column("Path", 5), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 9)),
+        (Column("Path", 7), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 8)),
         [
             (
                 f"{_end(path, 0)}\n{_end(path, 1)}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.model import SEVERITIES
 from sensor.report.blocks import Callout, Column, Heading, Numbers, Paragraph
-from sensor.report.chapters.tables import EVIDENCE, NOTHING, finding_table, table
+from sensor.report.chapters.tables import BLIND, EVIDENCE, NOTHING, finding_table, sighted, table
 from sensor.report.words import count, duration, moment, share
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def _warnings(report: Report) -> Iterator[Block]:
         text = " ".join(["What follows rests on a ledger that does not verify.", *ledger["faults"][:EVIDENCE]])
         yield Callout("The ledger does not verify", text, "warning")
     seconds = coverage["seconds"]
-    sighted = seconds["seen"] + seconds["degraded"]
-    if not sighted:
+    if not sighted(report):
         why = "it was blind" if seconds["blind"] else "it did not run, or nothing was recorded"
         if report["source"]["kind"] == "captures":
             why = "there is no packet in the captures that could be read"
@@ -37,7 +36,7 @@ def _warnings(report: Report) -> Iterator[Block]:
     elif not report["legs"]["total"]:
         yield Callout(
             "No call was seen in this period",
-            f"The sensor could see for {duration(sighted)}, and no leg of a call ended in it. "
+            f"The sensor could see for {duration(sighted(report))}, and no leg of a call ended in it. "
             "That nothing was found in clear says nothing about calls.",
             "warning",
         )
@@ -64,12 +63,12 @@ def summary(report: Report) -> Iterator[Block]:
     grave = sum(finding["severity"] in ("high", "critical") for finding in standing)
     yield Numbers(
         (
-            (share(states["encrypted"], seen), f"of {count(seen, 'leg')} with media seen were encrypted"),
+            (share(states["encrypted"], seen), f"of {count(seen, 'leg')} seen were encrypted"),
             (str(states["clear"]), "legs in clear"),
             (str(states["undetermined"]), "legs undetermined"),
             (str(states["not-observed"]), "legs agreed, media not seen"),
             (str(grave), "open findings, high or critical"),
-            (_sighted(report), "of the time seen"),
+            (_share_seen(report), "of the time seen"),
         )
     )
     if findings:
@@ -80,7 +79,7 @@ def summary(report: Report) -> Iterator[Block]:
             or findings[:WORST_FINDINGS]
         )
     else:
-        yield Paragraph("No finding was open in this period.")
+        yield Paragraph("No finding was open in this period." if sighted(report) else BLIND)
     yield Callout(
         "What this report is",
         "It says what packets showed at one place of the network. It passes no judgement on whether the organisation "
@@ -89,10 +88,9 @@ def summary(report: Report) -> Iterator[Block]:
     )
 
 
-def _sighted(report: Report) -> str:
+def _share_seen(report: Report) -> str:
     if report["source"]["kind"] == "captures":
-        seconds = report["coverage"]["seconds"]
-        return duration(seconds["seen"] + seconds["degraded"])
+        return duration(sighted(report))
     return f"{report['coverage']['share'] // 10}.{report['coverage']['share'] % 10} %"
 
 

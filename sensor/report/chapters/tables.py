@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 Report = dict[str, Any]
 
 NOTHING = "\u2013"  # a cell without anything to say
+BLIND = "Nothing was seen in this period, so nothing can be said of it."
 ROWS = 40  # of a table, beyond which the rest is in the JSON
 EVIDENCE = 3  # statements of a finding
 LONG = 400  # letters of a statement
 
 
+def sighted(report: Report) -> int:
+    """Return for how many seconds anything was seen."""
+    seconds = report["coverage"]["seconds"]
+    return int(seconds["seen"] + seconds["degraded"])
+
+
 def about(report: Report, of: Callable[[str], bool], otherwise: str) -> Iterator[Block]:
-    """Return the findings of some codes, in other words where there is none."""
+    """Return the findings of some codes; where there is none, ``otherwise`` in words, unless nobody could see."""
     found = [finding for finding in report["findings"] if of(finding["code"])]
-    yield finding_table(found) if found else Paragraph(otherwise)
+    yield finding_table(found) if found else Paragraph(otherwise if sighted(report) else BLIND)
 
 
 def finding_table(findings: Sequence[Mapping[str, Any]]) -> Table:

@@ -33,7 +33,7 @@ def sight(*entries: Entry, first: int = DAY, last: int = LAST) -> dict[str, int]
     """Minutes by how the sensor saw."""
     found: dict[str, int] = {}
     for span in facts(*entries, first=first, last=last).sight.spans:
-        found[span.state] = found.get(span.state, 0) + (span.last - span.first + 1) // MINUTE
+        found[span.state] = found.get(span.state, 0) + (span.last - span.first) // MINUTE
     return found
 
 
@@ -132,7 +132,7 @@ def test_time_between_an_end_and_a_start_is_a_gap_with_its_reason(between: list[
 
 def test_a_sensor_stopped_before_the_period_did_not_run_in_it() -> None:
     (gap,) = facts(start(DAY - HOUR), stop(DAY - MINUTE)).sight.gaps
-    assert (gap.first, gap.last, gap.why) == (DAY, LAST, "the sensor was stopped (SIGTERM)")
+    assert (gap.first, gap.last, gap.why) == (DAY, LAST + 1, "the sensor was stopped (SIGTERM)")
 
 
 def test_a_period_before_the_first_start_is_said_to_be_so() -> None:

@@ -46,7 +46,7 @@ def test_report_of_a_day_has_its_legs_its_sensor_and_its_coverage(place: Path, p
     assert made["source"]["sensors"] == [
         {"site": "North wing", "sensor": "s1", "interface": "span0", "version": "0.1.0"}
     ]
-    assert made["coverage"]["seconds"]["seen"] == 24 * 3600 - 1
+    assert made["coverage"]["seconds"]["seen"] == 24 * 3600
     assert made["coverage"]["gaps"] == []
     assert made["ledger"]["verified"] is True
     assert public in made["ledger"]["command"]
