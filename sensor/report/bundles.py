@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 FEW = 30  # hosts of a network that are all drawn
 SMALL = 4  # hosts of a segment that are all drawn, however large the network
-NAMED = 20  # hosts with something in clear that are drawn by themselves in a large network
-BOXES = 8  # segments of one column; the others are one
+NAMED = 12  # hosts with something in clear that are drawn by themselves in a large network
+BOXES = 6  # segments of one column; the others are one
 # What is seen of a host or between two, the worst first.
 PICTURES = (
     "media in clear",

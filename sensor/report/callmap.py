@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from sensor.output.drawing import SOFT, document, fitted, path, rectangle, sheet, text
 from sensor.output.signs import printable
 from sensor.report.bundles import PROBLEMS, Key, Traffic, network
-from sensor.report.palette import LOOKS
+from sensor.report.palette import LOOKS, STATES
 from sensor.report.words import count
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 WIDTH = 960
 EDGES = 48  # drawn; what there is beyond is said below
-NUMBERED = 24  # of those with something in clear or undetermined, which the list below names
+NUMBERED = 16  # of those with something in clear or undetermined, which the list below names
 
 _MARGIN, _COLUMN, _PAD = 12.0, 232.0, 8.0
 _TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 36.0, 14.0, 14.0, 18.0
 _BADGE, _ROW = 8.0, 18.0
+_WHO = 440.0  # of a row of the list, for its two ends
 _BEND = 100.0  # of a line between hosts of one column
 _HEADINGS = ("Outside and trunks", "Servers", "Phones and all else")
-_STATES = ("clear", "undetermined", "not-observed", "encrypted")
 _OF_PICTURE = {
     "media in clear": "clear",
     "signalling in clear": "clear",
@@ -82,7 +82,7 @@ def draw(paths: Sequence[Mapping[str, Any]], segments: Sequence[Mapping[str, Any
     listed = [edge for edge in edges if edge.number]
     notes = list(_notes(net, edges))
     height = bottom + 30 + _ROW * (len(listed) + len(notes) + (1 if listed else 0)) + 60
-    said = f"{count(len(paths), 'path')} between {count(_hosts(net), 'host')} in {count(len(net.boxes), 'segment')}"
+    said = f"{count(len(paths), 'path')} between {count(sum(node.hosts for node in net.nodes.values()), 'host')}"
     svg = sheet(WIDTH, height, "Map of call paths", f"{said}. {'. '.join(_words(net, edge) for edge in listed)}")
     text(svg, _MARGIN, 26, "Call paths and how they were protected", size=16, weight="bold")
     text(svg, _MARGIN, 46, fitted(said, WIDTH - 2 * _MARGIN, 12), size=12, fill=SOFT)
@@ -105,10 +105,6 @@ def draw(paths: Sequence[Mapping[str, Any]], segments: Sequence[Mapping[str, Any
 def _numbered(net: Network) -> Iterator[_Edge]:
     for number, (ends, traffic) in enumerate(list(net.edges.items())[:EDGES], 1):
         yield _Edge(ends, traffic, number if number <= NUMBERED and traffic.picture in PROBLEMS else 0)
-
-
-def _hosts(net: Network) -> int:
-    return sum(node.hosts for node in net.nodes.values())
 
 
 def _notes(net: Network, edges: Sequence[_Edge]) -> Iterator[str]:
@@ -134,7 +130,7 @@ def _sum(traffics: Iterator[Traffic] | list[Traffic]) -> Traffic:
 
 def _said(traffic: Traffic) -> str:
     return "; ".join(
-        [count(traffic.paths, "path")]
+        ([count(traffic.paths, "path")] if traffic.paths > 1 else [])
         + [f"{what}: {_counted(states)}" for what, states in _planes(traffic) if states.total()]
     )
 
@@ -144,7 +140,7 @@ def _planes(traffic: Traffic) -> tuple[tuple[str, Counter[str]], tuple[str, Coun
 
 
 def _counted(states: Mapping[str, int]) -> str:
-    return ", ".join(f"{states[state]} {state}" for state in _STATES if states[state])
+    return ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
 
 
 def _words(net: Network, edge: _Edge) -> str:
@@ -281,7 +277,7 @@ def _free(curve: _Curve, taken: list[Point]) -> Point | None:
 
 def _draw_curve(group: ET.Element, curve: _Curve, traffic: Traffic) -> None:
     for (_, states), width, shift in zip(_planes(traffic), (3.0, 1.4), (-2.0, 2.0), strict=True):
-        state = next((state for state in _STATES if states[state]), None)
+        state = next((state for state in STATES if states[state]), None)
         if state is None:
             continue
         pieces = "".join(" C" + ", ".join(f"{x:.1f} {y + shift:.1f}" for x, y in piece) for piece in curve.pieces)
@@ -338,15 +334,14 @@ def _draw_list(svg: ET.Element, net: Network, edges: Sequence[_Edge], y: float) 
     for edge in edges:
         y += _ROW
         _draw_badge(svg, (_MARGIN + _BADGE, y - 4), edge)
-        half = (WIDTH - 2 * _MARGIN - 30) / 2
-        text(svg, _MARGIN + 24, y, fitted(_between(net, edge), half, 11), size=11)
-        text(svg, _MARGIN + 30 + half, y, fitted(_said(edge.traffic), half, 11), size=11)
+        text(svg, _MARGIN + 24, y, fitted(_between(net, edge), _WHO, 11), size=11)
+        text(svg, _MARGIN + 34 + _WHO, y, fitted(_said(edge.traffic), WIDTH - 2 * _MARGIN - 34 - _WHO, 11), size=11)
     return y + _ROW
 
 
 def _draw_legend(svg: ET.Element, y: float) -> None:
     x = _MARGIN
-    for state in reversed(_STATES):
+    for state in reversed(STATES):
         look = LOOKS[state]
         path(svg, [(x, y - 4), (x + 40, y - 4)], stroke=look.colour, width=3, dashes=look.dashes)
         text(svg, x + 48, y, state, size=11)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
-from sensor.output.drawing import path, rectangle
+from sensor.output.drawing import path, rectangle, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +22,16 @@ class Look(NamedTuple):
 # Colours of Okabe and Ito: told apart by eyes that do not see all of them.
 LOOKS: Mapping[str, Look] = {
     "clear": Look("#d55e00", "7 3", "upright"),
-    "undetermined": Look("#a6761d", "2 3", "lying"),
-    "not-observed": Look("#8a8a8a", "1 6", "empty"),
+    "undetermined": Look("#b85c93", "2 3", "lying"),
+    "not-observed": Look("#6f6f6f", "2 5", "empty"),
     "encrypted": Look("#0072b2", "", "full"),
+}
+STATES = tuple(LOOKS)  # the worst first
+SIGHTS: Mapping[str, Look] = {
+    "seen": Look("#009e73", "", "full"),
+    "degraded": Look("#b85c93", "", "lying"),
+    "blind": Look("#d55e00", "", "upright"),
+    "not-running": Look("#6f6f6f", "", "empty"),
 }
 _STEP = 4.0
 
@@ -44,3 +51,11 @@ def area(group: ET.Element, x: float, y: float, size: tuple[float, float], look:
         for number in range(1, int(height / _STEP) + 1):
             at = y + number * height / (int(height / _STEP) + 1)
             path(group, [(x, at), (x + width, at)], stroke=look.colour, width=1.5)
+
+
+def legend(svg: ET.Element, x: float, y: float, looks: Mapping[str, Look]) -> None:
+    """Draw what the fillings mean."""
+    for state, look in looks.items():
+        area(svg, x, y - 10, (30, 12), look)
+        text(svg, x + 38, y, state, size=11)
+        x += 150
