@@ -28,9 +28,10 @@ def leg(number: int) -> Entry:
     """An entry like those of legs, small."""
     return {
         "kind": "leg",
-        "a": f"10.20.0.{number % 250}:16{number % 1000:03}",
-        "b": "10.20.9.1:30000",
-        "media": ("clear", "encrypted")[number % 3 == 0],
+        "a": f"10.20.0.{number % 250}",
+        "b": "10.20.9.1",
+        "media": "audio",
+        "observed": ("clear", "encrypted")[number % 3 == 0],
         "segments": ["phones", "trünk"],
         "assessed": number,
     }

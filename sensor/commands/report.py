@@ -6,16 +6,16 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from sensor.commands import OperatorError, configuration
+from sensor.commands import OperatorError
+from sensor.commands.asked import Period, directory_of, key_of, period_of
 from sensor.commands.reporting import FORMS, form_of, rendered, write
 from sensor.ledger import reader
 from sensor.ledger.entries import Entry
-from sensor.ledger.keys import KeyFormatError, VerifierKey
 from sensor.ledger.layout import CHECKPOINT, LedgerError
 from sensor.ledger.note import Checkpoint, NoteError, split
 from sensor.ledger.verify import verify
@@ -27,20 +27,13 @@ _MS = 1000
 _FAULTS = 20  # of a ledger that does not verify; the first one is what matters
 
 
-class Period(NamedTuple):
-    """Milliseconds since 1970, both ends included."""
-
-    first: int
-    last: int
-
-
 def execute(args: Namespace) -> int:
     """Make a report; 1 when the ledger does not verify."""
     period = period_of(args.first, args.last)
     form, path = _target(args, period)
-    directory = _directory(args)
+    directory = directory_of(args)
     try:
-        ledger = _ledger(directory, args.key)
+        ledger = ledger_of(directory, args.key)
         report = made(directory, period, args.profile, ledger)
     except (LedgerError, UnfitEntryError) as error:
         raise OperatorError(str(error)) from None
@@ -88,31 +81,6 @@ def _readable(entries: Iterator[Entry], faults: list[str]) -> Iterator[Entry]:
         faults.append(f"{error}; what follows it is not in this report")
 
 
-def period_of(first: str, last: str) -> Period:
-    """Return a period from two days, or times, in UTC; OperatorError."""
-    period = Period(_moment(first)[0], _moment(last)[1])
-    if period.first > period.last:
-        raise OperatorError(f"the period ends before it begins: {first} to {last}")
-    return period
-
-
-def _moment(text: str) -> tuple[int, int]:
-    """Return the first and the last millisecond of a day; of a time, itself and the millisecond before it."""
-    try:
-        if len(text) == len("2026-03-01"):
-            day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-            return _ms(day), _ms(day + timedelta(days=1)) - 1
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise OperatorError(f"{text} is no day and no time: 2026-03-01 or 2026-03-01T10:00:00Z") from None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return _ms(at), _ms(at) - 1
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp()) * _MS
-
-
 def _target(args: Namespace, period: Period) -> tuple[str, str]:
     """Return the form and where it goes."""
     if args.output is None:
@@ -124,16 +92,7 @@ def _target(args: Namespace, period: Period) -> tuple[str, str]:
     return (FORMS[0] if args.output == "-" else form_of(args.output)), args.output
 
 
-def _directory(args: Namespace) -> Path:
-    if args.ledger:
-        return Path(args.ledger)
-    directory = getattr(configuration(args.config), "ledger", None)
-    if directory is None or directory.directory is None:
-        raise OperatorError("no ledger is named: --ledger DIR, or --config FILE whose ledger has a directory")
-    return Path(directory.directory)
-
-
-def _ledger(directory: Path, key: str | None) -> dict[str, Any]:
+def ledger_of(directory: Path, key: str | None) -> dict[str, Any]:
     """Return what a report says of its ledger."""
     try:
         note = (directory / CHECKPOINT).read_text(encoding="utf-8")
@@ -151,19 +110,10 @@ def _ledger(directory: Path, key: str | None) -> dict[str, Any]:
         "command": f"python3 legwatch_verify.py {directory.name} --key PUB",
     }
     if key is not None:
-        public = _key(key)
+        public = key_of(key)
         result = verify(directory, [public], now_ms=time.time_ns() // 1_000_000)
         said["verified"] = not result.faults
         said["faults"] = [str(fault) for fault in result.faults[:_FAULTS]]
         said["unsigned"] = result.unsigned
         said["command"] = f"python3 legwatch_verify.py {directory.name} --key '{public}'"
     return said
-
-
-def _key(text: str) -> VerifierKey:
-    """Return a public key, given as text or as the name of a file that holds it."""
-    try:
-        path = Path(text)
-        return VerifierKey.parse(path.read_text(encoding="utf-8") if path.is_file() else text)
-    except (KeyFormatError, OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"--key {text}: {error}") from None

@@ -229,7 +229,7 @@ class Attestation(Section):
     control: Annotated[str, Parsed(_control, {"enum": list(CONTROLS)})]
     statement: Annotated[str, Parsed(_statement, {"type": "string", "maxLength": MAX_STATEMENT})]
     by: Text
-    on: Day
+    date: Day  # on which it was said
     file: Text | None = None  # where the document is, a path or an address
     sha256: Annotated[str | None, Parsed(_sha256, {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"})] = None  # its own
 

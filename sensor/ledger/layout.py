@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint"
 ASIDE = ".new"  # behind the name of a file that is being made
 TEXT, PACKED, SUMS, NOTE = ".jsonl", ".jsonl.zst", ".sums", ".note"
+STAMP = ".note.tsr"
 NAME = re.compile(r"(\d{8})-(\d{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note)", re.ASCII)
 SUM_OCTETS = 4  # of each leaf hash
 DAY_MS = 86_400_000
@@ -136,6 +137,10 @@ class Directory:
         if greatest is not None and len(octets) > greatest:
             raise LedgerError(f"{self.path / name} is too large for what it should be")
         return octets
+
+    def size(self, name: str) -> int:
+        """Return how many octets a file has."""
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
 
     def put(self, name: str, octets: bytes) -> None:
         """Have a file hold octets, whole or not at all, and for good."""

@@ -78,7 +78,7 @@ def _attestation(said: Attestation) -> dict[str, Value]:
         "control": said.control,
         "statement": said.statement,
         "by": said.by,
-        "on": said.on.isoformat(),
+        "on": said.date.isoformat(),
         "file": said.file,
         "sha256": said.sha256,
     }

@@ -47,8 +47,7 @@ def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -
             for segment in (each for each in place.segments() if each.entries):
                 if segment.day < first_day or (last_day is not None and segment.day > last_day):
                     continue
-                for number, line in enumerate(lines(place, segment), start_of(place, segment)):
-                    entry = _decoded(line, number)
+                for number, entry in entries_of(place, segment):
                     at = cast("int", entry["at"])
                     if first_ms <= at and (last_ms is None or at <= last_ms):
                         yield number, entry
@@ -75,6 +74,12 @@ def former(directory: Path, before_ms: int, kinds: Iterable[str]) -> Iterator[En
                         yield entry
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
+
+
+def entries_of(place: Directory, segment: Segment) -> Iterator[tuple[int, Entry]]:
+    """Return the entries of a segment, each with its number; LedgerError as ``entries``, and OSError."""
+    for number, line in enumerate(lines(place, segment), start_of(place, segment)):
+        yield number, _decoded(line, number)
 
 
 def start_of(place: Directory, segment: Segment) -> int:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, cast
 
 from sensor.ledger import canonical, reader
 from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
-from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, TEXT, Directory, LedgerError, Segment, span_of
+from sensor.ledger.layout import (
+    CHECKPOINT,
+    NOTE,
+    STAMP,
+    SUM_OCTETS,
+    SUMS,
+    TEXT,
+    Directory,
+    LedgerError,
+    Segment,
+    span_of,
+)
 from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, opened, split
 from sensor.ledger.sealing import is_whole
@@ -17,6 +28,8 @@ from sensor.ledger.sealing import is_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from cryptography.x509 import Certificate
 
     from sensor.ledger.entries import Entry, Value
 
@@ -51,20 +64,33 @@ class Result:
     remarks: list[str] = field(default_factory=list)  # what is no fault, and yet to be known
 
 
-def verify(directory: Path, keys: Sequence[VerifierKey], *, witnesses: Sequence[str] = (), now_ms: int) -> Result:
+def verify(
+    directory: Path,
+    keys: Sequence[VerifierKey],
+    *,
+    witnesses: Sequence[str] = (),
+    authority: list[Certificate] | None = None,
+    segment: int | None = None,
+    now_ms: int,
+) -> Result:
     """Verify a ledger, which may be written meanwhile.
 
     Args:
         directory: its directory.
         keys: that are trusted; one that signed any part of it is enough.
         witnesses: notes that were kept elsewhere, as text.
+        authority: whose time stamps are trusted; None: who signed them is not looked at.
+        segment: the only one to verify, from the note before it on; None: all of them.
         now_ms: the time now.
 
     Raises LedgerError when the directory cannot be read.
     """
     try:
         with Directory(directory) as place:
-            return _Verification(place, keys, now_ms).run(witnesses)
+            verification = _Verification(place, keys, now_ms)
+            result = verification.run(witnesses) if segment is None else verification.run_one(segment)
+            _stamps(place, result, authority, segment)
+            return result
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
 
@@ -101,6 +127,30 @@ class _Verification:
         self._verify(witnesses)
         self._result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
         return self._result
+
+    def run_one(self, number: int) -> Result:
+        """Verify one segment only."""
+        result = self._result
+        for segment in self._place.segments():
+            if segment.entries and segment.number == number:
+                break
+        else:
+            raise LedgerError(f"{self._place.path} has no entries of segment {number:08}")
+        checkpoint = None if segment.sealed else self._read("the checkpoint", CHECKPOINT)
+        self._signed = [] if checkpoint is None else [checkpoint]
+        result.checkpoint = None if checkpoint is None else checkpoint.checkpoint
+        self._marks = [each.checkpoint.size for each in self._signed]
+        base = self._base(segment)
+        if base is not None:
+            self._signed.append(base)
+        edge = Edge() if base is None else base.checkpoint.tree() or Edge()
+        result.first = edge.size
+        result.size = self._segment(segment, edge, None).size
+        self._compare(result.first)
+        self._verify_signatures(result.first)
+        result.unsigned = 0 if checkpoint is None else max(result.size - checkpoint.checkpoint.size, 0)
+        result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
+        return result
 
     def _verify(self, witnesses: Sequence[str]) -> None:
         result = self._result
@@ -349,6 +399,25 @@ class _Verification:
                     continue
                 return key
         return self._keys[0]
+
+
+def _stamps(place: Directory, result: Result, authority: list[Certificate] | None, number: int | None) -> None:
+    """Look at the time stamps of notes."""
+    names = set(place.names())
+    for segment in place.segments():
+        name = segment.file(STAMP)
+        if name not in names or not segment.sealed or number not in {None, segment.number}:
+            continue
+        from sensor.ledger import stamps  # noqa: PLC0415  (most ledgers have none, and it is slow to load)
+
+        try:
+            note = place.read(segment.file(NOTE), MAX_OCTETS)
+            at = stamps.check(note, place.read(name, stamps.MAX_OCTETS), authority)
+        except stamps.StampError as error:
+            result.faults.append(Fault(None, segment.stem, f"its time stamp {error}"))
+        else:
+            whom = "" if authority else "; who signed that was not looked at"
+            result.remarks.append(f"{segment.file(NOTE)} was there at {at:%Y-%m-%d %H:%M:%S} UTC{whom}")
 
 
 def _deletion(base: _Signed) -> tuple[Value, Value, Value]:

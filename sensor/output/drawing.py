@@ -1,9 +1,8 @@
-"""What the pictures have in common: the sheet, lines, texts and how wide they are, the colours and marks of states."""
+"""What the pictures of this project have in common: sheet, lines, texts, and how wide a text can be at most."""
 
 from __future__ import annotations
 
-import unicodedata
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from sensor.output.signs import printable
@@ -11,71 +10,61 @@ from sensor.output.signs import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sensor.model import Protection
-
-INK, SOFT, GRID, PAPER = "#1a1a1a", "#5a5a5a", "#e3e3e3", "#ffffff"
-# The last but one is what a PDF has.
-FONT = "DejaVu Sans, Verdana, Helvetica, Arial, Libertinus Serif, sans-serif"
+INK, SOFT, GRID = "#1a1a1a", "#5a5a5a", "#e3e3e3"
+_FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
+# In parts of the size, and at least those of DejaVu Sans and Verdana, which are wider than what else a reader may have.
+_NARROW, _WIDE = frozenset("iIjlftr.,:;'|!()[]-/ "), frozenset("mwMW@%&")
+_EM_NARROW, _EM, _EM_CAPITAL, _EM_WIDE, _EM_OTHER = 0.46, 0.66, 0.84, 1.02, 1.2
+_EM_SPELT = 6.4  # a letter that a PDF has no font for, and spells "[U+4E2D]"
+_SPELT_FROM, _SIGNS = 0x450, ("\u2010", "\u22ff")
+_BOLD = 1.12
 
 Point = tuple[float, float]
 
 
-class Look(NamedTuple):
-    """How a state is drawn: told apart by eyes that do not see all colours (Okabe and Ito), and in print by dashes."""
-
-    colour: str
-    dashes: str
-    word: str
-
-
-LOOKS: dict[Protection, Look] = {
-    "clear": Look("#d55e00", "9 4", "clear"),
-    "undetermined": Look("#8a6d00", "2 3", "undetermined"),
-    "encrypted": Look("#0072b2", "", "encrypted"),
-    "not-observed": Look("#8c8c8c", "1 5", "not observed"),
-}
-
-
-def sheet(name: str, title: str, description: str, size: tuple[int, int]) -> ET.Element:
-    """Return an empty picture. Its ``name`` keeps its ids apart from those of others in the same document."""
-    width, height = size
+def sheet(width: float, height: float, title: str, description: str) -> ET.Element:
+    """Return an empty white picture; title and description are for those who do not see it."""
+    # Several pictures may stand in one HTML document: identifiers are those of their titles.
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in title)
     svg = ET.Element(
         "svg",
         {
             "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"0 0 {width} {height}",
-            "width": str(width),
-            "height": str(height),
+            "viewBox": f"0 0 {width:.0f} {height:.0f}",
+            "width": f"{width:.0f}",
+            "height": f"{height:.0f}",
             "role": "img",
-            "aria-labelledby": f"{name}-title {name}-description",
-            "font-family": FONT,
+            "aria-labelledby": f"title-{name} description-{name}",
+            "font-family": _FONT,
         },
     )
-    ET.SubElement(svg, "title", {"id": f"{name}-title"}).text = printable(title)
-    ET.SubElement(svg, "desc", {"id": f"{name}-description"}).text = printable(description)
-    ET.SubElement(svg, "rect", {"width": "100%", "height": "100%", "fill": PAPER})
+    ET.SubElement(svg, "title", {"id": f"title-{name}"}).text = printable(title)
+    ET.SubElement(svg, "desc", {"id": f"description-{name}"}).text = printable(description)
+    ET.SubElement(svg, "rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
     return svg
 
 
-def written(svg: ET.Element) -> str:
-    """Return the picture as a document of SVG 1.1."""
+def document(svg: ET.Element) -> str:
+    """Return a picture as a document of SVG 1.1 that needs nothing else."""
     ET.indent(svg)
     return ET.tostring(svg, encoding="unicode", xml_declaration=False) + "\n"
 
 
 def path(group: ET.Element, points: Sequence[Point], *, stroke: str, width: float = 1, dashes: str = "") -> ET.Element:
-    """Draw straight lines from point to point."""
-    return trace(
-        group, "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points), stroke=stroke, width=width, dashes=dashes
-    )
-
-
-def trace(group: ET.Element, way: str, *, stroke: str, width: float = 1, dashes: str = "") -> ET.Element:
-    """Draw a line whose way is said as SVG has it."""
-    line = ET.SubElement(group, "path", {"fill": "none", "stroke": stroke, "stroke-width": f"{width:g}", "d": way})
+    """Draw a line through points."""
+    line = ET.SubElement(group, "path", {"fill": "none", "stroke": stroke, "stroke-width": f"{width:g}"})
+    line.set("d", "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points))
     if dashes:
         line.set("stroke-dasharray", dashes)
     return line
+
+
+def rectangle(
+    group: ET.Element, x: float, y: float, width: float, height: float, *, fill: str, stroke: str = ""
+) -> ET.Element:
+    """Draw a rectangle."""
+    size = {"x": f"{x:.1f}", "y": f"{y:.1f}", "width": f"{width:.1f}", "height": f"{height:.1f}", "fill": fill}
+    return ET.SubElement(group, "rect", size | ({"stroke": stroke} if stroke else {}))
 
 
 def text(
@@ -89,73 +78,42 @@ def text(
     weight: str = "normal",
     anchor: str = "start",
 ) -> ET.Element:
-    """Write words whose base line begins, has its middle or ends at a point."""
+    """Write words; y is that of their base line."""
     attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "font-size": str(size), "fill": fill}
     if weight != "normal":
         attributes["font-weight"] = weight
     if anchor != "start":
         attributes["text-anchor"] = anchor
-    element = ET.SubElement(group, "text", attributes)
-    element.text = words
-    return element
-
-
-def box(group: ET.Element, at: Point, size: Point, *, fill: str, stroke: str = "none", round_: float = 0) -> ET.Element:
-    """Draw a rectangle from its upper left corner on."""
-    (x, y), (width, height) = at, size
-    shape = {"x": f"{x:.1f}", "y": f"{y:.1f}", "width": f"{width:.1f}", "height": f"{height:.1f}"}
-    if round_:
-        shape["rx"] = f"{round_:g}"
-    return ET.SubElement(group, "rect", shape | {"fill": fill, "stroke": stroke})
-
-
-def mark(group: ET.Element, x: float, y: float, state: Protection) -> None:
-    """Draw the sign of a state, ten units wide, around a point."""
-    colour = LOOKS[state].colour
-    round_ = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "4.5", "stroke": colour, "stroke-width": "1.8"}
-    if state == "encrypted":
-        ET.SubElement(group, "circle", round_ | {"fill": colour})
-    elif state == "undetermined":
-        ET.SubElement(group, "circle", round_ | {"fill": PAPER})
-    elif state == "clear":
-        box(group, (x - 5, y - 5), (10, 10), fill=PAPER)
-        path(group, [(x - 4, y - 4), (x + 4, y + 4)], stroke=colour, width=2.6)
-        path(group, [(x - 4, y + 4), (x + 4, y - 4)], stroke=colour, width=2.6)
-    else:
-        box(group, (x - 5, y - 3), (10, 6), fill=PAPER)
-        path(group, [(x - 4, y), (x + 4, y)], stroke=colour, width=2.6)
-
-
-# As wide as the widest of the fonts, Verdana and DejaVu Sans, draw a letter, in sizes; bold ones are wider.
-_NARROW, _WIDE, _WIDEST = (
-    frozenset(" !\"'()*,-./:;I[]`fijlrt|\u2026"),
-    frozenset("w+=<>~#&^_"),
-    frozenset("mMW@%\u2026"),
-)
-_BOLD = 1.16
-_REPLACED = 5.5  # "[U+4E2D]", which a PDF has in place of what its fonts lack
+    written = ET.SubElement(group, "text", attributes)
+    written.text = printable(words)
+    return written
 
 
 def width_of(words: str, size: float, *, bold: bool = False) -> float:
-    """Return how wide a text is at most, whichever of the fonts there is."""
-    return sum(map(_letter, words)) * size * (_BOLD if bold else 1)
+    """Return how wide words are at most: what font a reader has is not known."""
+    return sum(map(_em, words)) * size * (_BOLD if bold else 1)
 
 
-def _letter(letter: str) -> float:
-    if letter in _WIDEST:
-        return 1.08
-    if letter in _NARROW:
-        return 0.5
-    if letter.isascii():
-        return 0.84 if letter in _WIDE or letter.isupper() else 0.65
-    return 1.1 if unicodedata.name(letter, "").startswith("LATIN") else _REPLACED
-
-
-def fitted(words: str, size: float, room: float, *, bold: bool = False) -> str:
-    """Return a text without what may not be shown, and cut where it would not fit into the room."""
+def fitted(words: str, width: float, size: float, *, bold: bool = False) -> str:
+    """Return words that are no wider than ``width``; what is too long loses its middle, as both ends tell most."""
     words = printable(words)
-    if width_of(words, size, bold=bold) <= room:
+    if width_of(words, size, bold=bold) <= width:
         return words
-    while words and width_of(f"{words}\u2026", size, bold=bold) > room:
-        words = words[:-1]
-    return f"{words}\u2026"
+    kept = len(words)
+    while kept > 1:
+        kept -= 1
+        shorter = words[: (kept + 1) // 2] + "…" + words[len(words) - kept // 2 :]
+        if width_of(shorter, size, bold=bold) <= width:
+            return shorter
+    return "…"
+
+
+def _em(letter: str) -> float:
+    if letter in _NARROW:
+        return _EM_NARROW
+    if letter in _WIDE:
+        return _EM_WIDE
+    if letter.isascii():
+        return _EM if letter.islower() or letter.isdigit() else _EM_CAPITAL
+    sign = _SIGNS[0] <= letter <= _SIGNS[1]
+    return _EM_OTHER if ord(letter) < _SPELT_FROM or sign else _EM_SPELT

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
 from fastpath import __version__
-from sensor.output import drawing
-from sensor.output.drawing import GRID, SOFT, path, text
+from sensor.output.drawing import GRID, SOFT, document, path, sheet, text
 from sensor.output.evidence import State, bound, ends, name_of
 
 if TYPE_CHECKING:
@@ -93,15 +92,14 @@ def draw(explanation: Explanation) -> str:
     a, b = ends(flow)
     state = State(flow.protection, flow.grade, flow.basis)
     heading = f"Flow {flow.flow}: {a} ↔ {b}"
-    title = f"Evidence for the verdict on {heading}: {state}"
-    svg = drawing.sheet("plot", title, _description(explanation), (WIDTH, round(height)))
+    svg = sheet(WIDTH, height, f"Evidence for the verdict on {heading}: {state}", _description(explanation))
     text(svg, 24, 36, heading, size=20 if len(heading) <= _LONG else 13, weight="bold")
     text(svg, 24, 62, str(state), size=15, fill=SOFT)
     for number, panel in enumerate(panels):
         top = _TOP + strip + number * (_PANEL + _GAP)
         _draw_panel(svg, panel, courses, _Frame(top, last, 0, 0, strip if number == 0 else 0))
     _draw_legend(svg, explanation, courses, legend_top)
-    return drawing.written(svg)
+    return document(svg)
 
 
 def _description(explanation: Explanation) -> str:
@@ -256,7 +254,7 @@ def _round_step(least: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
 
 
-def _set_off(text: ET.Element, fill: str) -> None:
+def _set_off(words: ET.Element, fill: str) -> None:
     # White around the letters, so that lines behind them do no harm.
-    text.attrib |= {"fill": fill, "font-weight": "bold", "stroke": "#ffffff", "stroke-width": "3"}
-    text.attrib |= {"stroke-linejoin": "round", "paint-order": "stroke"}
+    words.attrib |= {"fill": fill, "font-weight": "bold", "stroke": "#ffffff", "stroke-width": "3"}
+    words.attrib |= {"stroke-linejoin": "round", "paint-order": "stroke"}

@@ -1,328 +1,352 @@
-"""The call map: segments, the endpoints in them, and what was seen between them, as one picture (SVG).
-
-Outside and trunks are at the left, servers in the middle, phones at the right. Every line is said in the box of one of
-its ends, so that no text lies on a line. The picture is never higher than a page of the report.
-"""
+"""The map of all call paths: segments, hosts, and how what was seen between them was protected."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree as ET
 
-from sensor.output import drawing
-from sensor.output.drawing import INK, LOOKS, SOFT, box, fitted, mark, path, text, trace
+from sensor.output.drawing import SOFT, document, fitted, path, rectangle, sheet, text
 from sensor.output.signs import printable
-from sensor.report.topology import DETAILS, CallPath, End, Link, Node, Segment, Topology, arrange, worst
+from sensor.report.bundles import PROBLEMS, Key, Traffic, network
+from sensor.report.palette import LOOKS, STATES
 from sensor.report.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-WIDTH = 960
-MAX_HEIGHT = 1280  # at that width, a page of A4 with a line below it
+    from sensor.output.drawing import Point
+    from sensor.report.bundles import Box, Network, Node
 
-_MARGIN, _TOP, _PAD = 16, 34, 8
-_SEGMENT, _NODE, _ROW, _PORT = 42, 38, 20, 9  # heights: of headings, of a line that is said, of one that is not
-_BETWEEN_NODES, _BETWEEN_SEGMENTS, _LANE = 6, 14, 13
-_BOXES = {1: 460, 2: 330, 3: 250}  # width of a column, by how many there are
-_TITLES = ("Outside and trunks", "Servers", "Phones")
-_LINE, _STROKES = 18, 4  # height of a line of the legend; between the strokes of media and of signalling
-_SHADE, _EDGE = "#f4f6f8", "#9aa4ad"
-_MEDIA_WIDTH, _SIGNALLING_WIDTH = 3.0, 1.4
+WIDTH = 960
+EDGES = 48  # drawn; what there is beyond is said below
+NUMBERED = 16  # of those with something in clear or undetermined, which the list below names
+
+_MARGIN, _COLUMN, _PAD = 12.0, 232.0, 8.0
+_TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 36.0, 14.0, 14.0, 18.0
+_BADGE, _ROW = 8.0, 18.0
+_WHO = 440.0  # of a row of the list, for its two ends
+_BEND = 100.0  # of a line between hosts of one column
+_HEADINGS = ("Outside and trunks", "Servers", "Phones and all else")
+_OF_PICTURE = {
+    "media in clear": "clear",
+    "signalling in clear": "clear",
+    "media undetermined": "undetermined",
+    "media not observed": "not-observed",
+    "media encrypted": "encrypted",
+    "signalling only": "not-observed",
+}
+
+
+class _Place(NamedTuple):
+    """Where a host or a box is."""
+
+    x: float
+    top: float
+    height: float
+
+
+class _Edge(NamedTuple):
+    ends: tuple[Key, Key]
+    traffic: Traffic
+    number: int  # in the list; 0 for none
+
+
+class _Curve(NamedTuple):
+    """A line as cubic curves one behind the other."""
+
+    start: Point
+    pieces: tuple[tuple[Point, Point, Point], ...]
+
+    def at(self, share: float) -> Point:
+        """Return the point of the piece in the middle at a share of it."""
+        middle = len(self.pieces) // 2
+        p0 = self.start if middle == 0 else self.pieces[middle - 1][2]
+        p1, p2, p3 = self.pieces[middle]
+        weights = ((1 - share) ** 3, 3 * (1 - share) ** 2 * share, 3 * (1 - share) * share**2, share**3)
+        points = (p0, p1, p2, p3)
+        return (
+            sum(weight * point[0] for weight, point in zip(weights, points, strict=True)),
+            sum(weight * point[1] for weight, point in zip(weights, points, strict=True)),
+        )
+
+
+def draw(paths: Sequence[Mapping[str, Any]], segments: Sequence[Mapping[str, Any]]) -> str:
+    """Return the map of ``paths`` and ``segments`` of a report object as SVG."""
+    net = network(paths, segments)
+    edges = list(_numbered(net))
+    columns = sorted({box.column for box in net.boxes.values()})
+    lanes = sum(_crosses(net, edge) for edge in edges) if len(columns) > 2 else 0  # noqa: PLR2004
+    places = _places(net, columns, lanes)
+    bottom = max((place.top + place.height for place in places.values()), default=_TOP)
+    listed = [edge for edge in edges if edge.number]
+    notes = list(_notes(net, edges))
+    height = bottom + 30 + _ROW * (len(listed) + len(notes) + (1 if listed else 0)) + 60
+    said = f"{count(len(paths), 'path')} between {count(sum(node.hosts for node in net.nodes.values()), 'host')}"
+    svg = sheet(WIDTH, height, "Map of call paths", f"{said}. {'. '.join(_words(net, edge) for edge in listed)}")
+    text(svg, _MARGIN, 26, "Call paths and how they were protected", size=16, weight="bold")
+    text(svg, _MARGIN, 46, fitted(said, WIDTH - 2 * _MARGIN, 12), size=12, fill=SOFT)
+    for column in columns:
+        x = _left(columns, column)
+        text(svg, x, _TOP - 8, _HEADINGS[column], size=12, weight="bold", fill=SOFT)
+    _draw_edges(svg, net, edges, places, columns)
+    for name, box in net.boxes.items():
+        _draw_box(svg, net, box, places, name)
+    y = bottom + 30
+    if listed:
+        y = _draw_list(svg, net, listed, y)
+    for note in notes:
+        text(svg, _MARGIN, y, fitted(note, WIDTH - 2 * _MARGIN, 11), size=11)
+        y += _ROW
+    _draw_legend(svg, y + 10)
+    return document(svg)
+
+
+def _numbered(net: Network) -> Iterator[_Edge]:
+    for number, (ends, traffic) in enumerate(list(net.edges.items())[:EDGES], 1):
+        yield _Edge(ends, traffic, number if number <= NUMBERED and traffic.picture in PROBLEMS else 0)
+
+
+def _notes(net: Network, edges: Sequence[_Edge]) -> Iterator[str]:
+    """Say what the picture leaves out."""
+    if not net.edges:
+        yield "No path between hosts was seen."
+    elif not any(edge.number for edge in edges):
+        yield "No path was seen with media or signalling in clear, nor with media undetermined."
+    unnumbered = _sum(edge.traffic for edge in edges if not edge.number and edge.traffic.picture in PROBLEMS)
+    if unnumbered.paths:
+        yield f"Drawn and not in this list: {_said(unnumbered)}"
+    left_out = _sum(list(net.edges.values())[EDGES:])
+    if left_out.paths:
+        yield f"And more that are not drawn: {_said(left_out)}"
+
+
+def _sum(traffics: Iterator[Traffic] | list[Traffic]) -> Traffic:
+    whole = Traffic()
+    for traffic in traffics:
+        whole.join(traffic)
+    return whole
+
+
+def _said(traffic: Traffic) -> str:
+    return "; ".join(
+        ([count(traffic.paths, "path")] if traffic.paths > 1 else [])
+        + [f"{what}: {_counted(states)}" for what, states in _planes(traffic) if states.total()]
+    )
+
+
+def _planes(traffic: Traffic) -> tuple[tuple[str, Counter[str]], tuple[str, Counter[str]]]:
+    return ("media", traffic.media), ("signalling", traffic.signalling)
+
+
+def _counted(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
+
+
+def _words(net: Network, edge: _Edge) -> str:
+    return f"{_between(net, edge)}: {_said(edge.traffic)}"
+
+
+def _between(net: Network, edge: _Edge) -> str:
+    return " ↔ ".join(_named(net, key) for key in edge.ends)
+
+
+def _named(net: Network, key: Key) -> str:
+    node, box = net.nodes[key], net.boxes[key.box]
+    return f"{node.label} ({', '.join(filter(None, (node.detail, box.title)))})"
+
+
+# Layout: columns from outside to phones, boxes one below the other, lines in between
+
+
+def _left(columns: Sequence[int], column: int) -> float:
+    if len(columns) == 1:
+        return _MARGIN
+    return _MARGIN + columns.index(column) * (WIDTH - 2 * _MARGIN - _COLUMN) / (len(columns) - 1)
+
+
+def _crosses(net: Network, edge: _Edge) -> bool:
+    """Whether a line goes from the first column to the last and has the one between them in its way."""
+    one, other = (net.boxes[key.box].column for key in edge.ends)
+    return abs(one - other) > 1
+
+
+def _places(net: Network, columns: Sequence[int], lanes: int) -> dict[Key | str, _Place]:
+    places: dict[Key | str, _Place] = {}
+    tops = {column: _TOP + (lanes * _LANE if column == 1 else 0) for column in columns}
+    for name, box in net.boxes.items():
+        x, top = _left(columns, box.column), tops[box.column]
+        y = top + _TITLE + 4
+        for key in box.nodes:
+            height = _LINE * (2 if net.nodes[key].detail else 1) + 8
+            places[key] = _Place(x, y, height)
+            y += height + 3
+        if not box.nodes:
+            y += _LINE
+        places[name] = _Place(x, top, y + 4 - top)
+        tops[box.column] = y + 4 + _BETWEEN
+    return places
+
+
+def _draw_edges(
+    svg: ET.Element,
+    net: Network,
+    edges: Sequence[_Edge],
+    places: Mapping[Key | str, _Place],
+    columns: Sequence[int],
+) -> None:
+    ports = _ports(net, edges, places, columns)
+    taken: list[Point] = []
+    badges: list[tuple[_Edge, Point | None]] = []
+    lane = _TOP
+    for number, edge in reversed(list(enumerate(edges))):  # the worst on top
+        one, other = ports[number]
+        if _crosses(net, edge) and len(columns) > 2:  # noqa: PLR2004
+            curve = _over(one, other, lane, _left(columns, 1))
+            lane += _LANE
+        else:
+            curve = _direct(one, other)
+        group = ET.SubElement(svg, "g")
+        ET.SubElement(group, "title").text = printable(_words(net, edge))
+        _draw_curve(group, curve, edge.traffic)
+        if edge.number:
+            badges.append((edge, _free(curve, taken)))
+    for edge, point in reversed(badges):
+        if point is not None:  # what finds no place is in the list all the same
+            _draw_badge(svg, point, edge)
 
 
 class _Port(NamedTuple):
-    """Where a line ends."""
-
     x: float
     y: float
-    right: bool  # side of the box
+    out: int  # to the right 1, to the left -1
 
 
-@dataclass(slots=True)
-class _Box:
-    """A node as it is drawn."""
-
-    node: Node
-    column: int
-    said: list[Link] = field(default_factory=list)  # lines that are said in it
-    left: list[Link] = field(default_factory=list)  # lines that are said elsewhere, by the side they come to
-    right: list[Link] = field(default_factory=list)
-    x: float = 0
-    y: float = 0
-
-    @property
-    def height(self) -> float:
-        ports = max(len(self.left), len(self.right)) * _PORT
-        return _NODE + len(self.said) * _ROW + ports + (4 if self.said or ports else 0)
-
-
-class _Layout:
-    """Where everything lies."""
-
-    def __init__(self, topology: Topology, width: int) -> None:
-        self.topology = topology
-        sides = sorted({segment.side for segment, _ in topology.segments})
-        self.columns = len(sides)
-        self.sides = sides
-        self.box = _BOXES.get(self.columns, 0) * width / WIDTH
-        self._step = (width - 2 * _MARGIN - self.box) / max(1, self.columns - 1)
-        self._left = width - _MARGIN - self.box if self.columns == 1 else _MARGIN
-        self.gutter = self._step - self.box if self.columns > 1 else self._left - _MARGIN
-        self.boxes = {
-            id(node): _Box(node, sides.index(segment.side)) for segment, nodes in topology.segments for node in nodes
-        }
-        self.lanes: dict[int, float] = {}
-        self.frames: list[tuple[Segment, int, float, float]] = []  # of a segment: its nodes, top, height
-        self._connect()
-        self.bottom = self._place()
-
-    def x(self, column: int) -> float:
-        """Return the left edge of a column."""
-        return self._left + column * self._step
-
-    def ends(self, link: Link) -> tuple[_Box, _Box]:
-        """Return the boxes of a link, the one in the left column first."""
-        a, b = self.boxes[id(link.a)], self.boxes[id(link.b)]
-        return (a, b) if a.column <= b.column else (b, a)
-
-    def _connect(self) -> None:
-        last = self.columns - 1
-        for link in self.topology.links:
-            a, b = self.ends(link)
-            said, other = (a, b) if a.column == b.column or (a.column == 0 and b.column < last) else (b, a)
-            said.said.append(link)
-            right = other.column < last if a.column == b.column else other is a
-            (other.right if right else other.left).append(link)
-            if b.column - a.column > 1:
-                self.lanes[id(link)] = _TOP + _LANE * len(self.lanes)
-
-    def _place(self) -> float:
-        bottom = [float(_TOP)] * max(1, self.columns)
-        if self.lanes:
-            bottom[1] += _LANE * len(self.lanes)
-        for segment, nodes in self.topology.segments:
-            column = self.sides.index(segment.side)
-            top = bottom[column]
-            y = top + _SEGMENT
-            for node in nodes:
-                placed = self.boxes[id(node)]
-                placed.x, placed.y = self.x(column) + _PAD, y
-                y += placed.height + _BETWEEN_NODES
-            y += _PAD - _BETWEEN_NODES if nodes else 0
-            self.frames.append((segment, sum(len(node.ends) for node in nodes), top, y - top))
-            bottom[column] = y + _BETWEEN_SEGMENTS
-        return max(bottom)
-
-    def sort_ports(self) -> None:
-        """Let lines leave a box in the order in which they arrive, which spares crossings."""
-        for placed in self.boxes.values():
-            for links in (placed.left, placed.right):
-                links.sort(key=lambda link: sum(each.y for each in self.ends(link)))
-
-    def port(self, link: Link, *, said: bool) -> _Port:
-        """Return where a link ends: in the box that says it, or in the other one."""
-        a, b = self.ends(link)
-        first = a if any(each is link for each in a.said) else b
-        placed = first if said else (b if first is a else a)
-        same = a.column == b.column
-        right = placed.column < self.columns - 1 if same else placed is a
-        if said:
-            y = placed.y + _NODE + _index(placed.said, link) * _ROW + _ROW / 2 - _STROKES / 2
-        else:
-            ports = placed.right if right else placed.left
-            y = placed.y + _NODE + len(placed.said) * _ROW + (_index(ports, link) + 0.5) * _PORT - _STROKES / 2
-        return _Port(placed.x + (self.box - 2 * _PAD if right else 0), y, right)
+def _ports(
+    net: Network, edges: Sequence[_Edge], places: Mapping[Key | str, _Place], columns: Sequence[int]
+) -> list[tuple[_Port, _Port]]:
+    """Return where each line begins and ends: spread over the side of a host, in the order of the other ends."""
+    sides: dict[tuple[Key, int], list[tuple[float, int, int]]] = {}
+    for number, edge in enumerate(edges):
+        for end in (0, 1):
+            key, other = edge.ends[end], edge.ends[1 - end]
+            column, beyond = net.boxes[key.box].column, net.boxes[other.box].column
+            inner = -1 if column == columns[-1] and len(columns) > 1 else 1
+            out = (1 if beyond > column else -1) if beyond != column else inner
+            sides.setdefault((key, out), []).append((places[other].top, number, end))
+    found: dict[tuple[int, int], _Port] = {}
+    for (key, out), lines in sides.items():
+        place = places[key]
+        x = place.x + (_COLUMN - 4 if out > 0 else 4)
+        for order, (_, number, end) in enumerate(sorted(lines), 1):
+            found[number, end] = _Port(x, place.top + place.height * order / (len(lines) + 1), out)
+    return [(found[number, 0], found[number, 1]) for number in range(len(edges))]
 
 
-def _index(links: Sequence[Link], link: Link) -> int:
-    return next(number for number, each in enumerate(links) if each is link)
+def _direct(one: _Port, other: _Port) -> _Curve:
+    reach = _BEND if one.out == other.out else abs(one.x - other.x) / 2
+    end = (other.x, other.y)
+    return _Curve((one.x, one.y), (((one.x + one.out * reach, one.y), (other.x + other.out * reach, other.y), end),))
 
 
-def draw(
-    paths: Sequence[CallPath], ends: Sequence[End], segments: Sequence[Segment] = (), *, width: int = WIDTH
-) -> str:
-    """Return the map as a document of SVG 1.1 that needs nothing else.
-
-    ``width`` is that of the sheet in units of SVG, 960 at least; a text of ten to thirteen units is to be readable.
-    """
-    for detail in DETAILS:
-        topology = arrange(paths, ends, segments, detail)
-        layout = _Layout(topology, width)
-        notes = list(_notes(paths, topology))
-        height = round(layout.bottom + _LINE * (3 + len(notes)) + 8)
-        if height <= MAX_HEIGHT * width / WIDTH:
-            break
-    layout.sort_ports()
-    svg = drawing.sheet("callmap", "Map of the call paths", " ".join(notes), (width, height))
-    if not layout.columns:
-        text(svg, _MARGIN, _TOP, "No endpoint and no path between hosts was seen.", size=13)
-    for column, side in enumerate(layout.sides):
-        text(svg, layout.x(column), 22, _TITLES[side], size=13, fill=SOFT, weight="bold")
-    for frame in layout.frames:
-        _draw_segment(svg, layout, *frame)
-    for link in reversed(topology.links):  # the worst lies on top
-        _draw_link(svg, layout, link)
-    for placed in layout.boxes.values():
-        _draw_node(svg, layout, placed)
-    _draw_legend(svg, layout.bottom + 8, notes)
-    return drawing.written(svg)
-
-
-def _draw_segment(svg: ET.Element, layout: _Layout, segment: Segment, ends: int, top: float, height: float) -> None:
-    group = ET.SubElement(svg, "g")
-    x = layout.x(layout.sides.index(segment.side))
-    room = layout.box - 2 * _PAD
-    ET.SubElement(group, "title").text = printable(segment.name)
-    box(group, (x, top), (layout.box, height), fill=_SHADE, stroke=_EDGE, round_=4)
-    text(group, x + _PAD, top + 17, fitted(segment.name, 13, room, bold=True), size=13, weight="bold")
-    about = [segment.kind] if segment.kind not in ("", segment.name) else []
-    if segment.ranges:
-        about.append(count(segment.ranges, "range"))
-    about.append(count(ends, "endpoint") if ends else "nothing seen")
-    text(group, x + _PAD, top + 33, fitted(", ".join(about), 11, room), size=11, fill=SOFT)
-
-
-def _draw_link(svg: ET.Element, layout: _Layout, link: Link) -> None:
-    group = ET.SubElement(svg, "g")
-    ET.SubElement(group, "title").text = (
-        f"{printable(_title(link.a))} ↔ {printable(_title(link.b))}: {count(link.paths, 'path')}; "
-        f"media {all_of(link.media)}; signalling {all_of(link.signalling)}"
-    )
-    for states, stroke, below in (
-        (link.media, _MEDIA_WIDTH, 0),
-        (link.signalling, _SIGNALLING_WIDTH, _STROKES),
-    ):
-        state = worst(states)
-        if state is not None:
-            look = LOOKS[state]
-            trace(group, _way(layout, link, below), stroke=look.colour, width=stroke, dashes=look.dashes)
-
-
-def _way(layout: _Layout, link: Link, below: float) -> str:
-    one, other = layout.port(link, said=True), layout.port(link, said=False)
-    if one.x > other.x:
-        one, other = other, one
-    y, end = one.y + below, other.y + below
-    start = f"M{one.x:.1f} {y:.1f} "
-    if one.right == other.right:  # of one column
-        reach = min(layout.gutter - 6, 20 + abs(end - y) / 4) * (1 if one.right else -1) + below
-        return f"{start}C{one.x + reach:.1f} {y:.1f} {one.x + reach:.1f} {end:.1f} {other.x:.1f} {end:.1f}"
-    lane = layout.lanes.get(id(link))
-    if lane is None:
-        middle = (one.x + other.x) / 2
-        return f"{start}C{middle:.1f} {y:.1f} {middle:.1f} {end:.1f} {other.x:.1f} {end:.1f}"
-    lane += below
-    near, far = layout.x(1), layout.x(1) + layout.box
-    out, back = (one.x + near) / 2, (far + other.x) / 2
-    return (
-        f"{start}C{out:.1f} {y:.1f} {out:.1f} {lane:.1f} {near:.1f} {lane:.1f} L{far:.1f} {lane:.1f} "
-        f"C{back:.1f} {lane:.1f} {back:.1f} {end:.1f} {other.x:.1f} {end:.1f}"
+def _over(one: _Port, other: _Port, lane: float, middle: float) -> _Curve:
+    first, last = sorted((one, other))
+    left, right = (middle, lane), (middle + _COLUMN, lane)
+    bend = (middle - first.x) / 2
+    third = _COLUMN / 3
+    return _Curve(
+        (first.x, first.y),
+        (
+            ((first.x + bend, first.y), (middle - bend, lane), left),
+            ((middle + third, lane), (middle + 2 * third, lane), right),
+            ((right[0] + bend, lane), (last.x - bend, last.y), (last.x, last.y)),
+        ),
     )
 
 
-def _draw_node(svg: ET.Element, layout: _Layout, placed: _Box) -> None:
-    node = placed.node
-    group = ET.SubElement(svg, "g")
-    room = layout.box - 2 * _PAD
-    state = worst(node.media) or worst(node.signalling)
-    ET.SubElement(group, "title").text = f"{printable(_title(node))}: media {all_of(node.media)}"
-    stroke = LOOKS[state].colour if state else _EDGE
-    box(group, (placed.x, placed.y), (room, placed.height), fill="#ffffff", stroke=stroke, round_=3)
-    x, inner = placed.x + _PAD, room - 2 * _PAD
-    text(group, x, placed.y + 16, fitted(_title(node), 12, inner, bold=True), size=12, weight="bold")
-    text(group, x, placed.y + 31, fitted(_about(node), 11, inner), size=11, fill=SOFT)
-    for number, link in enumerate(placed.said):
-        y = placed.y + _NODE + number * _ROW + _ROW / 2
-        path(group, [(placed.x, y - _ROW / 2), (placed.x + room, y - _ROW / 2)], stroke="#e3e3e3")
-        _draw_row(group, link, (x, y), inner)
+def _free(curve: _Curve, taken: list[Point]) -> Point | None:
+    """Return a place on a line for its number, where there is none yet."""
+    for step in range(16):
+        for share in (0.5 - step * 0.022, 0.5 + step * 0.022):
+            x, y = curve.at(share)
+            if all((x - a) ** 2 + (y - b) ** 2 > (2 * _BADGE + 4) ** 2 for a, b in taken):
+                taken.append((x, y))
+                return x, y
+    return None
 
 
-def _draw_row(group: ET.Element, link: Link, at: tuple[float, float], room: float) -> None:
+def _draw_curve(group: ET.Element, curve: _Curve, traffic: Traffic) -> None:
+    for (_, states), width, shift in zip(_planes(traffic), (3.0, 1.4), (-2.0, 2.0), strict=True):
+        state = next((state for state in STATES if states[state]), None)
+        if state is None:
+            continue
+        pieces = "".join(" C" + ", ".join(f"{x:.1f} {y + shift:.1f}" for x, y in piece) for piece in curve.pieces)
+        line = path(group, [(curve.start[0], curve.start[1] + shift)], stroke=LOOKS[state].colour, width=width)
+        line.set("d", line.get("d", "") + pieces)
+        if LOOKS[state].dashes:
+            line.set("stroke-dasharray", LOOKS[state].dashes)
+
+
+def _draw_badge(svg: ET.Element, at: Point, edge: _Edge) -> None:
+    """Draw the number of a path: on a disc for clear, in a square for undetermined."""
     x, y = at
-    media, signalling = worst(link.media), worst(link.signalling)
-    if media is not None:
-        mark(group, x + 5, y, media)
-    if signalling is not None:
-        mark(group, x + room - 5, y, signalling)
-    said = short_of(link.media) if media is not None else f"signalling {short_of(link.signalling)}"
-    text(group, x + 15, y + 4, fitted(said, 11, room - 30), size=11)
-
-
-def _title(node: Node) -> str:
-    if len(node.ends) == 1:
-        return node.ends[0].name or node.ends[0].address
-    return count(len(node.ends), "endpoint")
-
-
-def _about(node: Node) -> str:
-    if len(node.ends) == 1 and node.ends[0].name:
-        return node.ends[0].address
-    return short_of(node.media, "leg") if node.media.total() else "no media seen"
-
-
-def short_of(states: Mapping[str, int], what: str = "") -> str:
-    """Return the worst of the states with its number: "3 of 312 clear"."""
-    state, whole = worst(states), sum(states.values())
-    if state is None:
-        return "nothing"
-    all_ = count(whole, what) if what else str(whole)
-    number = f"{states[state]} of {all_}" if states[state] < whole else all_
-    return f"{number} {LOOKS[state].word}"
-
-
-def all_of(states: Mapping[str, int]) -> str:
-    """Return all states with their numbers, the worst first: "3 clear, 309 encrypted"."""
-    return ", ".join(f"{states[state]} {look.word}" for state, look in LOOKS.items() if states.get(state)) or "nothing"
-
-
-def _notes(paths: Sequence[CallPath], topology: Topology) -> Iterator[str]:
-    """Return what has to be said beside the picture: what was seen, and what of it is not drawn by itself."""
-    if not paths:
-        yield "No path between hosts was seen."
-        return
-    bad = [each for each in paths if each.unprotected]
-    if bad:
-        yield f"Something was in clear on {len(bad)} of {count(len(paths), 'path')}: {_where(topology)}."
+    look = LOOKS[_OF_PICTURE[edge.traffic.picture]]
+    if look is LOOKS["clear"]:
+        disc = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": f"{_BADGE:g}", "fill": look.colour}
+        ET.SubElement(svg, "circle", disc)
+        text(svg, x, y + 3.5, str(edge.number), size=10, fill="#ffffff", weight="bold", anchor="middle")
     else:
-        yield f"Nothing was seen in clear on {count(len(paths), 'path')}."
-    if topology.left_out:
-        sums = Link(topology.left_out[0].a, topology.left_out[0].b)
-        for link in topology.left_out:
-            sums.paths += link.paths
-            sums.media.update(link.media)
-            sums.signalling.update(link.signalling)
-        yield (
-            f"And {len(topology.left_out)} more lines are not drawn, of {count(sums.paths, 'path')}; "
-            f"media {all_of(sums.media)};"
-        )
-        yield f"signalling {all_of(sums.signalling)}."
+        rectangle(svg, x - _BADGE, y - _BADGE, 2 * _BADGE, 2 * _BADGE, fill="#ffffff", stroke=look.colour)
+        text(svg, x, y + 3.5, str(edge.number), size=10, weight="bold", anchor="middle")
 
 
-def _where(topology: Topology) -> str:
-    """Say where the paths with something in clear are in the picture."""
-    numbers = (
-        (sum(link.unprotected for link in topology.links if link.single), "drawn each by itself"),
-        (sum(link.unprotected for link in topology.links if not link.single), "within boxes of several endpoints"),
-        (sum(link.unprotected for link in topology.left_out), "not drawn"),
+def _draw_box(svg: ET.Element, net: Network, box: Box, places: Mapping[Key | str, _Place], name: str) -> None:
+    place = places[name]
+    group = ET.SubElement(svg, "g")
+    rectangle(group, place.x, place.top, _COLUMN, place.height, fill="#f0f3f6", stroke="#8a8a8a")
+    inner = _COLUMN - 2 * _PAD
+    title = fitted(box.title, inner, 12, bold=True)
+    text(group, place.x + _PAD, place.top + 16, title, size=12, weight="bold")
+    detail = f"{box.detail}, {count(box.hosts, 'host') if box.hosts else 'nothing seen'}"
+    text(group, place.x + _PAD, place.top + 30, fitted(detail, inner, 10), size=10, fill=SOFT)
+    for key in box.nodes:
+        _draw_node(group, net.nodes[key], places[key])
+
+
+def _draw_node(group: ET.Element, node: Node, place: _Place) -> None:
+    look = LOOKS[_OF_PICTURE[node.traffic.picture]]
+    rectangle(group, place.x + 4, place.top, _COLUMN - 8, place.height, fill="#ffffff", stroke=look.colour)
+    path(
+        group,
+        [(place.x + 7, place.top + 2), (place.x + 7, place.top + place.height - 2)],
+        stroke=look.colour,
+        width=4,
+        dashes=look.dashes,
     )
-    return ", ".join(f"{number} {where}" for number, where in numbers if number)
+    inner = _COLUMN - 8 - 2 * _PAD
+    text(group, place.x + 14, place.top + 14, fitted(node.label, inner, 11), size=11)
+    if node.detail:
+        text(group, place.x + 14, place.top + 28, fitted(node.detail, inner, 10), size=10, fill=SOFT)
 
 
-def _draw_legend(svg: ET.Element, top: float, notes: Sequence[str]) -> None:
-    x, y = float(_MARGIN), top + 8
-    for state, look in LOOKS.items():
-        path(svg, [(x, y - 4), (x + 44, y - 4)], stroke=look.colour, width=_MEDIA_WIDTH, dashes=look.dashes)
-        path(svg, [(x, y), (x + 44, y)], stroke=look.colour, width=_SIGNALLING_WIDTH, dashes=look.dashes)
-        mark(svg, x + 58, y - 2, state)
-        text(svg, x + 70, y + 2, look.word, size=12)
-        x += 190
-    y += _LINE
-    words = (
-        "Thick line: media, thin line: signalling; the worst that was seen. In a box: media left, signalling right.",
-        *notes,
-    )
-    for number, line in enumerate(words):
-        fill = INK if number else SOFT
-        text(svg, _MARGIN, y + 4 + number * _LINE, fitted(line, 11, WIDTH - 2 * _MARGIN), size=11, fill=fill)
+def _draw_list(svg: ET.Element, net: Network, edges: Sequence[_Edge], y: float) -> float:
+    text(svg, _MARGIN, y, "Not protected, or not known to be; the worst first", size=12, weight="bold")
+    for edge in edges:
+        y += _ROW
+        _draw_badge(svg, (_MARGIN + _BADGE, y - 4), edge)
+        text(svg, _MARGIN + 24, y, fitted(_between(net, edge), _WHO, 11), size=11)
+        text(svg, _MARGIN + 34 + _WHO, y, fitted(_said(edge.traffic), WIDTH - 2 * _MARGIN - 34 - _WHO, 11), size=11)
+    return y + _ROW
+
+
+def _draw_legend(svg: ET.Element, y: float) -> None:
+    x = _MARGIN
+    for state in reversed(STATES):
+        look = LOOKS[state]
+        path(svg, [(x, y - 4), (x + 40, y - 4)], stroke=look.colour, width=3, dashes=look.dashes)
+        text(svg, x + 48, y, state, size=11)
+        x += 150
+    path(svg, [(x, y - 7), (x + 40, y - 7)], stroke=SOFT, width=3)
+    path(svg, [(x, y - 2), (x + 40, y - 2)], stroke=SOFT, width=1.4)
+    text(svg, x + 48, y, "thick: media, thin: signalling", size=11)
+    text(svg, _MARGIN, y + 20, "The worst that was seen on a path counts.", size=11, fill=SOFT)

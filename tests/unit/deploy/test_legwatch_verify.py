@@ -441,7 +441,7 @@ def test_clock_set_back_is_allowed_where_it_is_said(tmp_path: Path) -> None:
         (b'"kind":"leg"', b'"kind":77777', 1),
         (b'"kind":"ledger"', b'"kind":"leader"', 0),
         (b'"format":1', b'"format":2', 0),
-        (b'"media":"clear"', b'"media":"clear', 2),  # no JSON
+        (b'"media":"audio"', b'"media":"audio', 2),  # no JSON
     ],
 )
 def test_entry_that_nobody_should_have_signed_is_named(made: Made, old: bytes, new: bytes, entry: int) -> None:

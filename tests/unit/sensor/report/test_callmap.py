@@ -1,135 +1,121 @@
-"""The call map: what is seen on it, what is said beside it, and that nothing of it is cut."""
+"""The map of call paths: what it shows, what it bundles, and that it can be read."""
+
+from __future__ import annotations
+
+import re
 
 import pytest
 
-from sensor.report.callmap import MAX_HEIGHT, WIDTH, draw
-from sensor.report.topology import CallPath, End, Segment
-from tests.unit.sensor.report.pictures import SVG, assert_texts_have_room, parsed, words
+from sensor.report.bundles import FEW, NAMED, network
+from sensor.report.callmap import EDGES, NUMBERED, draw
+from tests.pictures import SVG, assert_readable, parsed, texts, tooltips
+from tests.unit.sensor.report.networks import PBX, SEGMENTS, TRUNK, hospital, path, segment, states
 
-VOICE, SERVERS, TRUNK = Segment("voice", "voice", 2), Segment("servers", "server", 1), Segment("carrier", "trunk", 1)
-SEGMENTS = (VOICE, SERVERS, TRUNK)
-PBX, CARRIER = End("10.0.1.1", "pbx", "servers"), End("192.0.2.1", "", "carrier")
-Network = tuple[list[CallPath], list[End]]
-
-
-def clinic(phones: int, clear: int = 0) -> Network:
-    """Phones that call by one PBX; of the first ones media are in clear."""
-    ends = [End(f"10.0.{2 + n // 250}.{1 + n % 250}", "", "voice") for n in range(phones)]
-    paths = [
-        CallPath(end.address, PBX.address, {"clear" if n < clear else "encrypted": 2}, {"encrypted": 2})
-        for n, end in enumerate(ends)
-    ]
-    paths.append(CallPath(PBX.address, CARRIER.address, {"encrypted": 5, "undetermined": 1}, {"clear": 6}))
-    return paths, [*ends, PBX, CARRIER]
+HOSTILE = "</text>&\"'\x1b[31m\u202e\x00\ud800中"
+RIGHT, MIDDLE = 700, 360  # where the columns of phones and servers begin
 
 
-def test_endpoints_that_are_few_are_each_drawn_with_what_was_seen_of_them() -> None:
-    root = parsed(draw(*clinic(3, clear=1), SEGMENTS))
-    assert {"voice", "servers", "carrier", "pbx", "10.0.1.1", "192.0.2.1"} <= set(words(root))
-    assert {"10.0.2.1", "10.0.2.2", "10.0.2.3", "2 clear", "1 of 6 undetermined"} <= set(words(root))
-    assert "voice, 2 ranges, 3 endpoints" not in words(root), "the kind is not said where it is the name"
-    assert "2 ranges, 3 endpoints" in words(root)
-    assert_texts_have_room(root)
-
-
-def test_endpoints_that_are_many_are_bundled_and_the_unprotected_ones_named() -> None:
-    root = parsed(draw(*clinic(312, clear=3), SEGMENTS))
-    assert {"309 endpoints", "618 encrypted", "10.0.2.1", "10.0.2.2", "10.0.2.3"} <= set(words(root))
-    assert "10.0.2.4" not in words(root)
-    assert words(root).count("2 clear") == 3
-    assert "Something was in clear on 4 of 313 paths: 4 drawn each by itself." in words(root)
-    assert_texts_have_room(root)
-
-
-def test_unprotected_endpoints_beyond_the_bound_are_bundled_and_counted() -> None:
-    root = parsed(draw(*clinic(300, clear=200), SEGMENTS))
-    (said,) = [each for each in words(root) if each.startswith("Something")]
-    assert said == (
-        "Something was in clear on 201 of 301 paths: 9 drawn each by itself, 192 within boxes of several endpoints."
-    )
-    assert {"192 endpoints", "100 endpoints"} <= set(words(root))
-
-
-def test_protection_shows_without_colour() -> None:
-    """By dashes, and by the shape of a mark; media and signalling by the width of the line."""
-    root = parsed(draw(*clinic(3, clear=1), SEGMENTS))
-    curves = [line for line in root.iter(f"{SVG}path") if "C" in line.attrib["d"]]
-    by_state = {curve.attrib["stroke"]: curve.get("stroke-dasharray", "") for curve in curves}
-    assert len(set(by_state.values())) == len(by_state) == 3
-    assert {curve.attrib["stroke-width"] for curve in curves} == {"3", "1.4"}
-
-
-def test_worst_line_lies_on_top_of_the_others() -> None:
-    root = parsed(draw(*clinic(5, clear=1), SEGMENTS))
-    titles = [group.findtext(f"{SVG}title") or "" for group in root.iter(f"{SVG}g")]
-    lines = [title for title in titles if "\u2194" in title]
-    assert "media 2 clear" in lines[-1]
-
-
-def test_path_over_the_servers_goes_around_their_boxes() -> None:
-    phone = End("10.0.2.1", "", "voice")
-    ends = [phone, PBX, CARRIER]
-    root = parsed(draw([CallPath(phone.address, CARRIER.address, {"clear": 1}, {})], ends, SEGMENTS))
-    (way,) = [line.attrib["d"] for line in root.iter(f"{SVG}path") if "C" in line.attrib["d"]]
-    lane = float(way.split("L")[1].split()[1])
-    servers = min(float(rect.attrib["y"]) for rect in root.iter(f"{SVG}rect") if rect.get("x") == "355.0")
-    assert lane < servers
-
-
-def test_line_within_one_endpoint_or_one_segment_is_drawn() -> None:
-    paths = [CallPath("10.0.2.1", "10.0.2.1", {"clear": 1}, {}), CallPath("10.0.2.1", "10.0.2.2", {"encrypted": 1}, {})]
-    ends = [End("10.0.2.1", "", "voice"), End("10.0.2.2", "", "voice")]
-    root = parsed(draw(paths, ends, [VOICE]))
-    assert {"1 clear", "1 encrypted"} <= set(words(root))
-    assert_texts_have_room(root)
-
-
-def test_nothing_seen_is_said() -> None:
-    assert "No endpoint and no path between hosts was seen." in words(parsed(draw([], [], [])))
-    root = parsed(draw([], [], SEGMENTS))
-    assert "No path between hosts was seen." in words(root)
-    assert "2 ranges, nothing seen" in words(root)
-    assert_texts_have_room(root)
-
-
-def test_all_protected_is_said() -> None:
-    paths = [CallPath("10.0.2.1", PBX.address, {"encrypted": 3}, {"encrypted": 3})]
-    assert "Nothing was seen in clear on 1 path." in words(parsed(draw(paths, [PBX], SEGMENTS)))
-
-
-def test_path_without_media_says_its_signalling() -> None:
-    root = parsed(draw([CallPath("10.0.2.1", PBX.address, {}, {"clear": 4})], [PBX], SEGMENTS))
-    assert {"signalling 4 clear", "no media seen"} <= set(words(root))
+def words(svg: str) -> list[str]:
+    return [text.words for text in texts(parsed(svg))]
 
 
 @pytest.mark.parametrize(
-    "name", ["W" * 300, "\u4e2d" * 80, "<script>alert(1)</script>", "]]>&amp;\"'", "a\nb\x00\x1b[31m\u202e", "\ud800"]
+    ("paths", "segments"),
+    [
+        ([], []),
+        ([], SEGMENTS),
+        (hospital(5, 1), SEGMENTS),
+        (hospital(40, 3), SEGMENTS),
+        (hospital(500, 30), SEGMENTS),
+        (hospital(500, 500), SEGMENTS),
+        ([path("10.20.0.1", "10.20.0.2", states(1, 2, 3, 4), states(0, 10))], SEGMENTS[:1]),
+        ([path("10.20.0.1", "10.20.0.1", states(1))], SEGMENTS),
+        ([path("203.0.113.1", f"10.20.0.{n}", states(0, 1)) for n in range(1, 60)], SEGMENTS),
+        ([path(PBX, "10.20.0.1", states(0, 10**9), a_name="W" * 300, b_name=HOSTILE)], SEGMENTS),
+        ([path("2001:db8:1111:2222:3333:4444:5555:6666", TRUNK, states(2))], SEGMENTS),
+        ([], [segment(HOSTILE + "M" * 99, "voice"), *(segment(f"s{n}", "voice") for n in range(40))]),
+    ],
 )
-def test_hostile_name_is_escaped_and_stays_in_its_box(name: str) -> None:
-    segment = Segment(name, "voice", 0)
-    paths = [CallPath(name, "10.0.1.1", {"clear": 10**15}, {"clear": 10**15})]
-    svg = draw(paths, [End(name, name, name), PBX], [segment, *SEGMENTS])
-    root = parsed(svg)
-    assert not list(root.iter(f"{SVG}script"))
-    assert_texts_have_room(root)
-    svg.encode()
+def test_map_of_any_network_is_readable_and_the_same_each_time(paths: list, segments: list) -> None:  # type: ignore[type-arg]
+    svg = draw(paths, segments)
+    assert_readable(svg)
+    assert draw(paths, segments) == svg
 
 
-def test_map_of_many_segments_has_a_page_and_says_how_many_more_there_are() -> None:
-    segments = [Segment(f"site-{n:02}", ("voice", "server", "trunk")[n % 3], 1) for n in range(90)]
-    ends = [End(f"10.{n}.0.{m}", "", f"site-{n:02}") for n in range(90) for m in range(7)]
+def test_hosts_stand_in_the_column_of_their_segment() -> None:
+    svg = draw(hospital(2, 0), SEGMENTS)
+    left = {text.words: text.left for text in texts(parsed(svg))}
+    assert left["Carrier"] < MIDDLE < left["exchange"] < RIGHT < left["10.20.0.1"]
+    assert "voice, 2 ranges, 2 hosts" in left
+
+
+def test_segment_without_any_path_is_drawn_and_says_so() -> None:
+    assert "voice, 2 ranges, nothing seen" in words(draw([], SEGMENTS))
+    assert "No path between hosts was seen." in words(draw([], SEGMENTS))
+
+
+def test_path_in_clear_has_a_number_in_the_map_and_in_the_list() -> None:
+    found = words(draw(hospital(5, 1), SEGMENTS))
+    assert found.count("1") == 2
+    assert "exchange (10.1.0.1, servers) ↔ 10.20.0.1 (phones)" in found
+    assert "media: 1 clear, 5 encrypted; signalling: 6 encrypted" in found
+
+
+def test_everything_encrypted_has_no_number_and_says_so() -> None:
+    found = words(draw(hospital(5, 0), SEGMENTS))
+    assert "1" not in found
+    assert "No path was seen with media or signalling in clear, nor with media undetermined." in found
+
+
+def test_media_and_signalling_are_lines_of_their_own_with_the_look_of_their_worst_state() -> None:
+    root = parsed(draw([path(PBX, TRUNK, states(9, 1), states(10))], SEGMENTS))
+    group = next(each for each in root.iter(f"{SVG}g") if "media: 1 clear" in (each.findtext(f"{SVG}title") or ""))
+    media, signalling = group.findall(f"{SVG}path")
+    assert media.get("stroke") != signalling.get("stroke")
+    assert media.get("stroke-dasharray")
+    assert not signalling.get("stroke-dasharray")
+    assert float(media.get("stroke-width", "0")) > float(signalling.get("stroke-width", "0"))
+
+
+def test_signalling_in_clear_alone_is_unprotected() -> None:
+    found = words(draw([path(PBX, TRUNK, states(9), states(0, 9))], SEGMENTS))
+    assert "media: 9 encrypted; signalling: 9 clear" in found
+
+
+def test_few_hosts_are_all_drawn_by_themselves() -> None:
+    assert len(network(hospital(FEW - 2, 0), SEGMENTS).nodes) == FEW
+
+
+def test_many_hosts_with_the_same_picture_are_one_and_those_in_clear_keep_their_names() -> None:
+    found = words(draw(hospital(312, 3), SEGMENTS))
+    assert {"309 hosts", "10.20.0.1", "10.20.0.2", "10.20.0.3", "exchange", "Carrier"} <= set(found)
+
+
+def test_of_many_hosts_in_clear_the_worst_keep_their_names() -> None:
+    paths = [path(PBX, f"10.20.0.{n}", states(0, n)) for n in range(1, 101)]
+    net = network(paths, SEGMENTS)
+    named = {key.address for key in net.nodes if key.box == "phones" and key.address}
+    assert named == {f"10.20.0.{n}" for n in range(100, 101 - NAMED, -1)}  # the exchange has most
+    assert {node.label for key, node in net.nodes.items() if key.picture} == {f"{101 - NAMED} hosts"}
+
+
+def test_more_segments_than_there_is_room_for_are_one_box_and_the_worst_keep_theirs() -> None:
+    segments = [segment(f"ward {n:02d}", "voice") for n in range(40)]
+    bad = path("10.20.0.1", "10.20.0.2", states(0, 1), segments=["ward 39", "ward 39"], kinds=["voice", "voice"])
+    found = words(draw([bad], segments))
+    assert "ward 39" in found
+    assert "35 more segments" in found
+
+
+def test_more_paths_than_are_drawn_are_counted() -> None:
     paths = [
-        CallPath(end.address, ends[n * 37 % len(ends)].address, {"clear": 1}, {"clear": 1})
-        for n, end in enumerate(ends)
-    ]
-    root = parsed(draw(paths, ends, segments))
-    assert float(root.attrib["height"]) <= MAX_HEIGHT
-    assert any(each.endswith(" more segments") for each in words(root))
-    assert any("more lines are not drawn" in each for each in words(root))
-    assert_texts_have_room(root)
+        path(f"198.51.100.{n}", f"10.20.0.{m}", states(0, 1)) for n in range(1, 13) for m in range(1, 8)
+    ]  # between few hosts
+    found = words(draw(paths, SEGMENTS))
+    assert f"And more that are not drawn: {84 - EDGES} paths; media: {84 - EDGES} clear" in found
+    assert f"Drawn and not in this list: {EDGES - NUMBERED} paths; media: {EDGES - NUMBERED} clear" in found
 
 
-def test_wider_sheet_has_wider_boxes() -> None:
-    root = parsed(draw(*clinic(3), SEGMENTS, width=2 * WIDTH))
-    assert root.attrib["width"] == str(2 * WIDTH)
-    assert_texts_have_room(root)
+def test_each_line_says_what_it_stands_for() -> None:
+    said = tooltips(parsed(draw(hospital(300, 0), SEGMENTS)))
+    assert [each for each in said if re.search(r"300 hosts .*300 paths; media: 1500 encrypted", each)]

@@ -1,146 +1,126 @@
-"""The charts: what is drawn is what was counted, at any length of time, and nothing is cut."""
+"""Bars of states, the trend by week, and the strip of what was seen when."""
 
-import re
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sensor.report.charts import MAX_COLUMNS, MAX_LINES, MAX_ROWS, Row, Span, coverage_strip, states_by, trend
-from tests.unit.sensor.report.pictures import SVG, assert_texts_have_room, parsed, words
+from sensor.report.charts import ROWS, WEEKS, coverage_strip, states_by, trend
+from sensor.report.palette import LOOKS, SIGHTS
+from tests.pictures import SVG, assert_readable, parsed, texts, tooltips
+from tests.unit.sensor.report.made import DAY, HOUR, MINUTE
+from tests.unit.sensor.report.networks import states
 
-DAY, HOUR = 86_400_000, 3_600_000
-MONDAY = 1_767_571_200_000  # 2026-01-05T00:00:00Z
-SIGHT = ("seen", "degraded", "not-running", "blind")
-STATES = st.fixed_dictionaries(
-    {state: st.integers(0, 10**12) for state in ("encrypted", "clear", "undetermined", "not-observed")}
-)
-
-NAMES = st.text(st.characters(exclude_categories=["Nd"]), max_size=60)
+DAY_MS = 24 * HOUR
 
 
-def titles(svg: str) -> list[str]:
-    return [group.findtext(f"{SVG}title") or "" for group in parsed(svg).iter(f"{SVG}g")]
+def words(svg: str) -> list[str]:
+    return [text.words for text in texts(parsed(svg))]
 
 
-def sights(svg: str, colour: str) -> list[tuple[float, float]]:
-    """Where a sight is drawn on the lines, without the legend: x and width."""
-    rects = [rect for rect in parsed(svg).iter(f"{SVG}rect") if rect.get("fill") == colour]
-    return [(float(rect.attrib["x"]), float(rect.attrib["width"])) for rect in rects][:-1]
+def row(name: str, **numbers: int) -> dict[str, Any]:
+    return {"name": name, "kind": "device", "states": states(**numbers)}
 
 
-class TestStatesBy:
-    """Bars, one a name."""
+def span(first: int, last: int, state: str) -> dict[str, Any]:
+    return {"from": first, "to": last, "state": state}
 
-    def test_each_row_is_a_bar_with_its_figures(self) -> None:
-        rows = [Row("voice", {"encrypted": 309, "clear": 3, "not-observed": 2}), Row("guest", {"not-observed": 2})]
-        svg = states_by("By segment", rows, name="segments")
-        assert titles(svg) == ["voice: 309 encrypted, 3 clear, 2 not observed", "guest: 2 not observed"]
-        assert {"By segment", "voice", "309 of 312, 99.0 %", "none seen"} <= set(words(parsed(svg)))
 
-    def test_one_leg_of_a_million_is_seen(self) -> None:
-        svg = states_by("By segment", [Row("voice", {"encrypted": 10**6, "clear": 1})], name="segments")
-        clear = [rect for rect in parsed(svg).iter(f"{SVG}rect") if rect.get("fill") == "#d55e00"]
-        assert float(clear[0].attrib["width"]) >= 3
+def widths(svg: str, colour: str) -> list[float]:
+    """Of all areas but those of the legend, which is last."""
+    found = [float(each.get("width", "0")) for each in parsed(svg).iter(f"{SVG}rect") if each.get("stroke") == colour]
+    return found[:-1]
 
-    def test_rows_beyond_the_bound_are_one_and_counted(self) -> None:
-        rows = [Row(f"phone-{n}", {"encrypted": 1, "clear": n}) for n in range(MAX_ROWS + 3)]
-        assert "and" not in " ".join(titles(states_by("By device", rows[:MAX_ROWS], name="devices")))
-        assert titles(states_by("By device", rows, name="devices"))[-1] == "and 3 more: 3 encrypted, 75 clear"
 
-    def test_nothing_is_a_chart_without_bars(self) -> None:
-        assert titles(states_by("By trunk", [], name="trunks")) == []
+def heights(svg: str, colour: str) -> list[float]:
+    found = [float(each.get("height", "0")) for each in parsed(svg).iter(f"{SVG}rect") if each.get("stroke") == colour]
+    return found[:-1]
 
-    @given(st.lists(st.builds(Row, NAMES, STATES), max_size=40))
-    def test_any_rows_have_room(self, rows: list[Row]) -> None:
-        svg = states_by("By device", rows, name="devices")
-        assert_texts_have_room(parsed(svg))
-        said = [int(number) for title in titles(svg) for number in re.findall(r"(\d+) encrypted(?:,|$)", title)]
-        assert sum(said) == sum(row.states["encrypted"] for row in rows)
-        assert states_by("By device", rows, name="devices") == svg
+
+class TestBars:
+    """``states_by``."""
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            [],
+            [row("phones")],
+            [row("phones", encrypted=1, clear=2, undetermined=3, unseen=4)],
+            [row("W" * 200, encrypted=10**12, clear=10**12, undetermined=10**12, unseen=10**12)],
+            [row(f"d{n}", clear=n) for n in range(200)],
+            [{**row("10.0.0.1", clear=1), "label": "</text>\x00\x1b"}],
+        ],
+    )
+    def test_any_rows_are_readable(self, rows: list[dict[str, Any]]) -> None:
+        assert_readable(states_by("Legs by device", rows))
+
+    def test_each_row_has_its_share_and_its_counts(self) -> None:
+        found = words(states_by("Legs by device", [row("phones", encrypted=98, clear=2, unseen=5)]))
+        assert "98.0 %: 2 clear, 5 not-observed, 98 encrypted" in found
+
+    def test_bar_is_as_long_as_the_share(self) -> None:
+        svg = states_by("Legs", [row("phones", encrypted=75, clear=25)])
+        (encrypted,), (clear,) = widths(svg, LOOKS["encrypted"].colour), widths(svg, LOOKS["clear"].colour)
+        assert encrypted == pytest.approx(3 * clear, rel=0.01)
+
+    def test_one_leg_in_clear_among_a_million_is_to_be_seen(self) -> None:
+        svg = states_by("Legs", [row("phones", encrypted=10**6, clear=1)])
+        assert widths(svg, LOOKS["clear"].colour) == [3.0]
+        assert "99.9 %: 1 clear, 1000000 encrypted" in words(svg)
+
+    def test_more_rows_than_there_is_room_for_are_counted(self) -> None:
+        found = words(states_by("Legs", [row(f"d{n}", clear=1) for n in range(ROWS + 5)]))
+        assert "and 5 more, with 5 clear" in found
+
+    def test_states_are_told_apart_without_colour(self) -> None:
+        assert len({look.filling for look in LOOKS.values()}) == len(LOOKS)
+        assert len({look.dashes for look in LOOKS.values()}) == len(LOOKS)
+        assert len({look.filling for look in SIGHTS.values()}) == len(SIGHTS)
 
 
 class TestTrend:
-    """Columns, one a week."""
+    """``trend``."""
 
-    def test_week_without_legs_has_its_place(self) -> None:
-        svg = trend([Row("2026-W01", {"encrypted": 1}), Row("2026-W03", {"clear": 1})], name="weeks")
-        assert titles(svg) == ["2026-W01: 1 encrypted", "2026-W02: no leg", "2026-W03: 1 clear"]
+    @pytest.mark.parametrize("weeks", [0, 1, 5, 13, 53, 300])
+    def test_any_number_of_weeks_is_readable(self, weeks: int) -> None:
+        assert_readable(trend([row(f"2026-W{n:02d}", encrypted=10**9, clear=n) for n in range(weeks)]))
 
-    def test_turn_of_the_year_is_no_hole(self) -> None:
-        svg = trend([Row("2026-W53", {"encrypted": 1}), Row("2027-W01", {"encrypted": 1})], name="weeks")
-        assert len(titles(svg)) == 2
+    def test_each_week_has_its_name_and_number(self) -> None:
+        found = words(trend([row("2026-W01", encrypted=3, clear=1)]))
+        assert {"2026-W01", "4"} <= set(found)
 
-    def test_six_years_are_columns_of_several_weeks_and_lose_no_leg(self) -> None:
-        weeks = [Row(f"{year}-W{week:02d}", {"encrypted": 2}) for year in range(2020, 2026) for week in range(1, 53)]
-        svg = trend(weeks, name="weeks")
-        assert "Legs by state, 6 weeks a column" in words(parsed(svg))
-        assert len(titles(svg)) <= MAX_COLUMNS
-        assert sum(int(n) for title in titles(svg) for n in re.findall(r"(\d+) encrypted", title)) == 2 * len(weeks)
-
-    @pytest.mark.parametrize("number", [0, 1, 12, 13, 52])
-    def test_any_number_of_weeks_has_room(self, number: int) -> None:
-        assert_texts_have_room(
-            parsed(trend([Row(f"2026-W{n + 1:02d}", {"clear": 1}) for n in range(number)], name="w"))
-        )
+    def test_weeks_before_those_drawn_are_counted(self) -> None:
+        found = words(trend([row(f"w{n}", clear=1) for n in range(WEEKS + 3)]))
+        assert "and 3 weeks before, with 3 clear" in found
 
 
-class TestCoverageStrip:
-    """What of the time was seen."""
+class TestStrip:
+    """``coverage_strip``."""
 
-    @pytest.mark.parametrize(
-        ("days", "lines", "says"),
-        [(1, 1, "a day"), (31, 31, "a day"), (62, 62, "a day"), (63, 9, "a week"), (365, 53, "a week")],
-    )
-    def test_line_is_as_long_as_the_period_needs(self, days: int, lines: int, says: str) -> None:
-        svg = coverage_strip([Span(MONDAY, MONDAY + days * DAY, "seen")], MONDAY, MONDAY + days * DAY - 1, name="c")
+    @pytest.mark.parametrize("length", [1, MINUTE, HOUR, DAY_MS, 7 * DAY_MS, 31 * DAY_MS, 366 * DAY_MS, 9000 * DAY_MS])
+    @pytest.mark.parametrize("begin", [DAY, DAY + 17 * MINUTE + 3])
+    def test_any_period_is_readable_and_no_taller_than_a_page(self, length: int, begin: int) -> None:
+        svg = coverage_strip(begin, begin + length - 1, [span(begin, begin + length, "seen")])
+        assert_readable(svg)
         root = parsed(svg)
-        assert says in (root.findtext(f"{SVG}desc") or "")
-        assert len(sights(svg, "#9ecae1")) == lines
-        assert_texts_have_room(root)
+        assert float(root.get("height", "0")) <= 1.25 * float(root.get("width", "0"))
 
-    def test_six_years_have_lines_of_several_weeks(self) -> None:
-        last = MONDAY + 2191 * DAY - 1
-        svg = coverage_strip([Span(MONDAY, last, "seen")], MONDAY, last, name="coverage")
-        assert len(sights(svg, "#9ecae1")) <= MAX_LINES
-        assert_texts_have_room(parsed(svg))
+    def test_times_by_sight_are_those_of_the_spans_and_what_none_covers_is_not_running(self) -> None:
+        spans = [span(DAY + HOUR, DAY + 2 * HOUR, "seen"), span(DAY + 2 * HOUR, DAY + 3 * HOUR, "blind")]
+        svg = coverage_strip(DAY, DAY + DAY_MS - 1, spans)
+        assert "seen 1 hour, blind 1 hour, not-running 22 hours" in words(svg)
 
-    def test_minute_in_which_the_sensor_was_blind_shows_in_a_year(self) -> None:
-        noon = MONDAY + 100 * DAY + 12 * HOUR
-        spans = [
-            Span(MONDAY, noon, "seen"), Span(noon, noon + 60_000, "blind"),
-            Span(noon + 60_000, MONDAY + 365 * DAY, "seen"),
-        ]  # fmt: skip
-        svg = coverage_strip(spans, MONDAY, MONDAY + 365 * DAY - 1, name="coverage")
-        ((_, width),) = sights(svg, "#7a0019")
-        assert width >= 2
+    def test_one_minute_of_blindness_in_a_year_is_to_be_seen(self) -> None:
+        at = DAY + 100 * DAY_MS
+        spans = [span(DAY, at, "seen"), span(at, at + MINUTE, "blind"), span(at + MINUTE, DAY + 365 * DAY_MS, "seen")]
+        svg = coverage_strip(DAY, DAY + 365 * DAY_MS - 1, spans)
+        assert heights(svg, SIGHTS["blind"].colour) == [3.0]
+        assert "seen 23 hours 59 minutes, blind 1 minute" in tooltips(parsed(svg))
 
-    def test_time_of_which_nothing_is_said_stays_empty(self) -> None:
-        svg = coverage_strip([Span(MONDAY + 6 * HOUR, MONDAY + 12 * HOUR, "seen")], MONDAY, MONDAY + DAY - 1, name="c")
-        ((x, width),) = sights(svg, "#9ecae1")
-        assert x == pytest.approx(104 + 210, abs=2)
-        assert width == pytest.approx(210, abs=2)
+    def test_spans_that_overlap_or_go_back_count_once(self) -> None:
+        spans = [span(DAY, DAY + 2 * HOUR, "seen"), span(DAY + HOUR, DAY + 3 * HOUR, "blind"), span(DAY, DAY, "seen")]
+        assert "seen 2 hours, blind 1 hour" in words(coverage_strip(DAY, DAY + 3 * HOUR - 1, spans))
 
-    def test_description_has_the_time_of_each_sight(self) -> None:
-        spans = [Span(MONDAY, MONDAY + HOUR, "seen"), Span(MONDAY + HOUR, MONDAY + HOUR + 60_000, "blind")]
-        svg = coverage_strip(spans, MONDAY, MONDAY + DAY - 1, name="coverage")
-        assert parsed(svg).findtext(f"{SVG}desc") == "a day a line. seen: 1 hour, blind: 1 minute"
-
-    @given(
-        st.integers(0, 4 * 10**12),
-        st.integers(0, 3000 * DAY),
-        st.lists(st.tuples(st.integers(0, 3000 * DAY), st.integers(0, 40 * DAY), st.sampled_from(SIGHT)), max_size=20),
-    )
-    def test_any_period_has_room(self, first: int, length: int, spans: list[tuple[int, int, str]]) -> None:
-        made = [Span(first + at, first + at + long, state) for at, long, state in spans]
-        assert_texts_have_room(parsed(coverage_strip(made, first, first + length, name="coverage")))
-
-
-def test_pictures_of_one_document_have_ids_of_their_own() -> None:
-    ids = [
-        part.attrib["id"]
-        for name in ("segments", "devices")
-        for part in parsed(states_by("x", [], name=name)).iter()
-        if "id" in part.attrib
-    ]
-    assert len(ids) == len(set(ids)) == 4
+    def test_no_spans_is_not_running(self) -> None:
+        assert "not-running 1 day" in words(coverage_strip(DAY, DAY + DAY_MS - 1, []))
