@@ -119,6 +119,7 @@ MAY_IMPORT = {
         *SEAM,
         "sensor.ledger.entries",
         "sensor.ledger.sink",
+        "sensor.output.drawing",
         "sensor.output.jsonl",
         "sensor.output.signs",
         "sensor.policy.catalogue",
