@@ -24,8 +24,8 @@ def protected(report: Report) -> Iterator[Block]:
         yield Paragraph("No leg ended in the period, so there is nothing to count." if sighted(report) else BLIND)
         return
     yield Paragraph(
-        "A leg between two segments counts in both. The share is that of "
-        "encrypted legs among those whose media were seen."
+        "A leg between two segments counts in both. The share is that of encrypted legs among those whose media were "
+        "seen."
     )
     recordings = sum(legs["recordings"].values())
     if recordings:

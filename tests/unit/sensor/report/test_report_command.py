@@ -164,6 +164,17 @@ def test_scan_report_of_a_capture_without_packets_says_that_nothing_was_seen(tmp
     assert "1970" not in path.read_text()
 
 
+def test_scan_report_of_less_than_a_second_has_seen_something(tmp_path: Path) -> None:
+    short, path = tmp_path / "short.pcap", tmp_path / "short.html"
+    with CLINIC.open("rb") as file, short.open("wb") as first:
+        writer = dpkt.pcap.Writer(first, nano=True)
+        for n, (_, frame) in enumerate(list(dpkt.pcap.Reader(file))[:6]):
+            writer.writepkt(frame, 1_772_463_600 + n / 100)
+    main(["scan", "--report", str(path), str(short)])
+    assert "Nothing was seen" not in path.read_text()
+    assert "No call was seen in this period" in path.read_text()
+
+
 def test_scan_report_of_captures_in_any_order_counts_each_once(tmp_path: Path) -> None:
     path, copy, other = tmp_path / "clinic.json", tmp_path / "copy.pcap", tmp_path / "later.pcap"
     copy.write_bytes(CLINIC.read_bytes())
