@@ -33,7 +33,7 @@ def execute(args: Namespace) -> int:
     form, path = _target(args, period)
     directory = directory_of(args)
     try:
-        ledger = _ledger(directory, args.key)
+        ledger = ledger_of(directory, args.key)
         report = made(directory, period, args.profile, ledger)
     except (LedgerError, UnfitEntryError) as error:
         raise OperatorError(str(error)) from None
@@ -92,7 +92,7 @@ def _target(args: Namespace, period: Period) -> tuple[str, str]:
     return (FORMS[0] if args.output == "-" else form_of(args.output)), args.output
 
 
-def _ledger(directory: Path, key: str | None) -> dict[str, Any]:
+def ledger_of(directory: Path, key: str | None) -> dict[str, Any]:
     """Return what a report says of its ledger."""
     try:
         note = (directory / CHECKPOINT).read_text(encoding="utf-8")
