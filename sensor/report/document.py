@@ -20,6 +20,7 @@ CHAPTERS: tuple[Callable[[Report], Iterator[Block]], ...] = (
     summary.scope,
     coverage.coverage,
     protection.protected,
+    protection.call_map,
     protection.unprotected,
     network.tls,
     network.downgrades,
