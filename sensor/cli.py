@@ -219,6 +219,11 @@ def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="current-rule",
         help="the rule in force (default), or the proposal of January 2025, which is not law",
     )
+    report.add_argument(
+        "--since",
+        metavar="FILE",
+        help="the last report, as .json, to say what changed (default: as long a time before, from the same ledger)",
+    )
     report.add_argument("--format", choices=("pdf", "html", "json", "csv"), help="default: as -o ends, else pdf")
     report.add_argument("--ledger", metavar="DIR", help="the ledger (default: as in the configuration)")
     report.add_argument("--key", metavar="PUB", help="public key of the ledger, or a file with it: verify it first")

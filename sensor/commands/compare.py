@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.commands import OperatorError
 from sensor.commands.asked import directory_of, period_of
+from sensor.commands.reporting import read_report
 from sensor.output.signs import printable
 from sensor.report.compare import NotComparableError, compare, words
 
@@ -38,15 +39,7 @@ def _report(text: str, args: Namespace) -> dict[str, Any]:
     first, between, last = text.partition(_BETWEEN)
     if between and not Path(text).exists():
         return _of_ledger(first, last, args)
-    try:
-        report = json.loads(Path(text).read_bytes())
-    except OSError as error:
-        raise OperatorError(f"{text}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise OperatorError(f"{text}: is no JSON; `legwatch report --format json` makes what is compared") from None
-    if not isinstance(report, dict):
-        raise OperatorError(f"{text}: is no report of legwatch")
-    return report
+    return read_report(text)
 
 
 def _of_ledger(first: str, last: str, args: Namespace) -> dict[str, Any]:

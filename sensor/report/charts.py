@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from sensor.output.drawing import Point
 
-WIDTH = 960
+WIDTH = 800
 ROWS = 30  # bars of one chart; what there is beyond is said below
 WEEKS = 54
 
-_MARGIN, _NAME, _SAID = 12.0, 210.0, 450.0
+_MARGIN, _NAME, _SAID = 12.0, 170.0, 440.0
 _TOP, _ROW, _BAR = 42.0, 24.0, 14.0
 _AXIS, _COLUMN = 160.0, 64.0
 _HOUR_MS = 3_600_000
