@@ -67,7 +67,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
             "seen_less": less,
             "changes": [change._asdict() for kind in KINDS for change in changes if change.kind == kind],
         }
-    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, OSError) as error:
         raise NotComparableError(f"it is not what a report is: {type(error).__name__} {error}") from None
 
 
@@ -94,6 +94,7 @@ def _sighted(report: Row) -> int:
 
 def _side(report: Row) -> dict[str, Any]:
     states = report["legs"]["states"]
+    period(report["period"]["from"], report["period"]["to"])  # raises for what is no time
     return {
         "period": dict(report["period"]),
         "site": report["source"]["site"],
