@@ -108,12 +108,7 @@ def _side(report: Row) -> dict[str, Any]:
 
 def _notes(before: Row, after: Row) -> Iterator[str]:
     """Say what limits the comparison, which comes before all that it says."""
-    if before["source"]["site"] != after["source"]["site"]:
-        yield f"The reports are of different sites: {before['source']['site']} and {after['source']['site']}."
-    if before["source"]["kind"] != after["source"]["kind"]:
-        yield "One report is of a ledger and one of captures."
-    if before["period"]["from"] > after["period"]["from"]:
-        yield "The second report is of an earlier period than the first."
+    yield from _unlike(before, after)
     for word, report in (("before", before), ("after", after)):
         if not _sighted(report):
             yield f"Nothing was seen {word}, so nothing can be said of it."
@@ -131,6 +126,22 @@ def _notes(before: Row, after: Row) -> Iterator[str]:
             f"Less was seen before ({_seen_words(before)}) than after ({_seen_words(after)}): "
             "what is new may have been there."
         )
+
+
+def _unlike(before: Row, after: Row) -> Iterator[str]:
+    """Say why the two may not be of the same."""
+    if before["source"]["site"] != after["source"]["site"]:
+        yield f"The reports are of different sites: {before['source']['site']} and {after['source']['site']}."
+    if before["source"]["kind"] != after["source"]["kind"]:
+        yield "One report is of a ledger and one of captures."
+    addresses = [{endpoint["address"] for endpoint in report["endpoints"]} for report in (before, after)]
+    if all(addresses) and addresses[0].isdisjoint(addresses[1]):
+        yield (
+            "No endpoint is in both: other hosts, or pseudonyms of another key. "
+            "What is new or gone may then be the same by another name."
+        )
+    if before["period"]["from"] > after["period"]["from"]:
+        yield "The second report is of an earlier period than the first."
 
 
 def _seen_words(report: Row) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -291,6 +293,16 @@ class TestCoverage:
         assert "Less was seen after" in notes(before, after)
         assert changes(before, after) == []
 
+    def test_no_endpoint_in_common_is_said(self, before: Report, after: Report) -> None:
+        """As when pseudonyms are made with another key."""
+        endpoint = {"address": "host-1", "name": "", "segment": "voice", "user_agent": None}
+        before["endpoints"] = after["endpoints"] = [endpoint]
+        assert "No endpoint is in both" not in notes(before, after)
+        after["endpoints"] = [{**endpoint, "address": "host-2"}]
+        assert "No endpoint is in both" in notes(before, after)
+        after["endpoints"] = []
+        assert "No endpoint is in both" not in notes(before, after)
+
     def test_nothing_seen_is_said(self, before: Report, after: Report) -> None:
         after["coverage"]["seconds"] = dict.fromkeys(after["coverage"]["seconds"], 0)
         assert "Nothing was seen after" in notes(before, after)
@@ -312,6 +324,29 @@ class TestCoverage:
 def test_what_is_no_report_is_refused(before: Report, wrong: Report) -> None:
     with pytest.raises(NotComparableError):
         compare(before, wrong)
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each part of a report object."""
+    if way:
+        yield way
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*way, key))
+
+
+@pytest.mark.parametrize("wrong", [None, -1, 10**30, float("nan"), float("inf"), "x", [[]], {"a": 1}], ids=repr)
+def test_report_that_was_edited_is_compared_or_refused_and_never_a_crash(before: Report, wrong: object) -> None:
+    """A crash would end with 1, as something that got worse does."""
+    before["tls_servers"] = [SERVER]
+    for *way, last in places(before):
+        edited = deepcopy(before)
+        part = edited
+        for key in way:
+            part = part[key]
+        part[last] = wrong
+        for pair in ((before, edited), (edited, before)):
+            with suppress(NotComparableError):
+                assert list(words(compare(*pair), most=1))
 
 
 def test_report_without_a_part_is_refused(before: Report, after: Report) -> None:
