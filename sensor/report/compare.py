@@ -82,9 +82,19 @@ def interval(part: int, whole: int) -> tuple[float, float]:
 
 def seen_less(before: Row, after: Row) -> bool:
     """Whether the later report rests on less than the former: nothing found means less then."""
-    shares = [report["coverage"]["share"] for report in (before, after)]
-    silent = _seen(before["legs"]["states"]) > 0 and not _seen(after["legs"]["states"])
-    return shares[1] + LESS <= shares[0] or _sighted(after) < SHORTER * _sighted(before) or silent
+    return (
+        after["coverage"]["share"] + LESS <= before["coverage"]["share"]
+        or _whole(after) + LESS <= _whole(before)
+        or _sighted(after) < SHORTER * _sighted(before)
+        or (_seen(before["legs"]["states"]) > 0 and not _seen(after["legs"]["states"]))
+    )
+
+
+def _whole(report: Row) -> int:
+    """Return how many thousandths of the time were seen without losses or limits."""
+    seconds = report["coverage"]["seconds"]
+    time = sum(seconds.values())
+    return int(seconds["seen"] * 1000 // time) if time else 0
 
 
 def _sighted(report: Row) -> int:
@@ -146,14 +156,18 @@ def _unlike(before: Row, after: Row) -> Iterator[str]:
 
 def _seen_words(report: Row) -> str:
     legs = count(_seen(report["legs"]["states"]), "leg")
-    return f"{share(report['coverage']['share'], 1000)} of the period, {duration(_sighted(report))}, {legs}"
+    seen, whole = share(report["coverage"]["share"], 1000), share(_whole(report), 1000)
+    return f"{seen} of the period, {whole} without losses, {duration(_sighted(report))}, {legs}"
 
 
 def _coverage(before: Row, after: Row) -> Iterator[Change]:
-    one, other = before["coverage"]["share"], after["coverage"]["share"]
-    if abs(one - other) >= LESS:
-        kind: Kind = "worse" if other < one else "better"
-        yield Change(kind, "coverage", "sensor", f"seen {_seen_words(after)}; before {_seen_words(before)}")
+    for subject, one, other in (
+        ("sensor", before["coverage"]["share"], after["coverage"]["share"]),
+        ("without losses", _whole(before), _whole(after)),
+    ):
+        if abs(one - other) >= LESS:
+            kind: Kind = "worse" if other < one else "better"
+            yield Change(kind, "coverage", subject, f"{share(other, 1000)} of the time; before {share(one, 1000)}")
 
 
 def _seen(states: Row) -> int:

@@ -303,6 +303,15 @@ class TestCoverage:
         after["endpoints"] = []
         assert "No endpoint is in both" not in notes(before, after)
 
+    def test_period_that_was_seen_as_long_with_losses_is_worse_and_said(self, before: Report, after: Report) -> None:
+        whole = after["coverage"]["seconds"]
+        after["coverage"]["seconds"] = {**whole, "seen": 0, "degraded": whole["seen"] + whole["degraded"]}
+        after["findings"] = []
+        told = changes(before, after)
+        assert ("worse", "coverage", "without losses", "0.0 % of the time; before 100.0 %") in told
+        assert {each[0] for each in told if each[1] == "finding"} == {"gone"}
+        assert "Less was seen after" in notes(before, after)
+
     def test_nothing_seen_is_said(self, before: Report, after: Report) -> None:
         after["coverage"]["seconds"] = dict.fromkeys(after["coverage"]["seconds"], 0)
         assert "Nothing was seen after" in notes(before, after)
