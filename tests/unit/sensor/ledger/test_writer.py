@@ -160,22 +160,23 @@ def flip(path: Path) -> None:
     path.write_bytes(octets.replace(b'"number":4', b'"number":9'))
 
 
+def clear(directory: Path) -> None:
+    for path in directory.glob("0*"):
+        path.unlink()
+
+
 TAMPERING: dict[str, tuple[Callable[[Path], Any], str]] = {
     "entry changed": (lambda made: flip(made / OPEN), "is not what the checkpoint says"),
     "entries cut": (lambda made: os.truncate(made / OPEN, 60), "fewer entries than the checkpoint says"),
-    "open segment taken": (lambda made: (made / OPEN).unlink(), "has no checkpoint|is not what|not followed by"),
+    "open segment taken": (lambda made: (made / OPEN).unlink(), "fewer entries than the checkpoint says"),
     "checkpoint taken": (lambda made: (made / "checkpoint").unlink(), "entries and no checkpoint"),
     "checkpoint garbled": (lambda made: (made / "checkpoint").write_bytes(b"x"), "is no signed note"),
-    "checkpoint put back": (
-        lambda made: (made / "checkpoint").write_bytes((made / f"{FIRST}.note").read_bytes()),
-        "",
-    ),
     "note taken": (lambda made: (made / f"{FIRST}.note").unlink(), "not followed by|note of the segment before"),
-    "all entries taken": (lambda made: [os.unlink(path) for path in made.glob("0*")], "a checkpoint and no entries"),
+    "all entries taken": (clear, "a checkpoint and no entries"),
 }
 
 
-@pytest.mark.parametrize("name", [name for name in TAMPERING if name != "checkpoint put back"])
+@pytest.mark.parametrize("name", TAMPERING)
 def test_ledger_that_is_not_what_was_signed_is_not_written_to(made: Path, name: str) -> None:
     do, message = TAMPERING[name]
     do(made)
