@@ -216,6 +216,9 @@ class _Replay(QuietSink):
     def requests(self) -> dict[str, int]:
         return {}
 
+    def ledger(self) -> None:
+        return None
+
     def extra(self) -> dict[str, int]:
         return {}
 
