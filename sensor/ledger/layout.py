@@ -137,6 +137,10 @@ class Directory:
             raise LedgerError(f"{self.path / name} is too large for what it should be")
         return octets
 
+    def size(self, name: str) -> int:
+        """Return how many octets a file has."""
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
+
     def put(self, name: str, octets: bytes) -> None:
         """Have a file hold octets, whole or not at all, and for good."""
         fd = self.open(name + ASIDE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

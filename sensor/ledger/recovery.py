@@ -178,7 +178,7 @@ def _cut(place: Directory, segment: Segment, octets: int, sums: bytes) -> int:
     One that has nothing left goes, as the day in its name is that of its first entry.
     """
     if not octets:
-        size = os.stat(segment.file(TEXT), dir_fd=place.fd, follow_symlinks=False).st_size
+        size = place.size(segment.file(TEXT))
         place.remove(segment.file(SUMS))
         place.remove(segment.file(TEXT))
         place.sync()

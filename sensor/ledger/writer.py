@@ -73,7 +73,18 @@ class Writer:
         self._begun = False  # there was an ``open`` that came to its end
         self._pending: list[_Batch] = []  # that no checkpoint has yet, the first entry being the one behind it
         self._written = 0  # of these batches
+        self.octets = 0  # of entries, that were ever written
         self._sealing: Beside[None] | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where it writes."""
+        return self._path
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes entries; after an error it does not."""
+        return self._place is not None
 
     @property
     def size(self) -> int:
@@ -124,14 +135,21 @@ class Writer:
             self._shut()
             raise
 
+    def compress(self) -> None:
+        """Have compressed, beside, what is sealed and is not yet, as after an error."""
+        if self._sealing is None or not self._sealing.is_alive():
+            self._sealing = Beside(lambda: compress_sealed(self._path))
+
     def close(self) -> None:
-        """End, with all on disk; a segment that is being compressed is waited for."""
+        """End, with all on disk and all compressed that is sealed."""
         if self._place is not None:
             try:
                 self._commit()
             finally:
                 self._shut()
         if self._sealing is not None:
+            self._sealing.join()
+            self.compress()  # what was sealed meanwhile
             self._sealing.join()
 
     def _begin(self, now_ms: int) -> Recovered | None:
@@ -152,7 +170,7 @@ class Writer:
         self._edge, self._segment, self._number = left.edge, left.segment, left.last_number
         if self._segment is not None:
             self._open_segment(place, self._segment)
-        self._compress()
+        self.compress()
         if not self._begun:
             return self._take_over(left, now_ms)
         self._skip_pending(left.checkpoint)
@@ -230,9 +248,11 @@ class Writer:
         if self._segment is None:
             self._start_segment(self._place, Segment(self._number + 1, day))
         leaves = [leaf_hash(line) for line in lines]
-        write_all(self._text, b"\n".join((*lines, b"")))
+        text = b"\n".join((*lines, b""))
+        write_all(self._text, text)
         write_all(self._sums, b"".join([leaf[:SUM_OCTETS] for leaf in leaves]))
         self._edge.extend(leaves)
+        self.octets += len(text)
 
     def _commit(self) -> Checkpoint:
         assert self._place is not None  # noqa: S101
@@ -265,11 +285,7 @@ class Writer:
         noted = Checkpoint.of(self._signer.verifier.name, self._edge, with_edge=True)
         place.put(segment.file(NOTE), sign(str(noted), self._signer).encode())
         self._close_segment()
-        self._compress()
-
-    def _compress(self) -> None:
-        if self._sealing is None or not self._sealing.is_alive():
-            self._sealing = Beside(lambda: compress_sealed(self._path))
+        self.compress()
 
     def _close_segment(self) -> None:
         text, sums = self._text, self._sums

@@ -96,8 +96,11 @@ def test_line_that_is_no_entry_cannot_be_read(line: bytes) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b'{"at":1, "kind":"x"}', b'{"kind":"x","at":1}', b'{"at":1,"at":1,"kind":"x"}', b'{"at":1,"kind":"\\u0078"}']
-    + [
+    [
+        b'{"at":1, "kind":"x"}',
+        b'{"kind":"x","at":1}',
+        b'{"at":1,"at":1,"kind":"x"}',
+        b'{"at":1,"kind":"\\u0078"}',
         b'{"at":1,"b":1.0,"kind":"x"}',
         b'{"at":1,"b":1e1,"kind":"x"}',
         b'{"at":01,"kind":"x"}',

@@ -9,7 +9,8 @@ from sensor.ledger.note import Checkpoint, NoteError, opened, sign, verified
 # The example of the specification, which is that of Go's golang.org/x/mod/sumdb/note
 PETER = VerifierKey.parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
 SAYING = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-NOTE = f"{SAYING}\n— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+SIGNATURE = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
+NOTE = f"{SAYING}\n— PeterNeumann {SIGNATURE}\n"
 ORIGIN = "legwatch/north-wing/5d41402a"
 KEY = SigningKey.from_pem(new_pem(), ORIGIN)
 OTHER = SigningKey.from_pem(new_pem(), ORIGIN)
