@@ -89,7 +89,7 @@ def signed(ledger: dict[str, Any]) -> int:
 
 @contextmanager
 def keeping(
-    namespace: Namespace, folder: Path, ledger: dict[str, Any], **sections: object
+    namespace: Namespace, folder: Path, ledger: dict[str, Any], **sections: Any
 ) -> Iterator[tuple[Sensor, Feed]]:
     """Run a sensor that keeps this ledger, and feed it; it must end well."""
     with watching(namespace, folder, ledger=ledger, **sections) as sensor, feeding(namespace) as feed:
