@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.verify import legwatch_verify
-from sensor.ledger.entries import Entry
 from sensor.ledger.keys import SigningKey, VerifierKey, new_pem
 from sensor.ledger.layout import LedgerError
+from sensor.ledger.retention import expire
 from sensor.ledger.sealing import compress_sealed
 from sensor.ledger.verify import verify
 from sensor.ledger.writer import Writer
@@ -460,18 +460,13 @@ def test_entry_that_nobody_should_have_signed_is_named(made: Made, old: bytes, n
 
 @pytest.fixture
 def expired(tmp_path: Path) -> Made:
-    """A ledger whose first two days were deleted, as the retention does it."""
+    """A ledger whose first two days were deleted: with them the entry that changed the key."""
     made = ledgers.write(tmp_path / "ledger", [2, 2, 2], rotated=[1])
-    base = made.path / f"{NEXT}.note"
-    _, size, root = base.read_text().splitlines()[:3]
-    entry: Entry = {"kind": "deleted", "segment": NEXT, "first": 3, "size": int(size), "root": root, "why": "age"}
     writer = Writer(made.path, made.pems[-1], origin_name=NAME)
     now = START_MS + 2 * DAY_MS + 5000
     writer.open(now)
-    writer.append([entry], now)
+    assert expire(writer, 0, now) == 2
     writer.close()
-    for name in (f"{SEALED}.jsonl.zst", f"{SEALED}.sums", f"{SEALED}.note", f"{NEXT}.jsonl.zst", f"{NEXT}.sums"):
-        (made.path / name).unlink()
     return made
 
 
@@ -498,7 +493,7 @@ def test_any_bit_flipped_in_the_note_that_hashing_begins_behind_is_found(expired
         assert not verified, bit
 
 
-@pytest.mark.parametrize("old", [b'"kind":"deleted"', NEXT.encode(), b'"size":6'])
+@pytest.mark.parametrize("old", [b'"kind":"deleted","root"', f'"segment":"{NEXT}"'.encode(), b'"size":6'])
 def test_deletion_that_no_entry_tells_of_is_found(expired: Made, old: bytes) -> None:
     file = expired.path / f"{OPEN}.jsonl"
     octets = file.read_bytes()
