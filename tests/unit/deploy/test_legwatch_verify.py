@@ -9,6 +9,8 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -633,3 +635,38 @@ def test_verifier_imports_nothing_of_the_project() -> None:
     loaded = {each.partition(".")[0] for each in done.stdout.split()}
     assert not loaded & {"sensor", "fastpath", "deploy", "legwatch"}
     assert loaded <= sys.stdlib_module_names | {each for each in loaded if each.startswith("_")}
+
+
+def test_ledger_that_is_written_meanwhile_verifies(tmp_path: Path) -> None:
+    """Through commits and the ends of days, at each of which files come and go."""
+    pem, path = new_pem(), tmp_path / "ledger"
+    writer = Writer(path, pem, origin_name=NAME)
+    writer.open(START_MS)
+    key = str(SigningKey.from_pem(pem, (path / "checkpoint").read_text().partition("\n")[0]).verifier)
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            now = START_MS + number * (DAY_MS // 40)
+            writer.append([leg(number + each) for each in range(20)], now)
+            writer.commit()
+            number += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        sizes = set()
+        give_up = time.monotonic() + 120
+        while (len(sizes) < 20 or len(list(path.glob("*.note"))) < 3) and time.monotonic() < give_up:
+            ledger = legwatch_verify.Ledger(path, [legwatch_verify.parse_key(key)], None, NOW_MS * 2)
+            ledger.verify([])
+            assert not ledger.faults
+            result = verify(path, [VerifierKey.parse(key)], now_ms=NOW_MS * 2)
+            assert not result.faults
+            sizes.add(result.size)
+    finally:
+        over.set()
+        thread.join()
+        writer.close()
+    assert len(sizes) >= 20
