@@ -656,7 +656,7 @@ def test_ledger_that_is_written_meanwhile_verifies(tmp_path: Path) -> None:
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        sizes = set()
+        sizes: set[int] = set()
         give_up = time.monotonic() + 120
         while (len(sizes) < 20 or len(list(path.glob("*.note"))) < 3) and time.monotonic() < give_up:
             ledger = legwatch_verify.Ledger(path, [legwatch_verify.parse_key(key)], None, NOW_MS * 2)
