@@ -118,6 +118,7 @@ MAY_IMPORT = {
         "fastpath.__version__",
         *SEAM,
         "sensor.ledger.entries",
+        "sensor.ledger.sink",
         "sensor.output.jsonl",
         "sensor.output.signs",
         "sensor.policy.catalogue",

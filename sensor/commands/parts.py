@@ -12,6 +12,8 @@ from sensor.alerts.build import deliveries
 from sensor.alerts.delivery import Counts, Delivery
 from sensor.capture import CaptureError
 from sensor.commands import OperatorError
+from sensor.commands.pipeline import Pipeline
+from sensor.commands.record import Record
 from sensor.config.schema import STDOUT, Config
 from sensor.confine.descriptors import Packets
 from sensor.confine.landlock import keep_to
@@ -79,6 +81,17 @@ def make_evidence(interface: str, config: Config, packets: Packets) -> EvidenceC
     except OSError as error:
         raise CaptureError(f"evidence: {error.strerror}") from None
     return EvidenceCapture(tap, config.evidence, directory, base_filter=config.capture.filter)
+
+
+def make_record(config: Config, pipeline: Pipeline) -> Record | None:
+    """Return what writes the ledger, None where there is none."""
+    settings = config.ledger
+    if settings.directory is None or settings.key_file is None:
+        return None
+    former = settings.former_key_file
+    name = f"legwatch/{config.site}"
+    ledger = Ledger(...)
+    return Record(ledger, pipeline, config)
 
 
 def make_status(

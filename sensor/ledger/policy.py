@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sensor.config.network import Agreement, Segment, Vendor, Waiver
+    from sensor.config.network import Agreement, Attestation, Segment, Vendor, Waiver
     from sensor.config.schema import Policy
     from sensor.ledger.entries import Entry, Value
 
@@ -22,7 +22,7 @@ def policy_entry(policy: Policy, host: Callable[[str], str]) -> Entry:
         ],
         "vendors": [_vendor(vendor, host) for vendor in policy.vendors],
         "waivers": [_waiver(waiver, host) for waiver in policy.waivers],
-        "attestations": [],
+        "attestations": [_attestation(each) for each in policy.attestations],
     }
 
 
@@ -70,4 +70,15 @@ def _waiver(waiver: Waiver, host: Callable[[str], str]) -> dict[str, Value]:
         "codes": list(waiver.codes),
         "subjects": [each if isinstance(each, str) else host(_address(each)) for each in waiver.subjects],
         "until": waiver.until.isoformat(),
+    }
+
+
+def _attestation(said: Attestation) -> dict[str, Value]:
+    return {
+        "control": said.control,
+        "statement": said.statement,
+        "by": said.by,
+        "on": said.date.isoformat(),
+        "file": said.file,
+        "sha256": said.sha256,
     }

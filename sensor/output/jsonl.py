@@ -8,7 +8,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
-from sensor.model import UNNAMED_APPS
+from sensor.model import UNNAMED_APPS, QuietSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ _VERSIONS = {
 }
 
 
-class JsonLines:
+class JsonLines(QuietSink):
     """Writes flows and legs as they end, findings when they are over, the summary at ``close``.
 
     ``begin`` and ``end`` stand around each capture of a run.

@@ -16,9 +16,11 @@ from sensor.policy.catalogue import (
     AUDIT,
     AUTHENTICATION,
     CATALOGUE,
+    DOCUMENTATION,
     ENCRYPTION,
     INTEGRITY,
     RISK_ANALYSIS,
+    STORED_INTEGRITY,
     TRANSMISSION,
 )
 from sensor.report.words import count, day, duration, share
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
 
 Profile = Literal["current-rule", "nprm-2025"]
 PROFILES: tuple[Profile, ...] = ("current-rule", "nprm-2025")
-STORED_INTEGRITY = "164.312(c)(1)"
-DOCUMENTATION = "164.316(b)(2)(i)"
-
 Report = dict[str, Any]
 
 ABOUT: dict[Profile, str] = {
@@ -215,6 +214,9 @@ def _review(report: Report) -> Iterator[str]:
     findings = report["findings"]
     over = sum(finding["state"] == "resolved" for finding in findings)
     yield f"{count(len(findings), 'finding')} in the period, of which {over} were over at its end."
+    kept = sum(report["transactions"].values())
+    if kept:
+        yield f"{count(kept, 'SIP transaction')} of the period, kept with pseudonyms."
     attacks = sum(finding["code"] == "registration-attack" for finding in findings)
     yield f"{count(attacks, 'finding')} of registrations under attack."
 

@@ -45,6 +45,7 @@ def build(
         "source": dict(source),
         "coverage": _coverage(facts),
         "legs": _legs(facts, names),
+        "transactions": dict(sorted(facts.transactions.items())),
         "paths": _paths(facts, names),
         "findings": findings,
         "tls_servers": [_server(server, names) for _, server in sorted(facts.servers.items())],
@@ -54,10 +55,14 @@ def build(
         "vendors": _vendors(facts),
         "waivers": _waivers(facts, findings),
         "changes": dict(changes) if changes is not None else None,
-        "ledger": {**ledger, "oldest": facts.oldest, "deleted": facts.deleted} if ledger is not None else None,
+        "ledger": _ledger(facts, ledger) if ledger is not None else None,
     }
     report["controls"] = controls.judged(report, profile, facts.policy.get("attestations", ()))
     return report
+
+
+def _ledger(facts: Facts, said: Mapping[str, Any]) -> Report:
+    return {**said, "oldest": facts.oldest, "entries": facts.entries, "deleted": facts.deleted}
 
 
 def _states(states: States) -> dict[str, int]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sensor.ledger.entries import MS, call_entry, endpoint_entry, finding_entry, leg_entry, tls_server_entry
-from sensor.model import QuietSink
+from sensor.ledger.entries import MS
+from sensor.ledger.sink import LedgerSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastpath.records import FlowEnded
     from sensor.ledger.entries import Entry
-    from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Step, TlsServer
+    from sensor.model import FlowContext
 
 
-class Recording(QuietSink):
+class Recording(LedgerSink):
     """Keeps the entries of all captures of a run. ``at`` is when the capture shows it."""
 
     def __init__(self, policy: Entry) -> None:
+        super().__init__(self._keep, lambda identity, _kind: identity, transactions=True)
         self._entries: list[dict[str, Any]] = [{**policy, "at": 0}]
         self._coverage: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
@@ -30,35 +31,16 @@ class Recording(QuietSink):
         return self._entries + sorted(self._coverage, key=lambda entry: entry["from"])
 
     def period(self) -> tuple[int, int]:
-        """Return the first and the last millisecond that any capture covers, (0, 0) when none covers any."""
-        seen = [(each["from"], each["to"]) for each in self.files if each["from"] is not None]
-        return min((first for first, _ in seen), default=0), max((last for _, last in seen), default=0)
+        """Return the first and the last millisecond of which anything is said, (0, 0) when nothing is."""
+        times = [entry["at"] for entry in self._entries if entry["kind"] != "policy"]
+        times += [time for each in self.files if each["from"] is not None for time in (each["from"], each["to"])]
+        return min(times, default=0), max(times, default=0)
 
     def flow_ended(self, flow: FlowEnded, context: FlowContext) -> None:  # noqa: ARG002
         """Note the time of its packets."""
         first = flow.first_ns // MS
         self._first_ms = first if self._first_ms is None else min(self._first_ms, first)
         self._last_ms = max(self._last_ms, flow.last_ns // MS)
-
-    def leg_ended(self, leg: Leg) -> None:
-        """Keep a leg."""
-        self._keep(leg_entry(leg))
-
-    def call_ended(self, call: Call) -> None:
-        """Keep a call."""
-        self._keep(call_entry(call))
-
-    def endpoint_ended(self, endpoint: Endpoint) -> None:
-        """Keep an endpoint."""
-        self._keep(endpoint_entry(endpoint))
-
-    def tls_server_ended(self, server: TlsServer) -> None:
-        """Keep a server."""
-        self._keep(tls_server_entry(server))
-
-    def finding_changed(self, finding: Finding, change: Step) -> None:
-        """Keep a step of a finding."""
-        self._keep(finding_entry(finding, change))
 
     def _keep(self, entry: Entry) -> None:
         self._entries.append({**entry, "at": entry["last"]})

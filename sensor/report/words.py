@@ -43,6 +43,8 @@ def day(ms: int) -> str:
 
 def period(first: int, last: int) -> str:
     """Return a period as days, or as moments where it does not begin and end with one; ``last`` is still in it."""
+    if not last:
+        return "no time: there was no packet that is read"
     if first % (_DAY * 1000) == 0 and (last + 1) % (_DAY * 1000) == 0:
         return day(first) if day(first) == day(last) else f"{day(first)} to {day(last)}"
     return f"{moment(first)} to {moment(last)} UTC"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sensor.report.blocks import Column, Heading, Items, Paragraph
 from sensor.report.chapters.tables import BLIND, finding_table, sighted, table
-from sensor.report.words import duration, moment, share
+from sensor.report.words import count, duration, moment, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,12 @@ def coverage(report: Report) -> Iterator[Block]:
                 (moment(gap["from"]), moment(gap["to"]), duration((gap["to"] - gap["from"]) // 1000), gap["why"])
                 for gap in coverage["gaps"]
             ],
+        )
+    if coverage["recovered"]:
+        yield Paragraph(
+            f"The sensor started {count(coverage['starts'], 'time')} in the period. "
+            f"{count(coverage['recovered'], 'start')} found the end of the ledger torn, by a loss of power or a crash: "
+            "what was not whole was cut off, a second at most, and that is recorded."
         )
     if coverage["clock"]:
         yield Paragraph("The sensor's clock:")

@@ -27,6 +27,10 @@ def protected(report: Report) -> Iterator[Block]:
         "A leg between two segments counts in both. The share is that of "
         "encrypted legs among those whose media were seen."
     )
+    recordings = sum(legs["recordings"].values())
+    if recordings:
+        clear = legs["recordings"]["clear"]
+        yield Paragraph(f"{count(recordings, 'leg')} of recording sessions (SIPREC), {clear} of them in clear.")
     for title, rows, what in (
         ("By segment", legs["by_segment"], "Segment"),
         ("By trunk", legs["by_trunk"], "Trunk or vendor"),

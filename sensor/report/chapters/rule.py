@@ -87,7 +87,8 @@ def evidence(report: Report) -> Iterator[Block]:
         )
         return
     yield Paragraph(
-        f"Ledger {ledger['origin']}: {count(ledger['size'], 'entry', 'entries')}. Verified: {verified(ledger)}."
+        f"Ledger {ledger['origin']}: {count(ledger['size'], 'signed entry', 'signed entries')}, "
+        f"{ledger['entries']} written in the period. Verified: {verified(ledger)}."
     )
     if ledger["faults"]:
         yield Items(tuple(ledger["faults"][:ROWS]))

@@ -27,7 +27,7 @@ def _warnings(report: Report) -> Iterator[Block]:
     if not sighted(report):
         why = "it was blind" if seconds["blind"] else "it did not run, or nothing was recorded"
         if report["source"]["kind"] == "captures":
-            why = "there is no packet in the captures that could be read"
+            why = "the captures have no packet that is read"
         yield Callout(
             "Nothing was seen in this period",
             f"The sensor saw nothing at all: {why}. That no finding was opened says nothing about the network.",

@@ -141,7 +141,7 @@ def test_a_period_before_the_first_start_is_said_to_be_so() -> None:
 
 
 def test_what_a_clock_that_went_back_shows_twice_counts_once() -> None:
-    again = [*minutes(DAY, DAY + HOUR), *minutes(DAY + HOUR // 2, DAY + HOUR)]
+    again = [*minutes(DAY, DAY + HOUR), *minutes(DAY + HOUR // 2, DAY + HOUR, "degraded")]
     assert sight(start(), *again, last=DAY + HOUR) == {"seen": 60}
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dpkt
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -51,6 +52,7 @@ def test_report_of_a_day_has_its_legs_its_sensor_and_its_coverage(place: Path, p
     assert made["ledger"]["verified"] is True
     assert public in made["ledger"]["command"]
     assert made["ledger"]["oldest"] == DAY
+    assert [finding["openings"] for finding in made["findings"]] == [1]
 
 
 def test_report_of_the_next_day_knows_what_is_still_open_and_the_policy(place: Path, public: str) -> None:
@@ -154,16 +156,28 @@ def test_scan_writes_a_report_beside_its_output_and_its_status_is_the_same(tmp_p
     assert scanned(path, "--fail-on", "critical") == main(["scan", "--fail-on", "critical", str(CLINIC)])
 
 
+def test_scan_report_of_a_capture_without_packets_says_that_nothing_was_seen(tmp_path: Path) -> None:
+    empty, path = tmp_path / "empty.pcap", tmp_path / "empty.html"
+    empty.write_bytes(CLINIC.read_bytes()[:24])
+    assert main(["scan", "--report", str(path), str(empty)]) == 0
+    assert "Nothing was seen in this period" in path.read_text()
+    assert "1970" not in path.read_text()
+
+
 def test_scan_report_of_captures_in_any_order_counts_each_once(tmp_path: Path) -> None:
-    path, copy = tmp_path / "clinic.json", tmp_path / "copy.pcap"
+    path, copy, other = tmp_path / "clinic.json", tmp_path / "copy.pcap", tmp_path / "later.pcap"
     copy.write_bytes(CLINIC.read_bytes())
-    other = ROOT / "sensor/selftest/calls.pcap"
+    with CLINIC.open("rb") as file, other.open("wb") as later:
+        writer = dpkt.pcap.Writer(later, nano=True)
+        for at, frame in dpkt.pcap.Reader(file):
+            writer.writepkt(frame, at + 3600)
     seen = []
     for captures in ((CLINIC, other), (other, CLINIC), (other, CLINIC, copy)):
         main(["scan", "--report", str(path), *map(str, captures)])
         made = json.loads(path.read_text())
         seen.append((made["legs"]["states"], made["coverage"]["seconds"], made["coverage"]["account"]))
     assert seen[0] == seen[1] == seen[2]
+    assert made["coverage"]["seconds"]["seen"] == 72
     assert made["source"]["files"][2]["error"] == "the same as one above: counted once"
 
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,12 @@ def test_pdf_has_the_report_object_attached(ordinary: bytes) -> None:
 
 def test_pdf_of_the_same_report_is_the_same_to_the_octet(ordinary: bytes) -> None:
     assert typeset(report(ORDINARY)) == ordinary
+
+
+def test_pdf_is_dated_by_the_end_of_its_period(ordinary: bytes) -> None:
+    metadata = reader(ordinary).metadata
+    assert metadata
+    assert metadata.creation_date == datetime(2026, 1, 5, 23, 59, 59, tzinfo=UTC)
 
 
 def test_pdf_uses_no_font_of_the_machine(ordinary: bytes) -> None:

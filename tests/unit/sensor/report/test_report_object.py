@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sensor.policy.catalogue import CATALOGUE
+from sensor.policy.catalogue import CONTROLS as CATALOGUED
 from sensor.report import csv, html
 from sensor.report.controls import CONTROLS, PROFILES
 from sensor.report.document import document
@@ -67,7 +68,7 @@ def test_no_form_of_a_report_judges(made: dict[str, Any], profile: str) -> None:
 
 def test_every_control_of_the_catalogue_is_reported_and_every_one_that_was_asked_for() -> None:
     reported = {control.control for control in CONTROLS}
-    assert {control for entry in CATALOGUE.values() for control in entry.controls} <= reported
+    assert {control for entry in CATALOGUE.values() for control in entry.controls} <= reported == set(CATALOGUED)
     assert {f"164.{clause}" for clause in (
         *("312(a)(1)", "312(b)", "312(c)(1)", "312(d)", "312(e)(1)", "312(e)(2)(i)", "312(e)(2)(ii)"),
         *("308(a)(1)(ii)(A)", "308(a)(1)(ii)(D)", "308(b)(1)", "316(b)(2)(i)"),
@@ -123,11 +124,35 @@ def test_legs_whose_media_did_not_come_are_no_part_of_the_share_and_are_said() -
         (EMPTY, "it did not run, or nothing was recorded"),
         (BLIND, "it was blind"),
         (BLIND, "That no finding was opened says nothing about the network."),
+        (BLIND, "Nothing was seen in this period, so nothing can be said of it."),
+        (QUIET, "No downgrade was seen."),
         (QUIET, "No call was seen in this period"),
     ],
 )
 def test_a_period_without_sight_or_calls_says_exactly_that(made: dict[str, Any], says: str) -> None:
     assert says in words(made)
+
+
+@pytest.mark.parametrize("made", [EMPTY, BLIND])
+def test_of_a_period_without_sight_it_is_not_said_that_all_was_well(made: dict[str, Any]) -> None:
+    said = words(made)
+    assert not [each for each in ("No downgrade", "No finding about", "No other cleartext", "No path") if each in said]
+
+
+def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:
+    torn = {"kind": "recovered", "at": DAY + HOUR, "cut": 17, "unsigned": 3}
+    clock = {"kind": "clock", "at": DAY + HOUR, "back": 1500, "synchronised": False}
+    said = words(report([start(), POLICY, torn, clock, leg(recording=True, observed="clear")]))
+    assert "1 start found the end of the ledger torn" in said
+    assert "set back by 1.500 s, not synchronised" in said
+    assert "1 leg of recording sessions (SIPREC), 1 of them in clear." in said
+
+
+def test_kept_transactions_are_counted() -> None:
+    kept = {"kind": "transaction", "at": DAY, "outcome": "refused", "status": 403, "a": PHONE, "b": "10.20.0.10"}
+    made = report([start(), POLICY, {**kept, "account": "account-1", "last": DAY}])
+    assert made["transactions"] == {"refused": 1}
+    assert "1 SIP transaction of the period, kept with pseudonyms." in words(made)
 
 
 def test_a_part_that_was_not_seen_is_said_first() -> None:
