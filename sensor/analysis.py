@@ -115,7 +115,7 @@ class Analysis:
             Negotiation: self._negotiated,
             Exposure: self._exposed,
             Agent: self._agent,
-            Attempt: self._attempts.take,
+            Attempt: self._attempted,
             MediaNamed: self._legs.named,
             AppSeen: self._app_seen,
             Verdict: self._verdict,
@@ -238,6 +238,22 @@ class Analysis:
         """Return how many legs are in progress, by what is observed of them."""
         return Counter(leg.observed() for leg in self._legs)
 
+    def legs_by_segments(self) -> dict[tuple[str, str], Counter[Protection]]:
+        """Return the legs in progress by the segments of their ends, and by what is observed of them."""
+        legs: dict[tuple[str, str], Counter[Protection]] = {}
+        for leg in self._legs:
+            ends = self._segments.names(*leg.hosts(), leg.vlans())
+            legs.setdefault(ends, Counter())[leg.observed()] += 1
+        return legs
+
+    def inventory(self) -> tuple[list[Endpoint], list[TlsServer]]:
+        """Return the endpoints and the servers of TLS as they are now; they may change afterwards."""
+        return list(self._endpoints), self._tls.records()
+
+    def evidence(self, problems: Sequence[str]) -> None:
+        """Take why evidence cannot be written now; nothing when it can."""
+        self._health.evidence(problems, self._now_ns)
+
     def in_clear(self) -> dict[tuple[str, str], InClear]:
         """Return how many legs are in clear now, and for how long legs were, by the segments of their ends."""
         return self._unprotected.totals(self._now_ns)
@@ -298,6 +314,11 @@ class Analysis:
         if self.baseline is not None and record.flow not in self._ws_flows:
             self.baseline.seen(_sender(record), "signalling", "clear", record.key.vlans, record.ts_ns)
         self._attempts.agent(record)
+
+    def _attempted(self, record: Attempt) -> None:
+        self._attempts.take(record)
+        for sink in self._sinks:
+            sink.attempted(record)
 
     def _app_seen(self, record: AppSeen) -> None:
         if record.app == "tls":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sensor.commands import OperatorError, __version__
-from sensor.model import SEVERITIES
+from sensor.model import SEVERITIES, WORSE
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 and the signal, as shells say it
@@ -106,24 +106,15 @@ def parser() -> argparse.ArgumentParser:
         default="high",
         help="exit with 1 when a finding is at least this severe (default: high)",
     )
+    scan.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write a report, too: FILE ends with .pdf, .html, .json or .csv (docs/REPORT.md)",
+    )
     scan.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
     _add_reveal(scan)
 
-    explain = commands.add_parser(
-        "explain",
-        help="show how the evidence for a verdict grew",
-        description="Show packet by packet how the evidence for the verdict on a flow grew; "
-        "without --flow, list the media flows of the capture.",
-    )
-    explain.set_defaults(module="explain")
-    explain.add_argument("capture", metavar="CAPTURE", help="pcap or pcapng file")
-    explain.add_argument("--flow", type=_count, metavar="N", help="the flow's id, as scan --json has it")
-    explain.add_argument("--stream", type=_ssrc, metavar="SSRC", help="only this stream of the flow")
-    explain.add_argument(
-        "--packets", type=_count, default=60, metavar="M", help="how many packets of a stream are shown (default: 60)"
-    )
-    explain.add_argument("--svg", metavar="FILE", help="write the evidence as a plot into this file, too")
-    explain.add_argument("--config", metavar="FILE", help="settings, where scan was given some (YAML)")
+    _add_explain(commands)
 
     probe = commands.add_parser(
         "probe",
@@ -148,6 +139,8 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of a configuration, for editors")
 
     _add_explain_policy(commands)
+    _add_report(commands)
+    _add_compare(commands)
 
     doctor = commands.add_parser(
         "doctor",
@@ -162,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     _add_user(doctor)
 
     _add_baseline(commands)
+    _add_ledger(commands)
     _add_watching(commands)
     _add_selftest(commands)
 
@@ -170,6 +164,24 @@ def parser() -> argparse.ArgumentParser:
     )
     interfaces.set_defaults(module="interfaces")
     return parser
+
+
+def _add_explain(commands: argparse._SubParsersAction[_Parser]) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="show how the evidence for a verdict grew",
+        description="Show packet by packet how the evidence for the verdict on a flow grew; "
+        "without --flow, list the media flows of the capture.",
+    )
+    explain.set_defaults(module="explain")
+    explain.add_argument("capture", metavar="CAPTURE", help="pcap or pcapng file")
+    explain.add_argument("--flow", type=_count, metavar="N", help="the flow's id, as scan --json has it")
+    explain.add_argument("--stream", type=_ssrc, metavar="SSRC", help="only this stream of the flow")
+    explain.add_argument(
+        "--packets", type=_count, default=60, metavar="M", help="how many packets of a stream are shown (default: 60)"
+    )
+    explain.add_argument("--svg", metavar="FILE", help="write the evidence as a plot into this file, too")
+    explain.add_argument("--config", metavar="FILE", help="settings, where scan was given some (YAML)")
 
 
 def _add_explain_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -187,6 +199,54 @@ def _add_explain_policy(commands: argparse._SubParsersAction[_Parser]) -> None:
     policy.add_argument("--json", action="store_true", help="one JSON object, in place of words")
 
 
+def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
+    report = commands.add_parser(
+        "report",
+        help="say what a period's evidence supports, contradicts and cannot show",
+        description="Make a report on a period from the ledger (docs/REPORT.md). "
+        "Exit status: 0 it is made, 1 it is made and the ledger does not verify, 2 wrong use or no ledger.",
+    )
+    report.set_defaults(module="report")
+    report.add_argument(
+        "--from", dest="first", required=True, metavar="DAY", help="first day, or time, in UTC: 2026-03-01"
+    )
+    report.add_argument(
+        "--to", dest="last", required=True, metavar="DAY", help="last day, or time at which it ends, in UTC"
+    )
+    report.add_argument(
+        "--profile",
+        choices=("current-rule", "nprm-2025"),
+        default="current-rule",
+        help="the rule in force (default), or the proposal of January 2025, which is not law",
+    )
+    report.add_argument(
+        "--since",
+        metavar="FILE",
+        help="the last report, as .json, to say what changed (default: as long a time before, from the same ledger)",
+    )
+    report.add_argument("--format", choices=("pdf", "html", "json", "csv"), help="default: as -o ends, else pdf")
+    report.add_argument("--ledger", metavar="DIR", help="the ledger (default: as in the configuration)")
+    report.add_argument("--key", metavar="PUB", help="public key of the ledger, or a file with it: verify it first")
+    report.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
+    report.add_argument("-o", "--output", metavar="FILE", help='where the report goes; "-" is standard output')
+
+
+def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="say what got better and what got worse between two reports",
+        description="Compare two reports (`legwatch report --format json`, `legwatch scan --report FILE.json`), or two "
+        "periods of the ledger. Exit status: 0 nothing got worse, 1 something did, 2 wrong use.",
+    )
+    compare.set_defaults(module="compare")
+    for name, help_ in (("before", "a report, or a period: 2026-03-01..2026-03-31"), ("after", "the later one")):
+        compare.add_argument(name, metavar=name.upper(), help=help_)
+    compare.add_argument("--json", action="store_true", help="one JSON object, in place of words")
+    compare.add_argument("--ledger", metavar="DIR", help="the ledger of periods (default: as in the configuration)")
+    compare.add_argument("--key", metavar="PUB", help="public key of the ledger, or a file with it: verify it first")
+    compare.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
+
+
 def _add_baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
     baseline = commands.add_parser(
         "baseline",
@@ -201,6 +261,111 @@ def _add_baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
     baseline.add_argument("--state", metavar="DIR", help="state directory (default: as in the configuration)")
     baseline.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
     baseline.add_argument("--json", action="store_true", help="show: one JSON object a line")
+
+
+def _add_ledger(commands: argparse._SubParsersAction[_Parser]) -> None:
+    ledger = commands.add_parser(
+        "ledger",
+        help="verify and read what the sensor has recorded",
+        description="The ledger has what the sensor saw, said and could not see, as entries that cannot be changed "
+        "unnoticed (docs/LEDGER.md).",
+    )
+    actions = ledger.add_subparsers(required=True, metavar="ACTION", title="actions")
+
+    verify = actions.add_parser(
+        "verify",
+        help="say whether it is what was signed",
+        description="Verify a ledger, or segments of one. "
+        "Exit status: 0 it verifies, 1 it does not: the first entry that does not fit is named, 2 wrong use.",
+    )
+    verify.set_defaults(module="ledger", action="verify", ledger=None)
+    verify.add_argument("places", nargs="*", metavar="DIR|SEGMENT", help="default: as in the configuration")
+    verify.add_argument("--witness", nargs="+", default=[], metavar="NOTE", help="checkpoints that were kept elsewhere")
+    verify.add_argument("--tsa-ca", metavar="FILE", help="who has to have signed time stamps, in PEM")
+    verify.add_argument("--json", action="store_true", help="one JSON object, in place of words")
+    check = actions.add_parser(
+        "check",
+        help="verify a proof",
+        description="Verify a file that `prove` made. Exit status: 0 it proves it, 1 it does not, 2 wrong use.",
+    )
+    check.set_defaults(module="ledger_proofs", action="check")
+    check.add_argument("proof", metavar="FILE")
+    for parser in (verify, check):
+        parser.add_argument(
+            "--key", action="append", required=True, metavar="PUB", help="a public key of the ledger, or a file with it"
+        )
+    prove = actions.add_parser(
+        "prove",
+        help="print a proof that can be verified alone",
+        description="Print the proof that an entry is in the ledger, or that the ledger goes on from a checkpoint.",
+    )
+    prove.set_defaults(module="ledger_proofs", action="prove")
+    what = prove.add_mutually_exclusive_group(required=True)
+    what.add_argument("entry", nargs="?", type=_entry, metavar="N", help="the number of an entry")
+    what.add_argument("--consistency", metavar="NOTE", help="a checkpoint of before, in a file")
+
+    query = actions.add_parser(
+        "query",
+        help="find entries",
+        description="Print the entries that have all that is asked for. Nothing is verified.",
+    )
+    query.set_defaults(action="query")
+    query.add_argument("--segment", metavar="NAME", help="of the network")
+    query.add_argument("--code", metavar="CODE", help="of a finding")
+    query.add_argument("--verdict", metavar="STATE", choices=tuple(WORSE), help=", ".join(WORSE))
+    query.add_argument("--endpoint", metavar="HOST", help="an address, or the pseudonym that the ledger has for it")
+    query.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    query.add_argument("--limit", type=_count, metavar="N", help="no more than the first N")
+    query.add_argument(
+        "--index", metavar="FILE", help="where is kept which day has what (default: in ~/.cache/legwatch)"
+    )
+    export = actions.add_parser(
+        "export",
+        help="print all entries of a time",
+        description="Print all entries of a time as JSON Lines, with their numbers as `n`, or those of a kind as CSV.",
+    )
+    export.set_defaults(action="export")
+    export.add_argument("--format", choices=("json", "csv"), default="json", help="default: json")
+    for parser in (query, export):
+        parser.set_defaults(module="ledger_query")
+        parser.add_argument("--from", dest="first", metavar="DAY", help="first day, or time, in UTC: 2026-03-01")
+        parser.add_argument("--to", dest="last", metavar="DAY", help="last day, included, or time, in UTC")
+        parser.add_argument("--kind", metavar="KIND", help="of entries: leg, finding, coverage, …")
+
+    checkpoint = actions.add_parser(
+        "checkpoint",
+        help="print the newest checkpoint",
+        description="Print the newest checkpoint. Keep it where the sensor cannot write: it is a witness.",
+    )
+    checkpoint.set_defaults(module="ledger", action="checkpoint")
+    keys = actions.add_parser(
+        "keys",
+        help="print its public keys",
+        description="Print the public keys that the ledger says it had, the newest last. Compare them with what you "
+        "know from elsewhere: a ledger cannot vouch for itself.",
+    )
+    keys.set_defaults(module="ledger", action="keys")
+    stamp = actions.add_parser(
+        "stamp",
+        help="have notes time-stamped",
+        description="Ask a time-stamping authority (RFC 3161) for a stamp of each note that has none.",
+    )
+    stamp.set_defaults(module="ledger_stamp")
+    stamp.add_argument("--tsa", required=True, metavar="URL", help="the authority")
+    stamp.add_argument("--ca", metavar="FILE", help="who has to have signed its stamps, in PEM")
+    new_key = actions.add_parser(
+        "new-key",
+        help="make a key to sign with",
+        description="Make a private key, which only its owner can read, and print its public key if there is a ledger "
+        "or --origin. A file that is there is never written over.",
+    )
+    new_key.set_defaults(module="ledger", action="new-key")
+    new_key.add_argument("file", metavar="FILE")
+    new_key.add_argument("--origin", metavar="NAME", help="the ledger that it is for (default: the one there is)")
+    for parser in (prove, query, export, checkpoint, keys, stamp, new_key):
+        parser.add_argument("--ledger", metavar="DIR", help="the ledger (default: as in the configuration)")
+    for parser in (verify, prove, query, export, checkpoint, keys, stamp, new_key):
+        parser.add_argument("--config", metavar="FILE", help="settings (YAML)")
 
 
 def _add_watching(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -240,6 +405,10 @@ def _add_selftest(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _count(text: str) -> int:
     return _number(text, 1, "a number from 1 on")
+
+
+def _entry(text: str) -> int:
+    return _number(text, 0, "the number of an entry", 1 << 53)
 
 
 def _vlan(text: str) -> int:

@@ -8,7 +8,7 @@ from sensor.model import Subject
 from sensor.policy import health
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sensor.config.schema import Policy
     from sensor.findings import Book
@@ -93,6 +93,11 @@ class Health:
             claims = health.clock(self._interface, steps, synchronised=synchronised, policy=self._policy)
             self._book.hold("clock", claims, now_ns)
             self._book.judged(("sensor-clock",), self._sensor, now_ns)
+
+    def evidence(self, problems: Sequence[str], now_ns: int) -> None:
+        """Take why evidence cannot be written now; nothing when it can."""
+        self._book.hold("evidence", health.evidence(self._interface, problems, self._policy), now_ns)
+        self._book.judged(("sensor-evidence",), self._sensor, now_ns)
 
     def close(self, now_ns: int) -> None:
         """Judge a capture file, of which all is there."""

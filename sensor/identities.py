@@ -39,6 +39,12 @@ class Pseudonyms:
             return f"…{identity[-_SHOWN:]}" if identity[-_SHOWN:].isdigit() and len(identity) > 2 * _SHOWN else "…"
         return self._digest(identity, kind)
 
+    def hidden(self, shown: str, kind: str = "user") -> str | None:
+        """Return the pseudonym of what ``of`` shows, whatever it shows; None where too little is left of it to tell."""
+        if shown and self._mode == "reveal":
+            return self._digest(shown, kind)
+        return None if self._mode == "mask" and kind == "user" else shown or None
+
     def host(self, address: str) -> str:
         """Return the pseudonym of an address, ``"host-3f2a9c01b4de"``, whatever is shown of telephone identities."""
         return self._digest(address, "host") if address else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal, NamedTuple, Protocol
 
-from fastpath.records import FlowEnded
+from fastpath.records import Attempt, FlowEnded
 
 Protection = Literal["encrypted", "clear", "undetermined", "not-observed"]
 Signalled = Literal["clear", "srtp-sdes", "srtp-dtls", "zrtp", "optional", "unknown"]
@@ -212,6 +212,9 @@ class Sink(Protocol):
     def call_ended(self, call: Call) -> None:
         """A call is over, after its legs."""
 
+    def attempted(self, attempt: Attempt) -> None:
+        """Somebody asked something of a server, and it came to nothing or did not."""
+
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """The input has ended, or an endpoint had to make room; its record is final."""
 
@@ -232,6 +235,9 @@ class QuietSink:
         """Do nothing."""
 
     def call_ended(self, call: Call) -> None:
+        """Do nothing."""
+
+    def attempted(self, attempt: Attempt) -> None:
         """Do nothing."""
 
     def endpoint_ended(self, endpoint: Endpoint) -> None:

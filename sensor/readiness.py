@@ -30,6 +30,7 @@ Blinding = Literal[
     "no-voice",
     "drops",
     "evidence-unwritable",
+    "ledger-unwritable",
 ]
 Degrading = Literal[
     "no-voice-yet",
@@ -44,6 +45,7 @@ Degrading = Literal[
     "state-unwritable",
     "reload-failed",
     "certificate-unreadable",
+    "ledger-budget",
 ]
 Reason = Blinding | Degrading
 LEVELS: dict[Reason, Level] = {
@@ -51,7 +53,8 @@ LEVELS: dict[Reason, Level] = {
     **dict.fromkeys(get_args(Degrading), "degraded"),
 }
 
-# What findings of the sensor about itself mean. That there is no voice depends on whether there ever was some.
+# What findings of the sensor about itself mean, but for ``sensor-evidence``: of that it knows which kind. That there is
+# no voice depends on whether there ever was some.
 _FINDINGS: dict[str, Reason] = {
     "sensor-no-traffic": "no-traffic",
     "sensor-no-voice": "no-voice",
@@ -92,6 +95,8 @@ class Seen:
     voice_known: bool = False  # there was some, since the start or before it
     drops: str = ""  # what ``Drops`` says
     evidence: str = ""  # why it cannot be written
+    ledger: str = ""  # likewise
+    ledger_budget: str = ""  # why its disk will not do for long
     sinks_down: Sequence[str] = ()
     state: str = ""  # why it cannot be kept
     reload_failed: bool = False
@@ -108,10 +113,12 @@ def conditions(seen: Seen) -> tuple[Condition, ...]:
         "link-gone": f"there is no interface {seen.interface}" if seen.link == "gone" else "",
         "drops": seen.drops,
         "evidence-unwritable": seen.evidence,
+        "ledger-unwritable": seen.ledger,
         "sink-down": f"cannot be reached: {', '.join(seen.sinks_down)}" if seen.sinks_down else "",
         "state-unwritable": seen.state,
         "reload-failed": _REFUSED if seen.reload_failed else "",
         "certificate-unreadable": _BROKEN if seen.certificate_unreadable else "",
+        "ledger-budget": seen.ledger_budget,
     }
     for code, text in seen.findings.items():
         if code in _FINDINGS:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pypdf
 import pytest
 
 from deploy.demo.wire import MS, udp, write_pcap
@@ -49,6 +50,23 @@ def leaks(text: str) -> list[str]:
 @pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["people", "json"])
 def test_scan_of_planted_secrets_prints_none(capture: Path, arguments: tuple[str, ...]) -> None:
     assert leaks(scan(*arguments, capture)) == []
+
+
+@pytest.mark.parametrize("form", ["html", "json", "csv"])
+def test_report_of_planted_secrets_has_none(form: str, capture: Path, tmp_path: Path) -> None:
+    report = tmp_path / f"report.{form}"
+    scan("--report", report, capture)
+    assert "media-clear" in report.read_text()
+    assert leaks(report.read_text()) == []
+
+
+def test_report_as_pdf_of_planted_secrets_has_none(capture: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.pdf"
+    scan("--report", report, capture)
+    pdf = pypdf.PdfReader(report)
+    shown = "".join(page.extract_text() for page in pdf.pages)
+    assert "media-clear" in shown
+    assert [leaks(text) for text in (shown, *(each[0].decode() for each in pdf.attachments.values()))] == [[], []]
 
 
 def test_explain_of_planted_secrets_prints_and_draws_none(capture: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def dashboard() -> Dashboard:
         "legwatch-sensor",
         "Sensor and mirror health",
         "Whether the sensor is blind or the network quiet, whether it keeps up, and whether its events arrive.",
-        [_state(), _blind(), _mirror(), _loss(), _tables(), _out(), _self()],
+        [_state(), _blind(), _mirror(), _loss(), _tables(), _out(), _ledger(), _self()],
         segments=True,
     )
 
@@ -390,6 +390,38 @@ def _self() -> Section:
                 Query(rate("legwatch_evidence_refused_packets_total"), "packets refused"),
                 Query(rate("legwatch_evidence_left_out_findings_total"), "findings left out"),
                 Query(rate("legwatch_evidence_errors_total"), "errors"),
+            ),
+        ],
+    )
+
+
+def _ledger() -> Section:
+    return Section(
+        "Ledger",
+        [
+            single("On disk", "What the ledgers take of their disks.", "bytes", "sum(legwatch_ledger_size_octets)"),
+            single(
+                "Room", "Time until the first one has none, by its growth.", "s", "min(legwatch_ledger_room_seconds)"
+            ),
+            single(
+                "Signed",
+                "When the one that waits for longest was signed last.",
+                "dateTimeAsIso",
+                "min(legwatch_ledger_last_checkpoint_timestamp_seconds > 0) * 1000",
+            ),
+            lines(
+                "Entries",
+                "Entries that were written, those that found no room, and times that nothing could be written.",
+                "cps",
+                Query(rate("legwatch_ledger_entries_total"), "written"),
+                Query(rate("legwatch_ledger_lost_entries_total"), "lost"),
+                Query(rate("legwatch_ledger_errors_total"), "errors"),
+            ),
+            lines(
+                "Octets of entries",
+                "Before they are compressed.",
+                "Bps",
+                Query(rate("legwatch_ledger_octets_total"), "written"),
             ),
         ],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastpath.engine import Engine
 from sensor.analysis import Analysis
@@ -54,13 +54,20 @@ class Pipeline:
 
         Those that are ``unveiled`` are told addresses whatever the configuration says: what they make stays here.
         """
-        if self._config.privacy.addresses == "pseudonym":
-            sinks = (Veil(sinks, self.names.host),)
         return Analysis(
             self._config.policy,
-            (*sinks, *unveiled),
+            (*self.veiled(sinks), *unveiled),
             limits=self._config.limits,
             interface=interface,
             pseudonym=self.names.of,
             roots=system_roots,
         )
+
+    @property
+    def host(self) -> Callable[[str], str]:
+        """What is shown of an address, or of a range, as the configuration wants it."""
+        return self.names.host if self._config.privacy.addresses == "pseudonym" else str
+
+    def veiled(self, sinks: Sequence[Sink]) -> Sequence[Sink]:
+        """Return sinks that pass on to these what may be shown of addresses."""
+        return (Veil(sinks, self.names.host),) if self._config.privacy.addresses == "pseudonym" else sinks

@@ -29,11 +29,11 @@ from sensor.config.schema import STDOUT, Config, parse_address
 from sensor.confine.descriptors import Packets
 from sensor.confine.process import hide_memory
 from sensor.launch import NAME
-from sensor.model import Finding, Protection
+from sensor.model import Finding, Protection, Sink
 from sensor.output import systemd
 from sensor.output.board import Board
 from sensor.output.events import Events, configure
-from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.output.metrics import CaptureState, LedgerState, Metrics, SinkState
 from sensor.output.status import Identity, status_object
 from sensor.readiness import Condition, Drops, Phase, Seen, condition
 from sensor.recent import Recent
@@ -45,7 +45,7 @@ from sensor.state.outbox import Outbox
 TICK_S = 0.1  # how often records are fetched: what a live finding waits for at most
 HEALTH_S = 1.0  # how often counters become findings
 # What only a restart takes over
-_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "status", "evidence", "sinks")
+_FIXED = ("site", "sensor", "capture", "limits", "metrics", "privacy", "state", "status", "evidence", "ledger", "sinks")
 WRITE_S = 1.0  # what the disk has at the end, before they are told
 FLUSH_S = 3.0  # what all sinks together have at the end
 STUCK_S = 10.0  # a capture thread or a main loop that did not move for so long is not healthy
@@ -77,6 +77,7 @@ class _Daemon:
         self._name = config.sensor or socket.gethostname()
         self._memory = parts.make_memory(config, pipeline.names)
         self._outbox = parts.make_outbox(config, self._events)
+        self._record = parts.make_record(config, pipeline)
         self._deliveries = parts.make_deliveries(config, self._name, self._events, self._outbox)
         outlets: list[Outlet] = [self._events, *self._deliveries] if self._outbox is None else [self._outbox]
         self._notifier = Notifier(outlets, config.alerts, self._event)
@@ -108,7 +109,8 @@ class _Daemon:
         systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
         self._link = self._link_now()
         self._clock = Clock()
-        unveiled = [sink for sink in (self._evidence, self._outbox) if sink is not None]
+        unveiled: list[Sink] = [sink for sink in (self._evidence, self._outbox) if sink is not None]
+        unveiled += self._record.sinks if self._record is not None else ()  # which veils what it tells by itself
         self._analysis = pipeline.analysis((self._metrics, self._notifier, self._board), args.interface, unveiled)
         self._analysis.settle(config.alerts.settle)
         self._restore()
@@ -141,6 +143,9 @@ class _Daemon:
         self._capture.start()
         if self._evidence is not None:
             self._evidence.start()
+        if self._record is not None:
+            start = {"version": __version__, "site": self._config.site, "sensor": self._name}
+            self._record.begin(start, self._args.interface, self._args.config, self._counters())
         self._server.start()
         if self._status is not None:
             self._status.start()
@@ -187,13 +192,10 @@ class _Daemon:
     def _check_health(self) -> None:
         self._capture.wake()
         self._clock.look()
-        counters = self.counters() | {
-            "kernel_drops": self._capture.kernel_drops,
-            "clock_steps": self._clock.steps,
-            "clock_synchronised": self._clock.synchronised(),
-        }
+        counters = self._counters()
         self._recent.look(counters, self._beat)
         self._analysis.counters(counters)
+        self._analysis.evidence([each for each in self._evidence_problems() if each])
         if self._memory is not None:
             self._compare(self._memory, self._memory.read)
             if self._analysis.baseline is not None:
@@ -202,10 +204,28 @@ class _Daemon:
             self._link = now
             self._events.say("link_changed", level="info" if now["link"] == "up" else "warning", **now)
         self._judge()
+        if self._record is not None and self._phase == "running":
+            synchronised = bool(counters["clock_synchronised"])
+            self._record.look(counters, self.conditions(), self._analysis, synchronised=synchronised)
+
+    def _counters(self) -> dict[str, int]:
+        """Return what is counted of packets, and of the clock that stamps them."""
+        return self.counters() | {
+            "kernel_drops": self._capture.kernel_drops,
+            "clock_steps": self._clock.steps,
+            "clock_synchronised": self._clock.synchronised(),
+        }
+
+    def _evidence_problems(self) -> tuple[str, str]:
+        """Return why headers of packets, and why the ledger cannot be written; "" where they can."""
+        evidence, record = self._evidence, self._record
+        headers = "" if evidence is None else evidence.problem()
+        return headers, "" if record is None else record.problem()
 
     def _judge(self) -> None:
         """See whether the sensor sees."""
-        capture, evidence = self._capture, self._evidence
+        capture = self._capture
+        headers, ledger = self._evidence_problems()
         ended = capture.failed or (self._phase == "running" and not capture.alive())
         seen = Seen(
             capture.name,
@@ -215,7 +235,9 @@ class _Daemon:
             findings=self._board.own(),
             voice_known=self._analysis.voice_known(),
             drops=self._drops.judge(self._recent.growth(), self._config.policy.max_loss),
-            evidence="" if evidence is None else evidence.problem(),
+            evidence=headers,
+            ledger=ledger,
+            ledger_budget="" if self._record is None else self._record.shortage(),
             sinks_down=[name for name, state in self.sinks().items() if not state.up],
             state="; ".join(each.problem for each in self._on_disk() if each.problem),
             reload_failed=not self._metrics.reload_succeeded,
@@ -252,6 +274,8 @@ class _Daemon:
             self._outbox.stop()
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.close(self._analysis.baseline)
+        if self._record is not None:
+            self._record.end(self._counters(), self._analysis, self._capture.error or "asked to")
         if self._evidence is not None:
             self._evidence.stop()
         self._stop_serving()
@@ -290,6 +314,8 @@ class _Daemon:
             self._config = replace(self._config, policy=config.policy, alerts=config.alerts)
             if self._memory is not None:
                 self._memory.read_again(config.policy.baseline.forget_after)
+            if self._record is not None:
+                self._record.reload(config.policy)
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)
@@ -390,6 +416,9 @@ class _Daemon:
 
     def requests(self) -> dict[str, int]:
         return self._server.outcomes()
+
+    def ledger(self) -> LedgerState | None:
+        return None if self._record is None else self._record.state()
 
     def extra(self) -> dict[str, int]:
         evidence = {} if self._evidence is None else self._evidence.counters()

@@ -11,6 +11,7 @@ from fastpath.source import OfflineSource
 from sensor.commands import configuration
 from sensor.commands.pipeline import FILE_EVENTS, Pipeline
 from sensor.commands.reading import batches, open_source, say_how_it_ended
+from sensor.commands.reporting import ScanReport
 from sensor.model import Sink
 from sensor.output.jsonl import JsonLines
 from sensor.output.summary import Summary, rank
@@ -31,7 +32,9 @@ class Output(Sink, Protocol):
 
 def execute(args: Namespace) -> int:
     """Read every capture and report; 1 when a finding is at least as severe as asked for."""
-    pipeline = Pipeline(configuration(args.config, reveal=args.reveal_identities))
+    config = configuration(args.config, reveal=args.reveal_identities)
+    pipeline = Pipeline(config)
+    report = ScanReport(args.report, config, pipeline.names.host) if args.report else None
     # All are opened before anything is printed: a name mistyped costs no half a report.
     sources = [(path, open_source(path)) for path in args.captures]
     summary = Summary()
@@ -39,11 +42,16 @@ def execute(args: Namespace) -> int:
     unreadable = False
     for path, source in sources:
         output.begin(path if len(sources) > 1 else None)
-        _read(path, source, pipeline, (output, summary))
+        counters = _read(path, source, pipeline, (output, summary, *(report.sinks(path) if report else ())))
+        summary.capture_ended(counters)
         output.end()
         say_how_it_ended(path, source)
+        if report:
+            report.capture_ended(path, source, counters)
         unreadable |= bool(source.error)
     output.close(summary)
+    if report:
+        report.write()
     if unreadable:
         return 2
     return int(summary.worst is not None and rank(summary.worst) >= rank(args.fail_on))
@@ -60,7 +68,7 @@ def output_of(*, as_json: bool) -> Output:
     return Report(sys.stdout)
 
 
-def _read(path: str, source: OfflineSource, pipeline: Pipeline, sinks: tuple[Output, Summary]) -> None:
+def _read(path: str, source: OfflineSource, pipeline: Pipeline, sinks: tuple[Sink, ...]) -> dict[str, int]:
     engine, analysis = pipeline.engine(event_bytes=FILE_EVENTS), pipeline.analysis(sinks)
     for records in batches(path, source, engine):
         for record in records:
@@ -69,4 +77,4 @@ def _read(path: str, source: OfflineSource, pipeline: Pipeline, sinks: tuple[Out
     counters = engine.counters()
     analysis.counters(counters)
     analysis.close()
-    sinks[1].capture_ended(counters)
+    return counters

@@ -33,19 +33,21 @@ def places(config: Config) -> list[Place]:
 def _places(config: Config) -> Iterator[Place]:
     state = config.state.directory or os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if state:
-        yield _state(Path(state))
+        yield _own("state", Path(state))
+    if config.ledger.directory:
+        yield _own("ledger", Path(config.ledger.directory))
     if config.evidence.directory:
         yield _directory("evidence", Path(config.evidence.directory))
     for sink in config.sinks:
         yield _sink(sink, has_state=bool(state))
 
 
-def _state(path: Path) -> Place:
-    """Try the state directory, which the sensor makes, and whose files have to be the sensor's."""
+def _own(name: str, path: Path) -> Place:
+    """Try a directory that the sensor makes, and whose files have to be the sensor's."""
     if not path.exists():
         there = next(each for each in path.parents if each.exists())
-        return _directory("state", there)._replace(what=f"{path} can be made")
-    place = _directory("state", path)
+        return _directory(name, there)._replace(what=f"{path} can be made")
+    place = _directory(name, path)
     if place.problem:
         return place
     foreign = [each.name for each in sorted(path.iterdir()) if not os.access(each, os.R_OK | os.W_OK)]

@@ -109,3 +109,20 @@ def parse_credentials(value: object) -> Secret:
     if b":" not in secret.content:
         raise ValueError(f"{secret.path} must hold user:password")
     return secret
+
+
+def parse_signing_key(value: object) -> Secret:
+    """Return a private key of Ed25519 in a PEM file; ValueError as with ``parse_secret``."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  (who has no ledger needs none of it)
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    secret = parse_secret(value)
+    try:
+        key = load_pem_private_key(secret.content, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        msg = f"{secret.path} is no private key of Ed25519 in PEM without a password"
+        raise ValueError(f"{msg}; `legwatch ledger new-key FILE` makes one")  # noqa: TRY004
+    return secret

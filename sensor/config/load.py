@@ -15,6 +15,7 @@ from sensor.config.files import Secret, TrustFile
 from sensor.config.network import (
     Agreement,
     Alerts,
+    Attestation,
     Baseline,
     Host,
     ManagementPath,
@@ -30,6 +31,7 @@ from sensor.config.schema import (
     ClearBeforeKey,
     Config,
     Evidence,
+    Ledger,
     Limits,
     Metrics,
     Policy,
@@ -90,10 +92,12 @@ _SECTIONS: dict[str, type[Any]] = {
     "vendors": Vendor,
     "baa": Agreement,
     "waivers": Waiver,
+    "attestations": Attestation,
     "baseline": Baseline,
     "alerts": Alerts,
     "state": State,
     "evidence": Evidence,
+    "ledger": Ledger,
     **KINDS,  # the validator puts the kind of a sink into the way to its values
 }
 _EMPTY: dict[str, Any] = {name: {} for name in _SECTIONS} | {"sinks": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import string
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -25,7 +26,7 @@ from sensor.config.fields import (
     suggestion,
     whole_in,
 )
-from sensor.policy.catalogue import CATALOGUE
+from sensor.policy.catalogue import CATALOGUE, CONTROLS
 
 Kind = Literal["voice", "server", "sbc", "trunk", "remote", "management", "data"]
 Role = Literal["pbx", "sbc", "relay", "recorder", "voicemail", "provisioning"]
@@ -39,6 +40,8 @@ _PROTOCOLS = frozenset((
     *("tls", "any"),
 ))  # fmt: skip
 _MAX_PORT = 0xFFFF
+MAX_STATEMENT = 2000  # characters
+_SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,41 @@ class Waiver(Section):
     def __post_init__(self) -> None:
         """Refuse a waiver of nothing."""
         _name_at_least_one(self, "subjects", "codes")
+
+
+def _control(value: object) -> str:
+    if value in CONTROLS:
+        return str(value)
+    raise ValueError(f"must be a control that the report knows{suggestion(str(value), CONTROLS)}")
+
+
+def _statement(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_STATEMENT or not value.replace("\n", "").isprintable():
+        raise ValueError(f"must be a text of 1 to {MAX_STATEMENT} characters")
+    return value
+
+
+def _sha256(value: object) -> str:
+    if isinstance(value, str) and len(value) == _SHA256_DIGITS and set(value.lower()) <= set(string.hexdigits):
+        return value.lower()
+    raise ValueError(f"must be {_SHA256_DIGITS} hexadecimal digits, as sha256sum prints them")
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation(Section):
+    """What the organisation says itself of a control, which no network sensor can see; the report prints it."""
+
+    control: Annotated[str, Parsed(_control, {"enum": list(CONTROLS)})]
+    statement: Annotated[str, Parsed(_statement, {"type": "string", "maxLength": MAX_STATEMENT})]
+    by: Text
+    date: Day  # on which it was said
+    file: Text | None = None  # where the document is, a path or an address
+    sha256: Annotated[str | None, Parsed(_sha256, {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"})] = None  # its own
+
+    def __post_init__(self) -> None:
+        """Refuse the digest of nothing."""
+        if self.sha256 is not None and self.file is None:
+            raise FaultsError([(("sha256",), "is the digest of a file, and no file is named")])
 
 
 @dataclass(frozen=True, slots=True)

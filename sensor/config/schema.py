@@ -38,10 +38,12 @@ from sensor.config.fields import (
     suggestion,
     whole_in,
 )
+from sensor.config.files import Secret, parse_signing_key
 from sensor.config.network import (
     OUTSIDE,
     PRIVATE,
     Alerts,
+    Attestation,
     Baseline,
     Host,
     KeyExchangeKind,
@@ -61,6 +63,7 @@ STDOUT = "stdout"  # the sink that is always there
 MAX_EVIDENCE_SECONDS = 600
 MAX_HEADERS = 8  # SIP headers that the core looks for
 MAX_SOCKET = 107  # octets of its path (unix(7))
+SIX_YEARS = 2191  # days at least: one leap day is among any six years (45 CFR 164.316(b)(2)(i))
 MAX_THREADS, MAX_CPUS, MAX_NODES = 64, 8192, 1024
 
 
@@ -206,6 +209,7 @@ class Policy(Section):
     management: tuple[ManagementPath, ...] = ()
     vendors: tuple[Vendor, ...] = ()  # who outside may carry calls; none: nobody is asked for
     waivers: tuple[Waiver, ...] = ()
+    attestations: tuple[Attestation, ...] = ()  # what the organisation says itself; the report prints it
     baseline: Baseline = field(default_factory=Baseline)
 
     def __post_init__(self) -> None:
@@ -366,6 +370,24 @@ class Evidence(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger(Section):
+    """What was seen, said and not seen, as entries that cannot be changed unnoticed; a change needs a restart."""
+
+    directory: Directory = None  # None: there is no ledger
+    key_file: Annotated[Secret, Parsed(parse_signing_key)] | None = None  # signs it
+    former_key_file: Annotated[Secret, Parsed(parse_signing_key)] | None = None  # signed it until now
+    transactions: bool = False  # calls and SIP transactions, too
+    keep_days: Annotated[int, whole_in(1, 36_500)] = SIX_YEARS + 1
+    budget_gib: Annotated[int, whole_in(1, 1 << 16)] = 20
+
+    def __post_init__(self) -> None:
+        """Refuse a ledger that nobody would sign."""
+        if self.directory is not None and self.key_file is None:
+            missing = "is missing, and a ledger is signed; `legwatch ledger new-key FILE` makes one"
+            raise FaultsError([(("key_file",), missing)])
+
+
+@dataclass(frozen=True, slots=True)
 class Config(Section):
     """A configuration file."""
 
@@ -380,6 +402,7 @@ class Config(Section):
     state: State = field(default_factory=State)
     status: Status = field(default_factory=Status)
     evidence: Evidence = field(default_factory=Evidence)
+    ledger: Ledger = field(default_factory=Ledger)
     sinks: tuple[Annotated[AnySink, Tagged("type")], ...] = ()  # where events go
 
     def __post_init__(self) -> None:

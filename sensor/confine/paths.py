@@ -31,8 +31,9 @@ def readable(config: Config, file: str | None) -> set[Path]:
 
 
 def writable(config: Config, state: Path | None) -> set[Path]:
-    """Return what is written: the directories of the state, of evidence, of files that are sinks, and at run time."""
-    named = {each for each in (config.evidence.directory, os.environ.get("RUNTIME_DIRECTORY")) if each}
+    """Return what is written: directories of state, evidence and ledger, of files that are sinks, and at run time."""
+    own = (config.evidence.directory, config.ledger.directory, os.environ.get("RUNTIME_DIRECTORY"))
+    named = {each for each in own if each}
     files = {sink.path for sink in config.sinks if isinstance(sink, FileSink)}
     files |= {config.status.socket} if config.status.socket else set()
     directories = {*map(Path, named), *(Path(file).parent for file in files)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from fastpath.records import Attempt
     from sensor.model import Call, Chain, Endpoint, Finding, Leg, Step, TlsServer
@@ -58,16 +58,16 @@ def call_entry(call: Call) -> Entry:
     }
 
 
-def transaction_entry(attempt: Attempt, account: str, host: Mapping[str, str]) -> Entry:
-    """Return what is kept of a SIP transaction; ``account`` is a pseudonym, ``host`` names each address."""
+def transaction_entry(attempt: Attempt) -> Entry:
+    """Return what is kept of a SIP transaction; who was asked for is a pseudonym that lasts as long as the sensor."""
     a, b = (attempt.key.a, attempt.key.b) if attempt.from_a else (attempt.key.b, attempt.key.a)
     return {
         "kind": "transaction",
         "outcome": attempt.kind,
         "status": attempt.status,
-        "a": host[a],  # who asks
-        "b": host[b],
-        "account": account,
+        "a": a,  # who asks
+        "b": b,
+        "account": f"account-{attempt.account:016x}",
         "last": attempt.ts_ns // MS,
     }
 

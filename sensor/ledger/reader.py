@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from typing import TYPE_CHECKING, cast
 
 import zstandard
@@ -13,13 +14,14 @@ from sensor.ledger.layout import NOTE, PACKED, TEXT, Directory, LedgerError, Seg
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
     from sensor.ledger.entries import Entry
 
 BUFFER = 1 << 20
+UNPACKED = 512  # octets at a time: what cannot be unpacked takes no more than this of what is before it along
 # What a decoder has to have of a segment: a file that asks for more is none of ours.
 MAX_WINDOW = 1 << 27
 
@@ -45,13 +47,39 @@ def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -
             for segment in (each for each in place.segments() if each.entries):
                 if segment.day < first_day or (last_day is not None and segment.day > last_day):
                     continue
-                for number, line in enumerate(lines(place, segment), start_of(place, segment)):
-                    entry = _decoded(line, number)
+                for number, entry in entries_of(place, segment):
                     at = cast("int", entry["at"])
                     if first_ms <= at and (last_ms is None or at <= last_ms):
                         yield number, entry
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
+
+
+def former(directory: Path, before_ms: int, kinds: Iterable[str]) -> Iterator[Entry]:
+    """Return the entries of some kinds that were appended before a time: what still holds then.
+
+    Lines of other kinds are not decoded, so that years of them cost little. Raises LedgerError as ``entries`` does.
+    """
+    wanted = frozenset(kinds)
+    # Quotes inside strings have a backslash before them, so that this is a name and nothing else.
+    marked = re.compile(f'[{{,]"kind":"(?:{"|".join(sorted(wanted))})"'.encode()).search
+    try:
+        with Directory(directory) as place:
+            for segment in (each for each in place.segments() if each.entries and each.day <= day_of(before_ms)):
+                for number, line in enumerate(lines(place, segment), start_of(place, segment)):
+                    if marked(line) is None:
+                        continue
+                    entry = _decoded(line, number)
+                    if entry["kind"] in wanted and cast("int", entry["at"]) < before_ms:
+                        yield entry
+    except OSError as error:
+        raise LedgerError(f"{directory}: {error.strerror}") from None
+
+
+def entries_of(place: Directory, segment: Segment) -> Iterator[tuple[int, Entry]]:
+    """Return the entries of a segment, each with its number; LedgerError as ``entries``, and OSError."""
+    for number, line in enumerate(lines(place, segment), start_of(place, segment)):
+        yield number, _decoded(line, number)
 
 
 def start_of(place: Directory, segment: Segment) -> int:
@@ -101,7 +129,7 @@ def opened(place: Directory, segment: Segment) -> BinaryIO:
     except FileNotFoundError:  # compressed, maybe since the directory was looked at
         packed = os.fdopen(place.open(segment.file(PACKED)), "rb")  # closed with what reads it
     unpacked = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(packed, read_across_frames=True)
-    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", unpacked), BUFFER))
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", unpacked), UNPACKED))
 
 
 def _decoded(line: bytes, number: int) -> Entry:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.ledger import reader
 from sensor.ledger.keys import to_base64
-from sensor.ledger.layout import DAY_MS, NOTE, PACKED, SUMS, TEXT, Directory, Segment, span_of
+from sensor.ledger.layout import DAY_MS, NOTE, PACKED, STAMP, SUMS, TEXT, Directory, Segment, span_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sensor.ledger.entries import Entry
     from sensor.ledger.writer import Writer
 
-STAMP = f"{NOTE}.tsr"
 GROWTH_DAYS = 7  # whose segments tell how much a day takes
 
 

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sensor.ledger import canonical, reader
 from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
-from sensor.ledger.layout import CHECKPOINT, NOTE, SUM_OCTETS, SUMS, Directory, LedgerError, Segment, span_of
+from sensor.ledger.layout import (
+    CHECKPOINT,
+    NOTE,
+    STAMP,
+    SUM_OCTETS,
+    SUMS,
+    TEXT,
+    Directory,
+    LedgerError,
+    Segment,
+    span_of,
+)
 from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, opened, split
+from sensor.ledger.sealing import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cryptography.x509 import Certificate
+
     from sensor.ledger.entries import Entry, Value
 
 AHEAD_MS = 300_000  # that the clock of the sensor may be before that of whoever verifies
 BATCH = 4096
-# Quotes inside strings have a backslash before them, so that these are names and nothing else.
-AT = re.compile(rb'[{,]"at":(\d{1,16})[,}]')
-SPECIAL = re.compile(rb'[{,]"kind":"(?:clock|deleted|key|ledger)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +61,36 @@ class Result:
     unsigned: int = 0  # entries behind the checkpoint
     checkpoint: Checkpoint | None = None
     faults: list[Fault] = field(default_factory=list)  # by entry
+    remarks: list[str] = field(default_factory=list)  # what is no fault, and yet to be known
 
 
-def verify(directory: Path, keys: Sequence[VerifierKey], *, witnesses: Sequence[str] = (), now_ms: int) -> Result:
+def verify(
+    directory: Path,
+    keys: Sequence[VerifierKey],
+    *,
+    witnesses: Sequence[str] = (),
+    authority: list[Certificate] | None = None,
+    segment: int | None = None,
+    now_ms: int,
+) -> Result:
     """Verify a ledger, which may be written meanwhile.
 
     Args:
         directory: its directory.
         keys: that are trusted; one that signed any part of it is enough.
         witnesses: notes that were kept elsewhere, as text.
+        authority: whose time stamps are trusted; None: who signed them is not looked at.
+        segment: the only one to verify, from the note before it on; None: all of them.
         now_ms: the time now.
 
     Raises LedgerError when the directory cannot be read.
     """
     try:
         with Directory(directory) as place:
-            return _Verification(place, keys, now_ms).run(witnesses)
+            verification = _Verification(place, keys, now_ms)
+            result = verification.run(witnesses) if segment is None else verification.run_one(segment)
+            _stamps(place, result, authority, segment)
+            return result
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
 
@@ -79,6 +103,7 @@ class _Signed:
     text: str
     checkpoint: Checkpoint
     segment: Segment | None = None
+    entry: int | None = None  # what is named where it does not hold
 
 
 class _Verification:
@@ -99,9 +124,39 @@ class _Verification:
         self._unreadable = ""  # why the segment cannot be read further
 
     def run(self, witnesses: Sequence[str]) -> Result:
+        self._verify(witnesses)
+        self._result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
+        return self._result
+
+    def run_one(self, number: int) -> Result:
+        """Verify one segment only."""
+        result = self._result
+        for segment in self._place.segments():
+            if segment.entries and segment.number == number:
+                break
+        else:
+            raise LedgerError(f"{self._place.path} has no entries of segment {number:08}")
+        checkpoint = None if segment.sealed else self._read("the checkpoint", CHECKPOINT)
+        self._signed = [] if checkpoint is None else [checkpoint]
+        result.checkpoint = None if checkpoint is None else checkpoint.checkpoint
+        self._marks = [each.checkpoint.size for each in self._signed]
+        base = self._base(segment)
+        if base is not None:
+            self._signed.append(base)
+        edge = Edge() if base is None else base.checkpoint.tree() or Edge()
+        result.first = edge.size
+        result.size = self._segment(segment, edge, None).size
+        self._compare(result.first)
+        self._verify_signatures(result.first)
+        result.unsigned = 0 if checkpoint is None else max(result.size - checkpoint.checkpoint.size, 0)
+        result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
+        return result
+
+    def _verify(self, witnesses: Sequence[str]) -> None:
         result = self._result
         # The checkpoint first: what is appended meanwhile is behind it.
         checkpoint = self._read("the checkpoint", CHECKPOINT)
+        unread = result.faults.copy()
         result.checkpoint = None if checkpoint is None else checkpoint.checkpoint
         whole = [checkpoint, *(self._parse("the witness", text) for text in witnesses)]
         self._signed = [each for each in whole if each is not None]
@@ -109,22 +164,23 @@ class _Verification:
         segments = [each for each in self._place.segments() if each.entries]
         if not segments:
             self._fault(0, None, "there are no entries")
-            return result
+            return
         base = self._base(segments[0])
+        if base is not None:
+            self._signed.append(base)
         edge = Edge() if base is None else base.checkpoint.tree() or Edge()
         result.first = start = edge.size
         for segment, behind in zip(segments, (*segments[1:], None), strict=True):
             start = edge.size
             edge = self._segment(segment, edge, behind)
         result.size = edge.size
+        result.faults = [replace(each, entry=start) if each in unread else each for each in result.faults]
         self._compare(start)
         self._verify_signatures(start)
         if base is not None and _deletion(base) not in self._deleted:
             self._fault(0, base.segment, "entries up to here are missing, and no entry says that they were deleted")
         if checkpoint is not None:
             result.unsigned = max(result.size - checkpoint.checkpoint.size, 0)
-        result.faults.sort(key=lambda fault: (fault.entry is None, fault.entry))
-        return result
 
     def _fault(self, entry: int | None, segment: Segment | None, what: str) -> None:
         self._result.faults.append(Fault(entry, None if segment is None else segment.stem, what))
@@ -140,7 +196,7 @@ class _Verification:
 
     def _parse(self, what: str, text: str, segment: Segment | None = None, entry: int | None = None) -> _Signed | None:
         try:
-            return _Signed(what, text, Checkpoint.parse(split(text)[0]), segment)
+            return _Signed(what, text, Checkpoint.parse(split(text)[0]), segment, entry)
         except NoteError as error:
             self._fault(entry, segment, f"{what} {error}")
             return None
@@ -170,8 +226,10 @@ class _Verification:
             self._mark(edge)
         if self._unreadable:
             self._misfit(edge.size, segment, self._unreadable)
-        elif self._fits and len(sums) > (edge.size - first) * SUM_OCTETS and segment.sealed:
+        elif self._fits and len(sums) > (edge.size - first) * SUM_OCTETS:
             self._misfit(edge.size, segment, "there is a sum and no entry")
+        if self._fits and TEXT not in segment.parts and not is_whole(self._place, segment):
+            self._misfit(first, segment, "its file is not what its digest is of")
         if behind is None and not segment.sealed:
             return edge
         note = self._read("its note", segment.file(NOTE), segment, first)
@@ -231,52 +289,47 @@ class _Verification:
         given = b"".join([leaf[:SUM_OCTETS] for leaf in leaves])
         if not sums.startswith(given):
             self._find(segment, given, sums, edge.size)
-        begin, end = self._day
         for number, line in enumerate(batch, edge.size):
-            found = AT.search(line)
-            at = int(found[1]) if found else -1
-            if self._floor <= at <= self._latest and begin <= at < end:
-                self._floor = at
-            else:
-                self._misfit(number, segment, self._wrong_time(at))
-            if number == 0 or SPECIAL.search(line):
-                self._special(segment, number, line)
+            try:
+                self._entry(number, canonical.decode(line))
+            except ValueError as error:
+                self._misfit(number, segment, str(error))
         edge.extend(leaves)
+
+    def _entry(self, number: int, entry: Entry) -> None:
+        """See when an entry says it was appended, and what it says of the ledger; ValueError when that cannot be."""
+        at, kind = cast("int", entry["at"]), entry["kind"]
+        if at < self._floor:
+            raise ValueError("its time is before that of the entry before it")
+        if at > self._latest:
+            raise ValueError("it is from the future")
+        if not self._day[0] <= at < self._day[1]:
+            raise ValueError("it is of another day than its segment")
+        self._floor = at
+        if number == 0:
+            self._first(entry)
+        elif kind == "key":
+            self._change(number, entry)
+        elif kind == "clock" and type(back := entry.get("back")) is int:
+            self._floor -= max(back, 0)
+        elif kind == "deleted":
+            self._deleted.add((entry.get("segment"), entry.get("size"), entry.get("root")))
 
     def _find(self, segment: Segment, given: bytes, sums: bytes, first: int) -> None:
         for start in range(0, len(given), SUM_OCTETS):
             each = sums[start : start + SUM_OCTETS]
-            if len(each) < SUM_OCTETS and not segment.sealed:
+            fits = each == given[start : start + len(each)]
+            if len(each) < SUM_OCTETS and fits and not segment.sealed:
                 return  # they are written behind the entry, and nothing waits for that
-            if each != given[start : start + SUM_OCTETS]:
+            if len(each) < SUM_OCTETS or not fits:
                 self._misfit(first + start // SUM_OCTETS, segment, "it is not the entry that its sum is of")
                 return
-
-    def _wrong_time(self, at: int) -> str:
-        if at < 0:
-            return "it has no time"
-        if at > self._latest:
-            return "it is from the future"
-        return "its time is before that of the entry before it" if at < self._floor else "it is of another day"
-
-    def _special(self, segment: Segment, number: int, line: bytes) -> None:
-        try:
-            entry = canonical.decode(line)
-            if number == 0:
-                self._first(entry)
-            elif entry["kind"] == "key":
-                self._change(number, entry)
-        except ValueError as error:
-            self._misfit(number, segment, f"it cannot be what it says: {error}")
-            return
-        if entry["kind"] == "clock" and type(back := entry.get("back")) is int:
-            self._floor -= max(back, 0)
-        if entry["kind"] == "deleted":
-            self._deleted.add((entry.get("segment"), entry.get("size"), entry.get("root")))
 
     def _first(self, entry: Entry) -> None:
         if entry["kind"] != "ledger":
             raise ValueError("a ledger begins otherwise")
+        if entry.get("format") != 1:
+            raise ValueError("it is of another format")
         key = VerifierKey.parse(str(entry.get("vkey")))
         if key.name != entry.get("origin"):
             raise ValueError("its key has the name of another ledger")
@@ -302,8 +355,12 @@ class _Verification:
                 continue
             if size > result.size:
                 self._fault(result.size, None, f"{each.what} is of {size} entries: they are missing from here on")
+            elif size < result.first:
+                result.remarks.append(
+                    f"{each.what} is of {size} entries, which are deleted: it says nothing of the rest"
+                )
             elif size in self._roots and self._roots[size] != each.checkpoint.root and not result.faults:
-                entry = start if size >= start and each.what == "the checkpoint" else None
+                entry = start if each.what == "the checkpoint" else None
                 self._fault(entry, None, f"{each.what} of {size} entries is of others")
 
     def _verify_signatures(self, start: int) -> None:
@@ -313,12 +370,24 @@ class _Verification:
         keys = [key for _, key in self._epochs]
         if not any(key in keys for key in self._keys):
             self._fault(self._result.first, None, "no key that is trusted has signed any of it")
+        ids = {key.id for key in keys}
         for each in self._signed:
+            if each.checkpoint.size < self._result.first and ids.isdisjoint(id_ for _, id_, _ in split(each.text)[1]):
+                continue  # a key that no entry is left of
             epoch = bisect_left(self._epochs, each.checkpoint.size, key=lambda epoch: epoch[0])
             try:
                 opened(each.text, [self._epochs[max(epoch - 1, 0)][1]])
             except NoteError as error:
-                self._fault(start if each.segment is None else None, each.segment, f"{each.what} {error}")
+                entry = start if each.what == "the checkpoint" else each.entry
+                if not self._is_named(entry, each.checkpoint.size):
+                    self._fault(entry, each.segment, f"{each.what} {error}")
+
+    def _is_named(self, entry: int | None, size: int) -> bool:
+        """Whether something that a note is of does not fit, so that it may be the key that is wrong."""
+        return any(
+            entry is not None and fault.entry is not None and entry <= fault.entry < size
+            for fault in self._result.faults
+        )
 
     def _without_entries(self) -> VerifierKey:
         """Return who signs where no entry that is left says it: whoever is trusted and signed the checkpoint."""
@@ -330,6 +399,25 @@ class _Verification:
                     continue
                 return key
         return self._keys[0]
+
+
+def _stamps(place: Directory, result: Result, authority: list[Certificate] | None, number: int | None) -> None:
+    """Look at the time stamps of notes."""
+    names = set(place.names())
+    for segment in place.segments():
+        name = segment.file(STAMP)
+        if name not in names or not segment.sealed or number not in {None, segment.number}:
+            continue
+        from sensor.ledger import stamps  # noqa: PLC0415  (most ledgers have none, and it is slow to load)
+
+        try:
+            note = place.read(segment.file(NOTE), MAX_OCTETS)
+            at = stamps.check(note, place.read(name, stamps.MAX_OCTETS), authority)
+        except stamps.StampError as error:
+            result.faults.append(Fault(None, segment.stem, f"its time stamp {error}"))
+        else:
+            whom = "" if authority else "; who signed that was not looked at"
+            result.remarks.append(f"{segment.file(NOTE)} was there at {at:%Y-%m-%d %H:%M:%S} UTC{whom}")
 
 
 def _deletion(base: _Signed) -> tuple[Value, Value, Value]:

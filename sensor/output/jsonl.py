@@ -8,7 +8,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
-from sensor.model import UNNAMED_APPS
+from sensor.model import UNNAMED_APPS, QuietSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ _VERSIONS = {
 }
 
 
-class JsonLines:
+class JsonLines(QuietSink):
     """Writes flows and legs as they end, findings when they are over, the summary at ``close``.
 
     ``begin`` and ``end`` stand around each capture of a run.
@@ -219,7 +219,7 @@ def tls_server_object(server: TlsServer) -> dict[str, object]:
         "port": server.port,
         "carries": "sip",
         "carries_basis": server.basis,
-        "versions": [_version(version) for version in server.versions],
+        "versions": [version_name(version) for version in server.versions],
         "ciphers": [f"0x{cipher:04x}" for cipher in server.ciphers],  # as in the IANA registry
         "groups": server.groups,  # as in the IANA registry
         "names": [name for name in server.names if _HOST.fullmatch(name)],
@@ -332,13 +332,14 @@ def _change(change: Change) -> dict[str, object]:
 
 def _handshake(hello: Hello) -> dict[str, object]:
     return {
-        "version": _version(hello.version),
+        "version": version_name(hello.version),
         "cipher": f"0x{hello.cipher:04x}",  # as in the IANA registry
         "srtp_profile": hello.srtp_profile or None,
     }
 
 
-def _version(version: int) -> str:
+def version_name(version: int) -> str:
+    """Return what a version of TLS or DTLS is called, as on the wire where it has no name."""
     return _VERSIONS.get(version, f"0x{version:04x}")
 
 

@@ -153,3 +153,21 @@ EXTRA_COUNTERS = {
     "evidence_overflow": ("legwatch_evidence_left_out_findings", "Findings that found no room on the way to evidence."),
     "state_errors": ("legwatch_state_errors", "Times that the state directory could not be read or written."),
 }
+# Fields of the ledger's state (sensor.output.metrics.LedgerState) and what they are called here
+LEDGER_COUNTERS = {
+    "entries": ("legwatch_ledger_entries", "Entries that were written into the ledger."),
+    "octets": ("legwatch_ledger_octets", "Octets of these entries, before they are compressed."),
+    "lost": ("legwatch_ledger_lost_entries", "Entries that found no room on the way to the ledger."),
+    "errors": ("legwatch_ledger_errors", "Times that the ledger could not be written."),
+}
+LEDGER_GAUGES = {
+    "size_octets": ("legwatch_ledger_size_octets", "Octets that the ledger takes of its disk."),
+    "room_s": (
+        "legwatch_ledger_room_seconds",
+        "Time until the ledger has no room, by its growth of late; +Inf: not before its oldest entries go.",
+    ),
+    "checkpoint_s": (
+        "legwatch_ledger_last_checkpoint_timestamp_seconds",
+        "When the ledger was signed last, Unix time; 0: not since the start.",
+    ),
+}

@@ -10,6 +10,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping
 from itertools import accumulate, combinations, product
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, get_args
 
 from prometheus_client.core import (
@@ -31,6 +32,8 @@ from sensor.output.metric_names import (
     ENGINE_COUNTERS,
     ENGINE_GAUGES,
     EXTRA_COUNTERS,
+    LEDGER_COUNTERS,
+    LEDGER_GAUGES,
     PACKET_FAMILIES,
     QUALITY,
     SINK_COUNTERS,
@@ -119,6 +122,19 @@ class SinkState(NamedTuple):
     last_s: float = 0.0  # Unix time of the last delivery
 
 
+class LedgerState(NamedTuple):
+    """How the ledger is doing; counts are since the start."""
+
+    entries: int = 0
+    octets: int = 0
+    lost: int = 0  # entries that found no room
+    errors: int = 0
+    size: int = 0  # entries that are signed, of all runs
+    size_octets: int = 0  # on disk
+    room_s: float = inf  # until there is no room; infinite: not before the oldest entries go
+    checkpoint_s: float = 0.0  # Unix time of the last one; 0: not since the start
+
+
 class Sources(Protocol):
     """What is asked at each scrape, on the scraping thread."""
 
@@ -148,6 +164,9 @@ class Sources(Protocol):
 
     def requests(self) -> Mapping[str, int]:
         """Return the requests to the endpoint, by outcome."""
+
+    def ledger(self) -> LedgerState | None:
+        """Return how the ledger is doing, None where there is none."""
 
     def extra(self) -> Mapping[str, int]:
         """Return single counters by their names in ``EXTRA_COUNTERS``."""
@@ -299,6 +318,11 @@ class Metrics(Collector, QuietSink):
         extra = self._sources.extra()
         for key, (name, help_text) in EXTRA_COUNTERS.items():
             yield _counter(name, help_text, extra.get(key, 0))
+        ledger = self._sources.ledger() or LedgerState()
+        for key, (name, help_text) in LEDGER_COUNTERS.items():
+            yield _counter(name, help_text, getattr(ledger, key))
+        for key, (name, help_text) in LEDGER_GAUGES.items():
+            yield _gauge(name, help_text, getattr(ledger, key))
 
     def _packets(self) -> Iterator[Metric]:
         counters, capture = self._sources.counters(), self._sources.capture_state()

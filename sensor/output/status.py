@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from sensor.model import Protection
     from sensor.output.board import Board
-    from sensor.output.metrics import Metrics, SinkState
+    from sensor.output.metrics import LedgerState, Metrics, SinkState
     from sensor.recent import Growth, Recent
 
+DAY_S = 86_400
 _STATM = Path("/proc/self/statm")
 _ACCOUNT = ("received", "classified")
 _REASONS = ("ignored", "malformed", "shed")
@@ -90,6 +92,7 @@ def status_object(sources: StatusSources, identity: Identity, metrics: Metrics, 
         "findings": _findings(metrics, board),
         "mirror": _mirror(recent.growth()),
         "sinks": [_sink(name, state) for name, state in sources.sinks().items()],
+        "ledger": _ledger(sources.ledger()),
         "tables": dict(sources.tables()),
         "clock": {"synchronised": capture.clock_synchronised, "steps": capture.clock_steps},
         "memory_octets": _resident(),
@@ -136,6 +139,17 @@ def _sink(name: str, state: SinkState) -> dict[str, object]:
     fields = state._asdict()
     last_s = fields.pop("last_s")
     return {"name": name} | fields | {"last": _time(last_s) if last_s else None}
+
+
+def _ledger(state: LedgerState | None) -> dict[str, object] | None:
+    if state is None:
+        return None
+    fields = state._asdict()
+    checkpoint_s, room_s = fields.pop("checkpoint_s"), fields.pop("room_s")
+    return fields | {
+        "days_left": int(room_s // DAY_S) if isfinite(room_s) else None,
+        "checkpoint": _time(checkpoint_s) if checkpoint_s else None,
+    }
 
 
 def _total(counters: Mapping[str, int], family: str) -> int:

@@ -138,6 +138,21 @@ def sinks(status: Status) -> Text:
     return text
 
 
+def ledger(status: Status) -> Text:
+    """Return how the ledger is."""
+    state = status["ledger"]
+    if state is None:
+        return Text("none", style="dim")
+    text = Text(f"{state['size']:,} entries signed, {state['size_octets'] / (1 << 20):,.0f} MiB")
+    if state["checkpoint"] is not None:
+        text.append(f", last {lasting(_ago(status, state['checkpoint']))} ago")
+    if state["lost"]:
+        text.append(f", {state['lost']:,} lost", style="bold red")
+    if state["days_left"] is not None:
+        text.append(f", room for {state['days_left']:,} days", style="yellow")
+    return text
+
+
 def whole(status: Status) -> Iterator[Any]:
     """Yield all of it, part by part, as rich prints it."""
     yield headline(status)
@@ -156,6 +171,7 @@ def whole(status: Status) -> Iterator[Any]:
     yield _facts({
         "packets": f"{total['received']:,}: {account}; {total['kernel_drops']:,} dropped by the kernel before",
         "sinks": sinks(status),
+        "ledger": ledger(status),
         "clock": f"{'kept' if status['clock']['synchronised'] else 'not kept'}, set {status['clock']['steps']} times",
         "configuration": f"taken {taken}{'' if configuration['last_reload_successful'] else ', a later one refused'}",
         "memory": f"{status['memory_octets'] / (1 << 20):,.0f} MiB",

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sensor.model import SEVERITIES
+from sensor.model import SEVERITIES, QuietSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Summary:
+class Summary(QuietSink):
     """Adds up over the captures of a run. A sink, too: it counts what is reported.
 
     ``received = classified + sum(ignored) + sum(malformed) + sum(shed)``, exactly; reasons come from the engine.

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sensor.model import QuietSink
 from sensor.output.signs import OBSERVED, SEVERITY, printable
 from sensor.output.summary import rank
 
@@ -55,7 +56,7 @@ _BADNESS: dict[Protection, int] = {"clear": 3, "undetermined": 2, "not-observed"
 _CONTRADICTIONS: frozenset[Comparison] = frozenset({"clear-despite-srtp", "encrypted-despite-clear"})
 
 
-class Report:
+class Report(QuietSink):
     """Keeps the worst legs and findings as they are reported and prints them at ``close``."""
 
     def __init__(self, out: TextIO) -> None:

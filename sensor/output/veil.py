@@ -13,7 +13,7 @@ from sensor.findings import identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastpath.records import FlowEnded, FlowKey
+    from fastpath.records import Attempt, FlowEnded, FlowKey
     from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Sink, Step, TlsServer
 
 _IPV4 = r"(?<!\w)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)"  # a version of five numbers is none
@@ -54,6 +54,12 @@ class Veil:
         legs = tuple(replace(leg, a=self._host(leg.a), b=self._host(leg.b)) for leg in call.legs)
         for sink in self._sinks:
             sink.call_ended(replace(call, legs=legs))
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Pass an attempt on."""
+        veiled = replace(attempt, key=self._key(attempt.key))
+        for sink in self._sinks:
+            sink.attempted(veiled)
 
     def endpoint_ended(self, endpoint: Endpoint) -> None:
         """Pass an endpoint on."""

@@ -15,6 +15,14 @@ ACTIVITY_REVIEW = "164.308(a)(1)(ii)(D)"  # information system activity review
 RISK_ANALYSIS = "164.308(a)(1)(ii)(A)"  # risk analysis
 ASSOCIATES = "164.308(b)(1)"  # business associate contracts
 AUDIT = "164.312(b)"  # audit controls: what the sensor cannot see, it cannot vouch for
+STORED_INTEGRITY = "164.312(c)(1)"  # integrity of what is kept
+DOCUMENTATION = "164.316(b)(2)(i)"  # how long it is kept
+
+# What the report has a section for, in the order of the rule
+CONTROLS = (
+    *(RISK_ANALYSIS, ACTIVITY_REVIEW, ASSOCIATES, ACCESS, AUDIT, STORED_INTEGRITY, AUTHENTICATION, TRANSMISSION),
+    *(INTEGRITY, ENCRYPTION, DOCUMENTATION),
+)
 
 
 class Entry(NamedTuple):
@@ -80,6 +88,7 @@ CATALOGUE: dict[str, Entry] = {
     "sensor-duplicate-mirror": Entry("The mirror gives packets twice", "low", (AUDIT,)),
     "sensor-truncated": Entry("The mirror cuts packets", "high", (AUDIT,)),
     "sensor-undecoded": Entry("The mirror carries what cannot be decoded", "medium", (AUDIT,)),
+    "sensor-evidence": Entry("Evidence cannot be written", "critical", (AUDIT,)),
     "sensor-clock": Entry("The sensor's clock cannot be relied on", "medium", (AUDIT,)),
     "sensor-overload": Entry("The sensor sheds load", "high", (AUDIT,)),
     "sensor-loss": Entry("The sensor lost traffic", "high", (AUDIT,)),

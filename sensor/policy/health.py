@@ -8,7 +8,7 @@ from sensor.model import Subject
 from sensor.policy.claims import NS, claim
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sensor.config.schema import Policy
     from sensor.findings import Claim
@@ -84,6 +84,14 @@ def clock(interface: str, steps: int, *, synchronised: bool, policy: Policy) -> 
     if not said:
         return []
     return [claim("sensor-clock", policy, Subject("sensor", name=interface), None, f"the clock: {'; '.join(said)}")]
+
+
+def evidence(interface: str, problems: Sequence[str], policy: Policy) -> list[Claim]:
+    """Return the claim that what should be kept for an auditor is not: why, in a text for each kind of evidence."""
+    if not problems:
+        return []
+    said = f"{'; '.join(problems)}; what is not kept of meanwhile cannot be shown later"
+    return [claim("sensor-evidence", policy, Subject("sensor", name=interface), None, said)]
 
 
 def mirror(interface: str, seen: Mapping[str, int], policy: Policy, least: Least = LEAST) -> list[Claim]:

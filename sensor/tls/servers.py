@@ -94,6 +94,10 @@ class TlsServers:
         known = [(server.record.address, server.chain) for server in list(self._servers.values())]
         return [(address, chain.not_after_ns) for address, chain in known if chain is not None and chain.readable]
 
+    def records(self) -> list[TlsServer]:
+        """Return what is known of the servers."""
+        return [server.record for server in self._servers.values()]
+
     def is_sip(self, flow: int) -> bool:
         """Say whether a flow is known to carry SIP."""
         return flow in self._flows

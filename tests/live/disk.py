@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.live.lab import sh
 
-DISK_MIB = 8
+DISK_MIB = 32  # more than a full queue of the ledger
 
 
 class Disk:

@@ -21,7 +21,7 @@ from sensor.calls.unprotected import InClear
 from sensor.config.network import Pair, Segment
 from sensor.config.schema import Policy
 from sensor.model import FlowContext, Quality, Subject
-from sensor.output.metrics import APPS, CaptureState, Metrics, SinkState, reference
+from sensor.output.metrics import APPS, CaptureState, LedgerState, Metrics, SinkState, reference
 from sensor.output.outcomes import OUTCOMES
 from sensor.readiness import LEVELS, Condition, condition
 from tests.unit.sensor.samples import CONTEXT, FLOW, STREAM, TLS_FLOW, VERDICT, finding, leg
@@ -41,6 +41,7 @@ class Sources:
     ends: dict[str, int] = field(default_factory=dict)
     holding: tuple[Condition, ...] = ()
     ways: dict[str, SinkState] = field(default_factory=lambda: {"stdout": SinkState()})
+    kept: LedgerState | None = None
 
     def counters(self) -> Mapping[str, int]:
         return self.given
@@ -68,6 +69,9 @@ class Sources:
 
     def requests(self) -> dict[str, int]:
         return dict.fromkeys(OUTCOMES, 0)
+
+    def ledger(self) -> LedgerState | None:
+        return self.kept
 
     def extra(self) -> dict[str, int]:
         return {}
@@ -106,7 +110,13 @@ def filled() -> Metrics:
 
 def test_start_every_series_is_there_at_zero() -> None:
     constant = {"legwatch_build_info", "legwatch_capture_up", "legwatch_config_last_reload_successful"}
-    constant |= {"legwatch_clock_synchronised", "legwatch_ready", "legwatch_sensor_info", "legwatch_sink_up"}
+    constant |= {
+        "legwatch_clock_synchronised",
+        "legwatch_ledger_room_seconds",
+        "legwatch_ready",
+        "legwatch_sensor_info",
+        "legwatch_sink_up",
+    }
     started = samples(build())
     assert {name: value for name, value in started.items() if value and name.partition("{")[0] not in constant} == {}
     assert started.keys() == samples(filled()).keys()

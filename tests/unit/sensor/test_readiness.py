@@ -34,6 +34,7 @@ CAUSES: dict[Reason, dict[str, Any]] = {
     "no-voice": {"findings": {"sensor-no-voice": "no voice"}, "voice_known": True},
     "drops": {"drops": "2 %"},
     "evidence-unwritable": {"evidence": "/evidence: No space left on device"},
+    "ledger-unwritable": {"ledger": "/ledger: No space left on device"},
     "no-voice-yet": {"findings": {"sensor-no-voice": "no voice"}},
     "loss": {"findings": {"sensor-loss": "lost: 3 packets"}},
     "overload": {"findings": {"sensor-overload": "stage 1"}},
@@ -46,6 +47,7 @@ CAUSES: dict[Reason, dict[str, Any]] = {
     "state-unwritable": {"state": "baseline.db: Read-only file system"},
     "reload-failed": {"reload_failed": True},
     "certificate-unreadable": {"certificate_unreadable": True},
+    "ledger-budget": {"ledger_budget": "room for 12 days"},
 }
 
 
@@ -73,9 +75,10 @@ def test_every_reason_of_the_closed_list_has_a_cause_here_but_being_stuck_which_
     assert not set(get_args(Blinding)) & set(get_args(Degrading))
 
 
-def test_every_finding_about_the_sensor_is_a_condition() -> None:
+def test_every_finding_about_the_sensor_is_a_condition_but_that_of_evidence_which_has_one_for_each_kind() -> None:
     for code in CATALOGUE:
-        assert len(holding(findings={code: "text"})) == code.startswith("sensor-")
+        expected = code.startswith("sensor-") and code != "sensor-evidence"
+        assert len(holding(findings={code: "text"})) == expected
 
 
 def test_conditions_come_in_the_order_of_the_list_and_each_once() -> None:

@@ -26,7 +26,7 @@ from fastpath.records import (
 from fastpath.sip import scan
 from fastpath.source import BufferSource
 from sensor.findings import Book
-from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, Severity, Step, TlsServer
+from sensor.model import Call, Endpoint, Finding, FlowContext, Leg, QuietSink, Severity, Step, TlsServer
 from tests import packets
 
 MS = 1_000_000
@@ -273,7 +273,7 @@ def tls_hello(alpn: str, key: FlowKey, *, flow: int = 5, ts_ns: int = T0) -> Hel
 
 
 @dataclass
-class Heard:
+class Heard(QuietSink):
     """A sink that remembers."""
 
     flows: list[tuple[FlowEnded, FlowContext]] = field(default_factory=list)

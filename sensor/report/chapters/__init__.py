@@ -1,0 +1,1 @@
+"""The chapters of a report, each a function from the report object to blocks."""
