@@ -147,7 +147,7 @@ def test_changes_are_in_the_document_with_what_limits_them() -> None:
     said = words(later)
     assert "Less was seen after" in said
     assert "Compared with 2026-01-05, in which 1 day were seen and 33.3 % of 3 legs were encrypted." in said
-    assert "There is nothing before this period to compare it with." in words(report(ORDINARY))
+    assert "There is nothing before to compare this period with." in words(report(ORDINARY))
 
 
 def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:
