@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 INK, SOFT, GRID = "#1a1a1a", "#5a5a5a", "#e3e3e3"
 _FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
-_NARROW, _WIDE = frozenset("iIjlftr.,:;'|!()[]-/ "), frozenset("mwMW@%&…↔→")
-_EM_NARROW, _EM, _EM_CAPITAL, _EM_WIDE = 0.46, 0.66, 0.82, 1.02  # at least those of DejaVu Sans and Verdana
-_LAST_DRAWN = 0x44F
-_EM_SPELT = 6.4  # a letter that a PDF spells "[U+4E2D]"
+# In parts of the size, and at least those of DejaVu Sans and Verdana, which are wider than what else a reader may have.
+_NARROW, _WIDE = frozenset("iIjlftr.,:;'|!()[]-/ "), frozenset("mwMW@%&")
+_EM_NARROW, _EM, _EM_CAPITAL, _EM_WIDE, _EM_OTHER = 0.46, 0.66, 0.84, 1.02, 1.2
+_EM_SPELT = 6.4  # a letter that a PDF has no font for, and spells "[U+4E2D]"
+_SPELT_FROM, _SIGNS = 0x450, ("\u2010", "\u22ff")
 _BOLD = 1.12
 
 Point = tuple[float, float]
@@ -112,6 +113,7 @@ def _em(letter: str) -> float:
         return _EM_NARROW
     if letter in _WIDE:
         return _EM_WIDE
-    if ord(letter) > _LAST_DRAWN and not "\u2000" <= letter <= "\u22ff":
-        return _EM_SPELT
-    return _EM_CAPITAL if not letter.isascii() or letter.isupper() else _EM
+    if letter.isascii():
+        return _EM if letter.islower() or letter.isdigit() else _EM_CAPITAL
+    sign = _SIGNS[0] <= letter <= _SIGNS[1]
+    return _EM_OTHER if ord(letter) < _SPELT_FROM or sign else _EM_SPELT

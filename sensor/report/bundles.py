@@ -139,7 +139,7 @@ def network(paths: Sequence[Row], segments: Sequence[Row]) -> Network:
         if key.picture:
             node.label, node.detail = count(node.hosts, "host"), key.picture
     for path in paths:
-        one, other = sorted((keys[path["a"]], keys[path["b"]]))
+        one, other = sorted((keys[path["a"]], keys[path["b"]]), key=lambda key: (boxes[key.box].column, key))
         found.edges.setdefault((one, other), Traffic()).add(path)
     found.edges = dict(sorted(found.edges.items(), key=lambda each: (each[1].rank, each[0])))
     return found

@@ -26,7 +26,7 @@ _MARGIN, _COLUMN, _PAD = 12.0, 232.0, 8.0
 _TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 36.0, 14.0, 14.0, 18.0
 _BADGE, _ROW = 8.0, 18.0
 _WHO = 440.0  # of a row of the list, for its two ends
-_BEND = 100.0  # of a line between hosts of one column
+_BEND = 105.0  # of a line between hosts of one column, where there is another column beside it
 _HEADINGS = ("Outside and trunks", "Servers", "Phones and all else")
 _OF_PICTURE = {
     "media in clear": "clear",
@@ -115,10 +115,18 @@ def _notes(net: Network, edges: Sequence[_Edge]) -> Iterator[str]:
         yield "No path was seen with media or signalling in clear, nor with media undetermined."
     unnumbered = _sum(edge.traffic for edge in edges if not edge.number and edge.traffic.picture in PROBLEMS)
     if unnumbered.paths:
-        yield f"Drawn and not in this list: {_said(unnumbered)}"
+        yield from _more("Drawn and not in this list:", unnumbered)
     left_out = _sum(list(net.edges.values())[EDGES:])
     if left_out.paths:
-        yield f"And more that are not drawn: {_said(left_out)}"
+        yield from _more("And more that are not drawn:", left_out)
+
+
+def _more(what: str, traffic: Traffic) -> Iterator[str]:
+    """Say what was seen on paths in lines that are short enough to stay whole."""
+    yield f"{what} {count(traffic.paths, 'path')}"
+    for plane, states in _planes(traffic):
+        if states.total():
+            yield f"{plane}: {_counted(states)}"
 
 
 def _sum(traffics: Iterator[Traffic] | list[Traffic]) -> Traffic:
@@ -205,7 +213,7 @@ def _draw_edges(
             curve = _over(one, other, lane, _left(columns, 1))
             lane += _LANE
         else:
-            curve = _direct(one, other)
+            curve = _direct(one, other, _BEND if len(columns) > 2 else 4 * _BEND)  # noqa: PLR2004
         group = ET.SubElement(svg, "g")
         ET.SubElement(group, "title").text = printable(_words(net, edge))
         _draw_curve(group, curve, edge.traffic)
@@ -243,8 +251,8 @@ def _ports(
     return [(found[number, 0], found[number, 1]) for number in range(len(edges))]
 
 
-def _direct(one: _Port, other: _Port) -> _Curve:
-    reach = _BEND if one.out == other.out else abs(one.x - other.x) / 2
+def _direct(one: _Port, other: _Port, most: float) -> _Curve:
+    reach = min(_BEND / 3 + abs(one.y - other.y), most) if one.out == other.out else abs(one.x - other.x) / 2
     end = (other.x, other.y)
     return _Curve((one.x, one.y), (((one.x + one.out * reach, one.y), (other.x + other.out * reach, other.y), end),))
 

@@ -72,7 +72,7 @@ def trend(weeks: Sequence[Mapping[str, Any]]) -> str:
     for number, row in enumerate(shown):
         x = left + number * step
         _upright(svg, x + step * 0.1, step * 0.8, row["states"])
-        if x >= free:
+        if x >= free and x + _COLUMN <= WIDTH:
             legs = str(sum(row["states"].values()))
             text(svg, x, _TOP + _AXIS + 15, fitted(row["name"], _COLUMN - 4, 10), size=10)
             text(svg, x, _TOP + _AXIS + 28, fitted(legs, _COLUMN - 4, 10), size=10, fill=SOFT)

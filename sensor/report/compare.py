@@ -1,8 +1,8 @@
 """What changed from one report to the next: what got better, what got worse, what is new and what is gone.
 
 A change of a share is called one only where counts support it: where the Wilson score intervals of both shares (99 %)
-do not overlap (E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927). Where
-the later period was seen less, what is missing in it is not called better.
+do not overlap (E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927).
+Where the later period was seen less, what is missing in it is not called better.
 """
 
 from __future__ import annotations
@@ -171,17 +171,16 @@ def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Ite
         code, *subject = key
         one, other = former.get(key), later.get(key)
         name = f"{code} {' '.join(filter(None, subject))}"
-        if other is None:
-            assert one is not None  # noqa: S101  (it is in one of both)
-            if less and one["state"] != "resolved":
-                yield Change("gone", "finding", name, f"{one['severity']}, not found again, and less was seen")
-            elif one["state"] != "resolved":
-                yield Change("better", "finding", name, f"{one['severity']}, over")
-        elif one is None:
+        if one and other:
+            yield from _lasting(name, one, other)
+        elif other:
             kind: Kind = "new" if other["state"] == "waived" else "worse"
             yield Change(kind, "finding", name, f"new, {other['severity']}, {other['state']}")
-        else:
-            yield from _lasting(name, one, other)
+        elif one and one["state"] != "resolved":
+            if less:
+                yield Change("gone", "finding", name, f"{one['severity']}, not found again, and less was seen")
+            else:
+                yield Change("better", "finding", name, f"{one['severity']}, over")
 
 
 def _lasting(name: str, one: Row, other: Row) -> Iterator[Change]:

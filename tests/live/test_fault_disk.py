@@ -21,7 +21,7 @@ from tests.live.lab import LEGWATCH, STAY_ROOT, Mirror, Namespace, Sensor, names
 
 pytestmark = pytest.mark.live
 
-DISK_MIB = 8
+DISK_MIB = 32  # more than a full queue of the ledger
 HUNG_S = 11.0  # longer than a loop may stand still without being taken for stuck
 
 
