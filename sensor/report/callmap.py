@@ -315,8 +315,10 @@ def _draw_box(svg: ET.Element, net: Network, box: Box, places: Mapping[Key | str
     inner = _COLUMN - 2 * _PAD
     title = fitted(box.title, inner, 12, bold=True)
     text(group, place.x + _PAD, place.top + 16, title, size=12, weight="bold")
-    detail = f"{box.detail}, {count(box.hosts, 'host') if box.hosts else 'nothing seen'}"
+    detail = f"{box.detail}, {count(box.hosts, 'host')}" if box.hosts else box.detail
     text(group, place.x + _PAD, place.top + 30, fitted(detail, inner, 10), size=10, fill=SOFT)
+    if not box.nodes:
+        text(group, place.x + _PAD, place.top + _TITLE + 12, "nothing seen", size=11)
     for key in box.nodes:
         _draw_node(group, net.nodes[key], places[key])
 
