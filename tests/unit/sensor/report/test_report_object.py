@@ -32,6 +32,7 @@ from tests.unit.sensor.report.made import (
 
 ROOT = Path(__file__).parents[4]
 SCHEMA = json.loads((ROOT / "docs/schema/report.schema.json").read_text())
+COMPARISON = json.loads((ROOT / "docs/schema/comparison.schema.json").read_text())
 EMPTY = report([])
 BLIND = report([start(), POLICY, *minutes(DAY, DAY + 24 * HOUR, "blind", ["no-traffic"])])
 QUIET = report([start(), POLICY, *minutes(DAY, DAY + 24 * HOUR)])
@@ -144,6 +145,7 @@ def test_changes_are_in_the_document_with_what_limits_them() -> None:
     later = report([start(), POLICY, leg(), *minutes(DAY, DAY + HOUR)])
     later["changes"] = compare(report(ORDINARY), later)
     Draft202012Validator(SCHEMA).validate(later)
+    Draft202012Validator(COMPARISON).validate(later["changes"])
     said = words(later)
     assert "Less was seen after" in said
     assert "Compared with 2026-01-05, in which 1 day were seen and 33.3 % of 3 legs were encrypted." in said
