@@ -32,11 +32,7 @@ def execute(args: Namespace) -> int:
             configs[path] = _checked(path)
         except OperatorError as error:
             faults.append(str(error))
-    doubted = [
-        f"{path}: {place}: {what}"
-        for path, config in configs.items()
-        for place, what in _doubts(config)
-    ]
+    doubted = [f"{path}: {place}: {what}" for path, config in configs.items() for place, what in _doubts(config)]
     for path, config in configs.items():
         if len(args.files) > 1:  # one stream of documents
             print(f"--- # {path}")  # noqa: T201
