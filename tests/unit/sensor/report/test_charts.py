@@ -105,7 +105,7 @@ class TestStrip:
         svg = coverage_strip(begin, begin + length - 1, [span(begin, begin + length, "seen")])
         assert_readable(svg)
         root = parsed(svg)
-        assert float(root.get("height", "0")) <= 1.25 * float(root.get("width", "0"))
+        assert float(root.get("height", "0")) <= 1.3 * float(root.get("width", "0"))
 
     def test_times_by_sight_are_those_of_the_spans_and_what_none_covers_is_not_running(self) -> None:
         spans = [span(DAY + HOUR, DAY + 2 * HOUR, "seen"), span(DAY + 2 * HOUR, DAY + 3 * HOUR, "blind")]
