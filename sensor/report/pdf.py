@@ -60,16 +60,15 @@ def _blocks(document: Document, root: Path) -> Iterator[dict[str, Any]]:
         if isinstance(block, Figure):
             svg = f"{number}.svg"
             (root / svg).write_text(_drawn(block.svg), encoding="utf-8")
-            yield {**_data(replace(block, svg=svg)), **_size(block.svg)}
+            yield {**_data(replace(block, svg=svg)), "ratio": _ratio(block.svg)}
         else:
             yield _data(block)
 
 
-def _size(svg: str) -> dict[str, float]:
-    """Return how wide a picture is, in its own units, and how many times as high as wide."""
+def _ratio(svg: str) -> float:
+    """Return how many times a picture is as high as wide."""
     box = _VIEW_BOX.search(svg)
-    width, height = (float(box[1]), float(box[2])) if box else (1.0, 1.0)
-    return {"units": width, "ratio": height / width}
+    return float(box[2]) / float(box[1]) if box else 1.0
 
 
 def _data(block: Block) -> dict[str, Any]:
