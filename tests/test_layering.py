@@ -113,6 +113,8 @@ MAY_IMPORT = {
     },
     "sensor.ledger": {"sensor.beside", "sensor.ledger"},
     "sensor.ledger.entries": {*SEAM},
+    "sensor.ledger.sink": {*SEAM, "sensor.ledger.entries"},
+    "sensor.ledger.coverage": {"sensor.ledger.entries", "sensor.readiness", "sensor.recent"},
     "sensor.ledger.policy": {"sensor.config.network", "sensor.config.schema", "sensor.ledger.entries"},
     "sensor.report": {
         "fastpath.__version__",
@@ -177,6 +179,8 @@ PURE = (
     "sensor.report.recording",
     "sensor.report.words",
     "sensor.ledger.policy",
+    "sensor.ledger.sink",
+    "sensor.ledger.coverage",
     "sensor.ledger.entries",
     "sensor.ledger.canonical",
     "sensor.ledger.merkle",

@@ -110,7 +110,13 @@ def filled() -> Metrics:
 
 def test_start_every_series_is_there_at_zero() -> None:
     constant = {"legwatch_build_info", "legwatch_capture_up", "legwatch_config_last_reload_successful"}
-    constant |= {"legwatch_clock_synchronised", "legwatch_ledger_room_seconds", "legwatch_ready", "legwatch_sensor_info", "legwatch_sink_up"}
+    constant |= {
+        "legwatch_clock_synchronised",
+        "legwatch_ledger_room_seconds",
+        "legwatch_ready",
+        "legwatch_sensor_info",
+        "legwatch_sink_up",
+    }
     started = samples(build())
     assert {name: value for name, value in started.items() if value and name.partition("{")[0] not in constant} == {}
     assert started.keys() == samples(filled()).keys()

@@ -53,7 +53,13 @@ def test_minutes_follow_each_other_without_a_hole_from_the_start_to_the_stop() -
 
 def test_counts_are_those_of_the_minute() -> None:
     sensor = Clockwork(counters={"received": 100, "malformed.short": 1, "kernel_drops": 5})
-    sensor.counters |= {"received": 150, "malformed.short": 2, "malformed.length": 3, "shed.flows": 4, "kernel_drops": 11}
+    sensor.counters |= {
+        "received": 150,
+        "malformed.short": 2,
+        "malformed.length": 3,
+        "shed.flows": 4,
+        "kernel_drops": 11,
+    }
     sensor.counters |= {"gaps_common": 7, "gaps_unreported": 1, "duplicates": 9, "media_one_way": 2, "classified": 40}
     sensor.run(T0, T0 + MINUTE)
     sensor.counters["received"] = 151

@@ -36,7 +36,9 @@ def told(mode: Mode = "pseudonym", *, transactions: bool = True, veiled: bool = 
     sink.attempted(ATTEMPT)
     sink.endpoint_ended(Endpoint(A, "02:00:00:00:00:01", "Phone 1.2", "clear", "encrypted", T0, T0 + 1))
     chain = Chain(True, "ab" * 32, "EC 256", "sha256", False, T0, T0 + 1, ("pbx.example",), ("key",), "trusted")
-    sink.tls_server_ended(TlsServer(B, 5061, "port", [772], [4865], [29], ["pbx.example"], {"completed": 2}, 1, "readable", chain, T0, T0))
+    sink.tls_server_ended(
+        TlsServer(B, 5061, "port", [772], [4865], [29], ["pbx.example"], {"completed": 2}, 1, "readable", chain, T0, T0)
+    )
     found = finding(evidence=[f"250 packets of {A}"])
     sink.finding_changed(found, "opened")
     sink.finding_changed(found, "updated")
