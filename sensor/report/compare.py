@@ -204,7 +204,8 @@ def _of(states: Row) -> str:
 
 def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Iterator[Change]:
     former, later = ({_finding(each): each for each in findings} for findings in (before, after))
-    for key in sorted({*former, *later}):
+    worst = {key: -SEVERITIES.index(each["severity"]) for key, each in {**former, **later}.items()}
+    for key in sorted(worst, key=lambda key: (worst[key], key)):
         code, *subject = key
         one, other = former.get(key), later.get(key)
         name = f"{code} {' '.join(filter(None, subject))}"
@@ -218,7 +219,8 @@ def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Ite
             if less:
                 yield Change("gone", "finding", name, f"{one['severity']}, not found again, and less was seen")
             else:
-                yield Change("better", "finding", name, f"{one['severity']}, over")
+                kind = "gone" if one["severity"] == SEVERITIES[0] else "better"
+                yield Change(kind, "finding", name, f"{one['severity']}, over")
 
 
 def _lasting(name: str, one: Row, other: Row) -> Iterator[Change]:

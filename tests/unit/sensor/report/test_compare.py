@@ -157,6 +157,21 @@ class TestFindings:
         after["findings"] = [{**found, "code": "new-endpoint", "severity": "info", "id": "f9"}, found]
         assert [each[0] for each in changes(before, after)] == ["new"]
 
+    def test_one_that_only_informed_and_is_over_is_gone(self, before: Report, after: Report) -> None:
+        before["findings"] = [{**before["findings"][0], "code": "not-observable", "severity": "info", "state": "open"}]
+        after["findings"] = []
+        assert [each[0] for each in changes(before, after)] == ["gone"]
+
+    def test_worst_comes_first(self, before: Report, after: Report) -> None:
+        """Words and tables end after some."""
+        found = after["findings"][0]
+        before["findings"] = []
+        after["findings"] = [
+            {**found, "code": code, "severity": severity}
+            for code, severity in (("a", "low"), ("b", "critical"), ("c", "medium"), ("d", "critical"))
+        ]
+        assert [each[2][0] for each in changes(before, after)] == ["b", "d", "c", "a"]
+
     def test_new_one_where_less_was_seen_before_may_have_been_there(self, before: Report, after: Report) -> None:
         before["findings"] = []
         seen_less(before)
