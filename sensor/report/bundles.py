@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FEW = 30  # hosts of a network that are all drawn
 SMALL = 4  # hosts of a segment that are all drawn, however large the network
-NAMED = 12  # hosts with something in clear that are drawn by themselves in a large network
+NAMED = 8  # hosts with something in clear that are drawn by themselves in a large network
 BOXES = 6  # segments of one column; the others are one
 # What is seen of a host or between two, the worst first.
 PICTURES = (

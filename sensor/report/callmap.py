@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from sensor.output.drawing import Point
     from sensor.report.bundles import Box, Network, Node
 
-WIDTH = 800  # on paper a letter is 2.4 mm high then
+WIDTH = 720  # as the charts have it: 11 units are 7.5 points on a page of the report
 EDGES = 48  # drawn; what there is beyond is said below
-NUMBERED = 16  # of those with something in clear or undetermined, which the list below names
+NUMBERED = 12  # of those with something in clear or undetermined, which the list below names
 
-_MARGIN, _COLUMN, _PAD = 12.0, 200.0, 8.0
+_MARGIN, _COLUMN, _PAD = 12.0, 188.0, 8.0
 _TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 48.0, 14.0, 14.0, 18.0
 _BADGE, _ROW = 8.0, 18.0
 _LIST = 36.0  # where the words of the list begin
-_BEND = 105.0  # of a line between hosts of one column, where there is another column beside it
+_BEND = 80.0  # of a line between hosts of one column, where there is another column beside it
 _HEADINGS = ("Outside and trunks", "Servers", "Phones and all else")
 _OF_PICTURE = {
     "media in clear": "clear",
@@ -152,11 +152,13 @@ def _counted(states: Mapping[str, int]) -> str:
 
 
 def _words(net: Network, edge: _Edge) -> str:
-    return f"{_between(net, edge)}: {_said(edge.traffic)}"
+    return f"{' ↔ '.join(_named(net, key) for key in edge.ends)}: {_said(edge.traffic)}"
 
 
 def _between(net: Network, edge: _Edge) -> str:
-    return " ↔ ".join(_named(net, key) for key in edge.ends)
+    """Return the ends of a path as short as the map beside it allows."""
+    ends = [(net.nodes[key].label, net.boxes[key.box].title if key.picture else "") for key in edge.ends]
+    return printable(" ↔ ".join(f"{label} ({title})" if title else label for label, title in ends))
 
 
 def _named(net: Network, key: Key) -> str:
@@ -339,7 +341,7 @@ def _draw_node(group: ET.Element, node: Node, place: _Place) -> None:
 
 def _height(net: Network, edges: Sequence[_Edge]) -> float:
     """Return how high the list is."""
-    seconds = sum(not _beside(printable(_between(net, edge)), _said(edge.traffic)) for edge in edges)
+    seconds = sum(not _beside(_between(net, edge), _said(edge.traffic)) for edge in edges)
     return _ROW * (len(edges) + 1) + (_ROW - 4) * seconds if edges else 0
 
 
@@ -349,7 +351,7 @@ def _draw_list(svg: ET.Element, net: Network, edges: Sequence[_Edge], y: float) 
     for edge in edges:
         y += _ROW
         _draw_badge(svg, (_MARGIN + _BADGE, y - 4), edge)
-        who, said = printable(_between(net, edge)), _said(edge.traffic)
+        who, said = _between(net, edge), _said(edge.traffic)
         text(svg, _LIST, y, fitted(who, right - _LIST, 11), size=11)
         if not _beside(who, said):
             y += _ROW - 4
@@ -369,7 +371,7 @@ def _draw_legend(svg: ET.Element, y: float) -> None:
         path(svg, [(x, y - 4), (x + 40, y - 4)], stroke=look.colour, width=3, dashes=look.dashes)
         text(svg, x + 48, y, state, size=11)
         x += 132
+    x, y = _MARGIN, y + 20
     path(svg, [(x, y - 7), (x + 40, y - 7)], stroke=SOFT, width=3)
     path(svg, [(x, y - 2), (x + 40, y - 2)], stroke=SOFT, width=1.4)
-    text(svg, x + 48, y, "thick: media, thin: signalling", size=11)
-    text(svg, _MARGIN, y + 20, "The worst that was seen on a path counts.", size=11, fill=SOFT)
+    text(svg, x + 48, y, "thick: media, thin: signalling; the worst that was seen on a path counts", size=11)
