@@ -24,7 +24,7 @@ NUMBERED = 12  # of those with something in clear or undetermined, which the lis
 
 _MARGIN, _COLUMN, _PAD = 12.0, 188.0, 8.0
 _TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 48.0, 14.0, 14.0, 18.0
-_BADGE, _ROW = 8.0, 18.0
+_BADGE, _ROW, _SECOND = 8.0, 18.0, 14.0
 _LIST = 36.0  # where the words of the list begin
 _BEND = 80.0  # of a line between hosts of one column, where there is another column beside it
 _HEADINGS = ("Outside and trunks", "Servers", "Phones and all else")
@@ -125,8 +125,11 @@ def _more(what: str, traffic: Traffic) -> Iterator[str]:
     """Say what was seen on paths in lines that are short enough to stay whole."""
     yield f"{what} {count(traffic.paths, 'path')}"
     for plane, states in _planes(traffic):
-        if states.total():
-            yield f"{plane}: {_counted(states)}"
+        line = f"{plane}: {_counted(states)}"
+        if width_of(line, 11) <= WIDTH - 2 * _MARGIN:
+            yield from [line] if states.total() else []
+        else:
+            yield from (f"{plane}: {states[state]} {state}" for state in STATES if states[state])
 
 
 def _sum(traffics: Iterator[Traffic] | list[Traffic]) -> Traffic:
@@ -137,10 +140,14 @@ def _sum(traffics: Iterator[Traffic] | list[Traffic]) -> Traffic:
 
 
 def _said(traffic: Traffic) -> str:
-    return "; ".join(
-        ([count(traffic.paths, "path")] if traffic.paths > 1 else [])
-        + [f"{what}: {_counted(states)}" for what, states in _planes(traffic) if states.total()]
-    )
+    return "; ".join(_parts(traffic))
+
+
+def _parts(traffic: Traffic) -> list[str]:
+    return [
+        *([count(traffic.paths, "path")] if traffic.paths > 1 else []),
+        *(f"{what}: {_counted(states)}" for what, states in _planes(traffic) if states.total()),
+    ]
 
 
 def _planes(traffic: Traffic) -> tuple[tuple[str, Counter[str]], tuple[str, Counter[str]]]:
@@ -341,8 +348,8 @@ def _draw_node(group: ET.Element, node: Node, place: _Place) -> None:
 
 def _height(net: Network, edges: Sequence[_Edge]) -> float:
     """Return how high the list is."""
-    seconds = sum(not _beside(_between(net, edge), _said(edge.traffic)) for edge in edges)
-    return _ROW * (len(edges) + 1) + (_ROW - 4) * seconds if edges else 0
+    more = sum(len(_lines(_between(net, edge), edge.traffic)) - 1 for edge in edges)
+    return _ROW * (len(edges) + 1) + _SECOND * more if edges else 0
 
 
 def _draw_list(svg: ET.Element, net: Network, edges: Sequence[_Edge], y: float) -> float:
@@ -351,17 +358,21 @@ def _draw_list(svg: ET.Element, net: Network, edges: Sequence[_Edge], y: float) 
     for edge in edges:
         y += _ROW
         _draw_badge(svg, (_MARGIN + _BADGE, y - 4), edge)
-        who, said = _between(net, edge), _said(edge.traffic)
+        who = _between(net, edge)
         text(svg, _LIST, y, fitted(who, right - _LIST, 11), size=11)
-        if not _beside(who, said):
-            y += _ROW - 4
-        text(svg, right, y, fitted(said, right - _LIST, 11), size=11, anchor="end")
+        for number, line in enumerate(_lines(who, edge.traffic)):
+            y += _SECOND if number else 0
+            if line:
+                text(svg, right, y, fitted(line, right - _LIST, 11), size=11, anchor="end")
     return y + _ROW
 
 
-def _beside(who: str, said: str) -> bool:
-    """Whether a row of the list has room for both in one line."""
-    return width_of(who, 11) + width_of(said, 11) + _PAD <= WIDTH - _MARGIN - _LIST
+def _lines(who: str, traffic: Traffic) -> list[str]:
+    """Return what was seen on a path: beside its ends, or in as many lines below as keep it whole."""
+    room, said = WIDTH - _MARGIN - _LIST, _said(traffic)
+    if width_of(who, 11) + width_of(said, 11) + _PAD <= room:
+        return [said]
+    return ["", said] if width_of(said, 11) <= room else ["", *_parts(traffic)]
 
 
 def _draw_legend(svg: ET.Element, y: float) -> None:

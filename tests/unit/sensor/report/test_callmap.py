@@ -117,6 +117,38 @@ def test_more_paths_than_are_drawn_are_counted() -> None:
     assert _below(found, f"Drawn and not in this list: {EDGES - NUMBERED} paths") == f"media: {EDGES - NUMBERED} clear"
 
 
+def test_counts_are_never_cut() -> None:
+    many = 888_888
+    paths = [path(PBX, f"10.20.0.{n}", states(*[many] * 4), states(*[many] * 3)) for n in range(1, 80)]
+    found = words(draw([*paths, path(PBX, TRUNK, states(*[many] * 4), states(*[many] * 4))], SEGMENTS))
+    said = [each for each in found if each.startswith(("media: ", "signalling: ")) or "; " in each]
+    assert f"media: {many} clear, {many} undetermined, {many} not-observed, {many} encrypted" in said
+    assert not [each for each in said if "…" in each]
+
+
+def test_lines_of_two_lanes_do_not_lie_on_each_other() -> None:
+    paths = [path(PBX, "10.20.0.9", states(1)), *(path(f"198.51.100.{n}", "10.20.0.9", states(0, 1)) for n in (1, 2))]
+    root = parsed(draw(paths, SEGMENTS))
+    discs = [(each.get("cx"), each.get("cy")) for each in root.iter(f"{SVG}circle")][:2]
+    assert discs[0][1] != discs[1][1]
+
+
+def test_host_that_alone_has_its_picture_keeps_its_name() -> None:
+    net = network([*hospital(100, 0), path(PBX, "10.20.9.9", states(0, 0, 1))], SEGMENTS)
+    assert "10.20.9.9" in {node.label for node in net.nodes.values()}
+
+
+def test_all_hosts_of_a_small_segment_keep_their_names() -> None:
+    net = network([*hospital(100, 0), *(path("10.1.0.2", f"10.20.0.{n}", states(5)) for n in range(1, 9))], SEGMENTS)
+    assert {"exchange", "10.1.0.2"} <= {node.label for node in net.nodes.values()}
+
+
+def test_segment_with_traffic_stands_above_one_without() -> None:
+    segments = [segment("a", "voice"), segment("b", "voice")]
+    traffic = path("10.20.0.1", "10.20.0.2", states(1), segments=["b", "b"], kinds=["voice", "voice"])
+    assert list(network([traffic], segments).boxes) == ["b", "a"]
+
+
 def _below(found: list[str], line: str) -> str:
     return found[found.index(line) + 1]
 
