@@ -30,7 +30,7 @@ from sensor.config.network import Alerts, Segment
 from sensor.config.schema import Policy
 from sensor.findings import Book, Claim
 from sensor.model import Finding, Subject
-from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.output.metrics import CaptureState, LedgerState, Metrics, SinkState
 from sensor.output.outcomes import OUTCOMES
 from sensor.readiness import Condition
 from sensor.state.findings import FindingsFile
@@ -93,6 +93,10 @@ class Full:
     def conditions(self) -> tuple[Condition, ...]:
         """Return none."""
         return ()
+
+    def ledger(self) -> LedgerState:
+        """Return a ledger that has something of everything."""
+        return LedgerState(10**9, 10**12, 10**6, 10**6, 10**9, 10**12, 1e9, 1.7e9)
 
     def extra(self) -> dict[str, int]:
         """Return nothing beside."""

@@ -53,7 +53,8 @@ LEVELS: dict[Reason, Level] = {
     **dict.fromkeys(get_args(Degrading), "degraded"),
 }
 
-# What findings of the sensor about itself mean, but for ``sensor-evidence``: of that it knows more. That there is no voice depends on whether there ever was some.
+# What findings of the sensor about itself mean, but for ``sensor-evidence``: of that it knows which kind. That there is
+# no voice depends on whether there ever was some.
 _FINDINGS: dict[str, Reason] = {
     "sensor-no-traffic": "no-traffic",
     "sensor-no-voice": "no-voice",

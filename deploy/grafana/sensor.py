@@ -400,7 +400,9 @@ def _ledger() -> Section:
         "Ledger",
         [
             single("On disk", "What the ledgers take of their disks.", "bytes", "sum(legwatch_ledger_size_octets)"),
-            single("Room", "Time until the first one has none, by its growth.", "s", "min(legwatch_ledger_room_seconds)"),
+            single(
+                "Room", "Time until the first one has none, by its growth.", "s", "min(legwatch_ledger_room_seconds)"
+            ),
             single(
                 "Signed",
                 "When the one that waits for longest was signed last.",

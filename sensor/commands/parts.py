@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from sensor.alerts.build import deliveries
 from sensor.alerts.delivery import Counts, Delivery
 from sensor.capture import CaptureError
+from sensor.capture.clock import Clock
 from sensor.commands import OperatorError
 from sensor.commands.pipeline import Pipeline
 from sensor.commands.record import Record
@@ -21,6 +23,9 @@ from sensor.confine.paths import readable, writable
 from sensor.evidence import EvidenceCapture
 from sensor.evidence.tap import Tap
 from sensor.identities import Pseudonyms
+from sensor.ledger.layout import DIRECTORY_MODE
+from sensor.ledger.ledger import Keeping, Ledger
+from sensor.ledger.writer import Writer
 from sensor.output.events import Events
 from sensor.output.http import Server
 from sensor.output.metrics import SinkState
@@ -88,10 +93,15 @@ def make_record(config: Config, pipeline: Pipeline) -> Record | None:
     settings = config.ledger
     if settings.directory is None or settings.key_file is None:
         return None
-    former = settings.former_key_file
-    name = f"legwatch/{config.site}"
-    ledger = Ledger(...)
-    return Record(ledger, pipeline, config)
+    directory = Path(settings.directory)
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)  # before it is all that can be written
+    except OSError as error:
+        raise OperatorError(f"ledger: {directory}: cannot be made: {error.strerror}") from None
+    former = None if settings.former_key_file is None else settings.former_key_file.content
+    writer = Writer(directory, settings.key_file.content, origin_name=f"legwatch/{config.site}", former=former)
+    keeping = Keeping(settings.keep_days, settings.budget_gib << 30, Clock.synchronised)
+    return Record(Ledger(writer, keeping), pipeline, config)
 
 
 def make_status(

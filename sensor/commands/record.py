@@ -1,4 +1,4 @@
-"""What the running sensor writes into its ledger: what its analysis says, and beside that what it saw, and by what rules."""
+"""What the running sensor writes into its ledger: what its analysis says, what it saw, and by what rules."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from pathlib import Path
 
 from sensor.analysis import Analysis
@@ -15,12 +16,17 @@ from sensor.ledger.canonical import encode
 from sensor.ledger.coverage import Coverage, Legs
 from sensor.ledger.entries import Entry
 from sensor.ledger.ledger import Ledger
+from sensor.ledger.note import Checkpoint
 from sensor.ledger.policy import policy_entry
 from sensor.ledger.sink import LedgerSink
 from sensor.model import Endpoint, Leg, QuietSink, Sink, TlsServer
+from sensor.output.metrics import LedgerState
 from sensor.readiness import Condition
 
-DAY_MS = 86_400_000
+DAY_S = 86_400
+DAY_MS = DAY_S * 1000
+MIB = 1 << 20
+LEAST_DAYS = 30  # of room, below which somebody has to do something
 PORTION = 500  # entries of an inventory in a second: a day's calls keep the queue to themselves
 STOP_S = 3.0  # that the disk has at the end
 
@@ -39,6 +45,8 @@ class Record(QuietSink):
         self._policy = config.policy
         self._coverage: Coverage | None = None
         self._synchronised: bool | None = None
+        self._checkpoint: Checkpoint | None = None
+        self._signed_s = 0.0  # Unix time of it
         self._day = 0
         self._inventory_ns = 0  # when the last one was begun
         self._inventory: deque[Callable[[], None]] = deque()  # of it, what is still to be told
@@ -71,6 +79,8 @@ class Record(QuietSink):
     ) -> None:
         """Take how things are now, about once a second."""
         now_ms = _now_ms()
+        if (checkpoint := self._ledger.checkpoint()) is not self._checkpoint:
+            self._checkpoint, self._signed_s = checkpoint, now_ms / 1000
         if synchronised != self._synchronised:
             self._synchronised = synchronised
             self._ledger.put({"kind": "clock", "back": 0, "synchronised": synchronised})
@@ -87,6 +97,32 @@ class Record(QuietSink):
         """Take another policy."""
         self._policy = policy
         self._ledger.put(self._policy_entry())
+
+    def problem(self) -> str:
+        """Return why nothing can be written now, "" when it can."""
+        return self._ledger.problem()
+
+    def shortage(self) -> str:
+        """Return why the room will not do for long, "" when it will."""
+        budget = self._ledger.budget()
+        if budget is None or (budget.room and (budget.full_in_days is None or budget.full_in_days >= LEAST_DAYS)):
+            return ""
+        days = "no room is left" if not budget.room else f"room for {budget.full_in_days} days"
+        return f"{days}: it takes {budget.octets / MIB:,.0f} MiB, and {budget.a_day / MIB:,.1f} MiB more a day"
+
+    def state(self) -> LedgerState:
+        """Return how the ledger is doing; to be called by any thread."""
+        counters, checkpoint, budget = self._ledger.counters(), self._ledger.checkpoint(), self._ledger.budget()
+        return LedgerState(
+            entries=counters["entries"],
+            octets=counters["octets"],
+            lost=counters["lost"],
+            errors=counters["errors"],
+            size=checkpoint.size if checkpoint is not None else 0,
+            size_octets=budget.octets if budget is not None else 0,
+            room_s=inf if budget is None or budget.full_in_days is None else budget.full_in_days * DAY_S,
+            checkpoint_s=self._signed_s,
+        )
 
     def leg_ended(self, leg: Leg) -> None:
         """Count a leg for the minute."""

@@ -33,7 +33,7 @@ from sensor.model import Finding, Protection, Sink
 from sensor.output import systemd
 from sensor.output.board import Board
 from sensor.output.events import Events, configure
-from sensor.output.metrics import CaptureState, Metrics, SinkState
+from sensor.output.metrics import CaptureState, LedgerState, Metrics, SinkState
 from sensor.output.status import Identity, status_object
 from sensor.readiness import Condition, Drops, Phase, Seen, condition
 from sensor.recent import Recent
@@ -77,6 +77,7 @@ class _Daemon:
         self._name = config.sensor or socket.gethostname()
         self._memory = parts.make_memory(config, pipeline.names)
         self._outbox = parts.make_outbox(config, self._events)
+        self._record = parts.make_record(config, pipeline)
         self._deliveries = parts.make_deliveries(config, self._name, self._events, self._outbox)
         outlets: list[Outlet] = [self._events, *self._deliveries] if self._outbox is None else [self._outbox]
         self._notifier = Notifier(outlets, config.alerts, self._event)
@@ -108,7 +109,6 @@ class _Daemon:
         systemd.notify("FDSTOREREMOVE=1", f"FDNAME={NAME}")  # the kernel takes the rings away with this process
         self._link = self._link_now()
         self._clock = Clock()
-        self._record = parts.make_record(config, pipeline)
         unveiled: list[Sink] = [sink for sink in (self._evidence, self._outbox) if sink is not None]
         unveiled += self._record.sinks if self._record is not None else ()  # which veils what it tells by itself
         self._analysis = pipeline.analysis((self._metrics, self._notifier, self._board), args.interface, unveiled)
@@ -416,6 +416,9 @@ class _Daemon:
 
     def requests(self) -> dict[str, int]:
         return self._server.outcomes()
+
+    def ledger(self) -> LedgerState | None:
+        return None if self._record is None else self._record.state()
 
     def extra(self) -> dict[str, int]:
         evidence = {} if self._evidence is None else self._evidence.counters()

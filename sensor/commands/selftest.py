@@ -151,11 +151,12 @@ class _Replay(QuietSink):
         """Return what a scrape says."""
         registry = CollectorRegistry()
         registry.register(self._metrics)
-        totals: Counter[str] = Counter()
+        totals = {"legwatch_legs_ended_total": 0, "legwatch_findings_opened_total": 0}
         for family in text_string_to_metric_families(generate_latest(registry).decode()):
             for sample in family.samples:
-                totals[sample.name] += int(sample.value)
-        legs, findings = totals["legwatch_legs_ended_total"], totals["legwatch_findings_opened_total"]
+                if sample.name in totals:
+                    totals[sample.name] += int(sample.value)
+        legs, findings = totals.values()
         return f"{legs} legs ended, {findings} findings opened"
 
     def remembered(self, directory: Path) -> str:
@@ -215,6 +216,9 @@ class _Replay(QuietSink):
 
     def requests(self) -> dict[str, int]:
         return {}
+
+    def ledger(self) -> None:
+        return None
 
     def extra(self) -> dict[str, int]:
         return {}

@@ -123,8 +123,6 @@ def parse_signing_key(value: object) -> Secret:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(
-            f"{secret.path} is no private key of Ed25519 in PEM without a password; "
-            "`legwatch ledger new-key FILE` makes one"
-        )
+        msg = f"{secret.path} is no private key of Ed25519 in PEM without a password"
+        raise ValueError(f"{msg}; `legwatch ledger new-key FILE` makes one")  # noqa: TRY004
     return secret

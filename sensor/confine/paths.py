@@ -31,7 +31,7 @@ def readable(config: Config, file: str | None) -> set[Path]:
 
 
 def writable(config: Config, state: Path | None) -> set[Path]:
-    """Return what is written: the directories of the state, of evidence and ledger, of files that are sinks, and at run time."""
+    """Return what is written: directories of state, evidence and ledger, of files that are sinks, and at run time."""
     own = (config.evidence.directory, config.ledger.directory, os.environ.get("RUNTIME_DIRECTORY"))
     named = {each for each in own if each}
     files = {sink.path for sink in config.sinks if isinstance(sink, FileSink)}

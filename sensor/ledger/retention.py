@@ -63,15 +63,18 @@ def _deletion(place: Directory, segment: Segment, why: str) -> Entry:
 
 
 def _remove(place: Directory, segments: list[Segment]) -> None:
-    """Delete what there is of segments, the newest of which keeps its note."""
+    """Delete what there is of segments, the newest of which keeps its note.
+
+    A note goes when the segment behind it has gone: until then hashing begins behind it.
+    """
     for segment in segments:
-        parts = [part for part in (PACKED, TEXT, SUMS) if part in segment.parts]
-        if segment is not segments[-1]:
-            parts += [STAMP, NOTE]
-        for part in parts:
+        for part in (PACKED, TEXT, SUMS):
             place.remove(segment.file(part))
     if segments:
         place.sync()
+    for segment in segments[:-1]:
+        for part in (STAMP, NOTE):
+            place.remove(segment.file(part))
 
 
 def budget(directory: Path, keep_days: int, max_octets: int | None) -> Budget:

@@ -10,7 +10,7 @@ from sensor.ledger.sink import LedgerSink
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastpath.records import FlowEnded
+    from fastpath.records import Attempt, FlowEnded
     from sensor.ledger.entries import Entry
     from sensor.model import FlowContext
 
@@ -42,6 +42,9 @@ class Recording(LedgerSink):
         self._first_ms = first if self._first_ms is None else min(self._first_ms, first)
         self._last_ms = max(self._last_ms, flow.last_ns // MS)
 
+    def attempted(self, attempt: Attempt) -> None:
+        """Keep no transaction: it is the ledger that is a log of them."""
+
     def _keep(self, entry: Entry) -> None:
         self._entries.append({**entry, "at": entry["last"]})
 
@@ -69,7 +72,7 @@ class Recording(LedgerSink):
                     "kind": "coverage",
                     "at": self._last_ms,
                     "from": self._first_ms,
-                    "to": self._last_ms,
+                    "to": self._last_ms + 1,
                     "state": "degraded" if error else "seen",
                     "reasons": ["a capture breaks off"] if error else [],
                     **account,
