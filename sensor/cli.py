@@ -140,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_explain_policy(commands)
     _add_report(commands)
+    _add_compare(commands)
 
     doctor = commands.add_parser(
         "doctor",
@@ -218,11 +219,32 @@ def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="current-rule",
         help="the rule in force (default), or the proposal of January 2025, which is not law",
     )
+    report.add_argument(
+        "--since",
+        metavar="FILE",
+        help="the last report, as .json, to say what changed (default: as long a time before, from the same ledger)",
+    )
     report.add_argument("--format", choices=("pdf", "html", "json", "csv"), help="default: as -o ends, else pdf")
     report.add_argument("--ledger", metavar="DIR", help="the ledger (default: as in the configuration)")
     report.add_argument("--key", metavar="PUB", help="public key of the ledger, or a file with it: verify it first")
     report.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
     report.add_argument("-o", "--output", metavar="FILE", help='where the report goes; "-" is standard output')
+
+
+def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="say what got better and what got worse between two reports",
+        description="Compare two reports (`legwatch report --format json`, `legwatch scan --report FILE.json`), or two "
+        "periods of the ledger. Exit status: 0 nothing got worse, 1 something did, 2 wrong use.",
+    )
+    compare.set_defaults(module="compare")
+    for name, help_ in (("before", "a report, or a period: 2026-03-01..2026-03-31"), ("after", "the later one")):
+        compare.add_argument(name, metavar=name.upper(), help=help_)
+    compare.add_argument("--json", action="store_true", help="one JSON object, in place of words")
+    compare.add_argument("--ledger", metavar="DIR", help="the ledger of periods (default: as in the configuration)")
+    compare.add_argument("--key", metavar="PUB", help="public key of the ledger, or a file with it: verify it first")
+    compare.add_argument("--config", metavar="FILE", help="policy and settings (YAML)")
 
 
 def _add_baseline(commands: argparse._SubParsersAction[_Parser]) -> None:

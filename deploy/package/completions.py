@@ -21,6 +21,9 @@ _BY_METAVAR = {
     "CAPTURE": shtab.FILE,
     "CAPTURE|ADDRESS": shtab.FILE,
     "DIR": shtab.DIRECTORY,
+    "DIR|SEGMENT": shtab.FILE,
+    "NOTE": shtab.FILE,
+    "PUB": shtab.FILE,
     "IFACE": shtab.cmd("ls /sys/class/net"),
 }
 

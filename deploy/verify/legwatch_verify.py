@@ -573,6 +573,8 @@ class Ledger:
         note = None
         try:
             note = parse_note(f"{segment.stem}.note", read(self.directory / f"{segment.stem}.note"))
+        except FileNotFoundError:
+            said = "is missing"
         except MisfitError as misfit:
             said = str(misfit)
         if note is None or note.edge is None:
@@ -591,9 +593,7 @@ class Ledger:
             fault = Fault(first, segment.stem, str(misfit))
         if fault is not None and fault.place == segment.stem and fault.entry is not None:
             fault = fault._replace(place=f"{segment.stem}, line {fault.entry - first + 1}")
-        if not segment.sealed:
-            if not last:
-                fault = fault or Fault(first, segment.stem, "it has no note, and is not the last")
+        if last and not segment.sealed:
             self.settle(fault, segment, None)
             return
         note = self.note(segment, first)

@@ -26,10 +26,10 @@ def directory_of(args: Namespace) -> Path:
     """Return the ledger's directory; OperatorError when none is named."""
     if args.ledger:
         return Path(args.ledger)
-    directory = getattr(configuration(args.config), "ledger", None)
-    if directory is None or directory.directory is None:
+    directory = configuration(args.config).ledger.directory
+    if directory is None:
         raise OperatorError("no ledger is named: --ledger DIR, or --config FILE whose ledger has a directory")
-    return Path(directory.directory)
+    return Path(directory)
 
 
 def period_of(first: str, last: str) -> Period:

@@ -13,12 +13,13 @@ from typing import Any, cast
 
 from sensor.commands import OperatorError
 from sensor.commands.asked import Period, directory_of, key_of, period_of
-from sensor.commands.reporting import FORMS, form_of, rendered, write
+from sensor.commands.reporting import FORMS, form_of, read_report, rendered, write
 from sensor.ledger import reader
 from sensor.ledger.entries import Entry
 from sensor.ledger.layout import CHECKPOINT, LedgerError
 from sensor.ledger.note import Checkpoint, NoteError, split
 from sensor.ledger.verify import verify
+from sensor.report.compare import NotComparableError, compare
 from sensor.report.controls import Profile
 from sensor.report.facts import COVERAGE_LATE_MS, HOLDS_ON, Facts, UnfitEntryError, gather
 from sensor.report.object import Report, build
@@ -33,10 +34,16 @@ def execute(args: Namespace) -> int:
     form, path = _target(args, period)
     directory = directory_of(args)
     try:
-        ledger = _ledger(directory, args.key)
+        ledger = ledger_of(directory, args.key)
         report = made(directory, period, args.profile, ledger)
+        former = former_of(directory, period, args, report)
     except (LedgerError, UnfitEntryError) as error:
         raise OperatorError(str(error)) from None
+    if former is not None:
+        try:
+            report["changes"] = compare(former, report)
+        except NotComparableError as error:
+            raise OperatorError(f"--since {args.since}: {error}") from None
     write(path, rendered(report, form))
     if path != "-":
         print(path)  # noqa: T201
@@ -58,6 +65,16 @@ def made(directory: Path, period: Period, profile: Profile, ledger: dict[str, An
         ],
     }
     return build(facts, profile=profile, source=source, ledger=ledger)
+
+
+def former_of(directory: Path, period: Period, args: Namespace, report: Report) -> Report | None:
+    """Return the report before: the one that is named, else that of as long a time before; None when nothing was."""
+    if args.since is not None:
+        return read_report(args.since)
+    if report["ledger"]["oldest"] is None or report["ledger"]["oldest"] >= period.first:
+        return None
+    before = Period(2 * period.first - period.last - 1, period.first - 1)
+    return made(directory, before, args.profile, report["ledger"])
 
 
 def facts_of(directory: Path, period: Period, faults: list[str]) -> Facts:
@@ -92,7 +109,7 @@ def _target(args: Namespace, period: Period) -> tuple[str, str]:
     return (FORMS[0] if args.output == "-" else form_of(args.output)), args.output
 
 
-def _ledger(directory: Path, key: str | None) -> dict[str, Any]:
+def ledger_of(directory: Path, key: str | None) -> dict[str, Any]:
     """Return what a report says of its ledger."""
     try:
         note = (directory / CHECKPOINT).read_text(encoding="utf-8")

@@ -89,6 +89,19 @@ def rendered(report: Report, form: str) -> bytes:
         raise OperatorError(f"no PDF: {error}; the same report as html, json or csv does not need it") from None
 
 
+def read_report(path: str) -> Report:
+    """Return the report object in a file; OperatorError."""
+    try:
+        report = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise OperatorError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise OperatorError(f"{path}: is no JSON; `legwatch report --format json` makes what is compared") from None
+    if not isinstance(report, dict):
+        raise OperatorError(f"{path}: is no report of legwatch")
+    return report
+
+
 def write(path: str, octets: bytes) -> None:
     """Write a report, all or nothing; to standard output for "-"; OperatorError."""
     if path == "-":

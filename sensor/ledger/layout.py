@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint"
 ASIDE = ".new"  # behind the name of a file that is being made
-TEXT, PACKED, SUMS, NOTE = ".jsonl", ".jsonl.zst", ".sums", ".note"
-STAMP = ".note.tsr"
+TEXT, PACKED, SUMS, NOTE, STAMP = ".jsonl", ".jsonl.zst", ".sums", ".note", ".note.tsr"
 NAME = re.compile(r"(\d{8})-(\d{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note)", re.ASCII)
 SUM_OCTETS = 4  # of each leaf hash
 DAY_MS = 86_400_000

@@ -6,6 +6,7 @@ else that does not fit was done to the ledger, and a writer that went on would s
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -126,12 +127,12 @@ def _within_segment(
     before = reader.segment_before(place, segment)
     edge = Edge() if before is None else _edge(place, reader.note_of(place, before), before)
     start, octets, sums, root, last = edge.size, 0, bytearray(), edge.root(), b""
-    with reader.opened(place, segment) as file:
+    with reader.opened(place, segment) if TEXT in segment.parts else io.BytesIO() as file:
         for text in file:
             line = text[:-1]
-            if edge.size >= checkpoint.size and (
-                not unsigned or not text.endswith(b"\n") or not canonical.is_canonical(line)
-            ):
+            if not text.endswith(b"\n"):
+                break
+            if edge.size >= checkpoint.size and not (unsigned and canonical.is_canonical(line)):
                 break
             if edge.size >= checkpoint.size:
                 signer = _signer_behind(canonical.decode(line), edge.size, signer, keys)
@@ -178,7 +179,7 @@ def _cut(place: Directory, segment: Segment, octets: int, sums: bytes) -> int:
     One that has nothing left goes, as the day in its name is that of its first entry.
     """
     if not octets:
-        size = place.size(segment.file(TEXT))
+        size = place.size(segment.file(TEXT)) if TEXT in segment.parts else 0
         place.remove(segment.file(SUMS))
         place.remove(segment.file(TEXT))
         place.sync()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sensor.ledger import reader
 from sensor.ledger.keys import to_base64
-from sensor.ledger.layout import DAY_MS, NOTE, PACKED, SUMS, TEXT, Directory, Segment, span_of
+from sensor.ledger.layout import DAY_MS, NOTE, PACKED, STAMP, SUMS, TEXT, Directory, Segment, span_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sensor.ledger.entries import Entry
     from sensor.ledger.writer import Writer
 
-STAMP = f"{NOTE}.tsr"
 GROWTH_DAYS = 7  # whose segments tell how much a day takes
 
 
@@ -64,15 +63,18 @@ def _deletion(place: Directory, segment: Segment, why: str) -> Entry:
 
 
 def _remove(place: Directory, segments: list[Segment]) -> None:
-    """Delete what there is of segments, the newest of which keeps its note."""
+    """Delete what there is of segments, the newest of which keeps its note.
+
+    A note goes when the segment behind it has gone: until then hashing begins behind it.
+    """
     for segment in segments:
-        parts = [part for part in (PACKED, TEXT, SUMS) if part in segment.parts]
-        if segment is not segments[-1]:
-            parts += [STAMP, NOTE]
-        for part in parts:
+        for part in (PACKED, TEXT, SUMS):
             place.remove(segment.file(part))
     if segments:
         place.sync()
+    for segment in segments[:-1]:
+        for part in (STAMP, NOTE):
+            place.remove(segment.file(part))
 
 
 def budget(directory: Path, keep_days: int, max_octets: int | None) -> Budget:

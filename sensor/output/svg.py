@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
 from fastpath import __version__
+from sensor.output.drawing import GRID, SOFT, document, path, sheet, text
 from sensor.output.evidence import State, bound, ends, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastpath.records import Evidence, Verdict
+    from sensor.output.drawing import Point
     from sensor.output.evidence import Course, Explanation
 
 WIDTH = 960
@@ -27,10 +29,7 @@ _DENSE = 80  # packets from which on markers would hide a curve
 # Told apart by eyes that do not see all colours (Okabe and Ito), and in print by marker and dashes.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5c4b00", "#56b4e9")
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 4")
-_THRESHOLD, _INK, _SOFT, _GRID = "#b00020", "#1a1a1a", "#5a5a5a", "#e3e3e3"
-_FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
-
-_Point = tuple[float, float]
+_THRESHOLD = "#b00020"
 
 
 class _Panel(NamedTuple):
@@ -92,30 +91,15 @@ def draw(explanation: Explanation) -> str:
     height = legend_top + _LEGEND_LINE * len(courses) + 28
     a, b = ends(flow)
     state = State(flow.protection, flow.grade, flow.basis)
-    svg = ET.Element(
-        "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"0 0 {WIDTH} {height:.0f}",
-            "width": str(WIDTH),
-            "height": f"{height:.0f}",
-            "role": "img",
-            "aria-labelledby": "title description",
-            "font-family": _FONT,
-        },
-    )
     heading = f"Flow {flow.flow}: {a} ↔ {b}"
-    ET.SubElement(svg, "title", {"id": "title"}).text = f"Evidence for the verdict on {heading}: {state}"
-    ET.SubElement(svg, "desc", {"id": "description"}).text = _description(explanation)
-    ET.SubElement(svg, "rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
-    _text(svg, 24, 36, heading, size=20 if len(heading) <= _LONG else 13, weight="bold")
-    _text(svg, 24, 62, str(state), size=15, fill=_SOFT)
+    svg = sheet(WIDTH, height, f"Evidence for the verdict on {heading}: {state}", _description(explanation))
+    text(svg, 24, 36, heading, size=20 if len(heading) <= _LONG else 13, weight="bold")
+    text(svg, 24, 62, str(state), size=15, fill=SOFT)
     for number, panel in enumerate(panels):
         top = _TOP + strip + number * (_PANEL + _GAP)
         _draw_panel(svg, panel, courses, _Frame(top, last, 0, 0, strip if number == 0 else 0))
     _draw_legend(svg, explanation, courses, legend_top)
-    ET.indent(svg)
-    return ET.tostring(svg, encoding="unicode", xml_declaration=False) + "\n"
+    return document(svg)
 
 
 def _description(explanation: Explanation) -> str:
@@ -146,9 +130,9 @@ def _last_packet(courses: Sequence[Course]) -> int:
     return max(_LEAST_PACKETS, min(shown, 2 * max(decided)) if decided else shown)
 
 
-def _curves(course: Course, panel: _Panel, last: int) -> list[list[_Point]]:
+def _curves(course: Course, panel: _Panel, last: int) -> list[list[Point]]:
     """The pieces of a stream's curve: where the test began anew, another one begins."""
-    pieces: list[list[_Point]] = []
+    pieces: list[list[Point]] = []
     scored = 0
     for step in course.steps:
         packet = step.packet
@@ -168,32 +152,32 @@ def _draw_panel(svg: ET.Element, panel: _Panel, courses: Sequence[Course], sheet
     ticks = _ticks(min([0.0, panel.threshold, *values]), max([0.0, panel.threshold, *values]))
     frame = sheet._replace(low=ticks[0], high=ticks[-1])
     group = ET.SubElement(svg, "g")
-    _text(group, _LEFT, frame.top - frame.strip - 10, panel.title, size=14, weight="bold")
+    text(group, _LEFT, frame.top - frame.strip - 10, panel.title, size=14, weight="bold")
     _draw_axes(group, frame, ticks, panel.axis)
     y = frame.y(panel.threshold)
-    _path(group, [(_LEFT, y), (WIDTH - _RIGHT, y)], stroke=_THRESHOLD, width=1.5, dashes="6 4")
+    path(group, [(_LEFT, y), (WIDTH - _RIGHT, y)], stroke=_THRESHOLD, width=1.5, dashes="6 4")
     below = panel.threshold < 0
     for number, course in enumerate(courses):
         _draw_marks(group, frame, course, number)
     for number, pieces in enumerate(drawn):
         for piece in pieces:
             _draw_curve(group, frame, piece, number)
-    says = _text(group, WIDTH - _RIGHT - 4, y + (15 if below else -6), panel.says, size=12, anchor="end")
+    says = text(group, WIDTH - _RIGHT - 4, y + (15 if below else -6), panel.says, size=12, anchor="end")
     _set_off(says, _THRESHOLD)
 
 
 def _draw_axes(group: ET.Element, frame: _Frame, ticks: Sequence[float], axis: str) -> None:
     for tick in ticks:
         y = frame.y(tick)
-        _path(group, [(_LEFT, y), (WIDTH - _RIGHT, y)], stroke=_SOFT if tick == 0 else _GRID)
-        _text(group, _LEFT - 8, y + 4, f"{tick:g}".replace("-", "\u2212"), size=12, anchor="end", fill=_SOFT)
+        path(group, [(_LEFT, y), (WIDTH - _RIGHT, y)], stroke=SOFT if tick == 0 else GRID)
+        text(group, _LEFT - 8, y + 4, f"{tick:g}".replace("-", "\u2212"), size=12, anchor="end", fill=SOFT)
     for packet in _packet_ticks(frame.last):
         x = frame.x(packet)
-        _path(group, [(x, frame.bottom), (x, frame.bottom + 4)], stroke=_SOFT)
-        _text(group, x, frame.bottom + 17, str(packet), size=12, anchor="middle", fill=_SOFT)
-    _path(group, [(_LEFT, frame.top), (_LEFT, frame.bottom)], stroke=_SOFT)
-    _text(group, WIDTH - _RIGHT, frame.bottom + 32, "packet of its stream", size=12, anchor="end", fill=_SOFT)
-    label = _text(group, 0, 0, axis, size=12, anchor="middle", fill=_SOFT)
+        path(group, [(x, frame.bottom), (x, frame.bottom + 4)], stroke=SOFT)
+        text(group, x, frame.bottom + 17, str(packet), size=12, anchor="middle", fill=SOFT)
+    path(group, [(_LEFT, frame.top), (_LEFT, frame.bottom)], stroke=SOFT)
+    text(group, WIDTH - _RIGHT, frame.bottom + 32, "packet of its stream", size=12, anchor="end", fill=SOFT)
+    label = text(group, 0, 0, axis, size=12, anchor="middle", fill=SOFT)
     label.set("transform", f"translate(24 {frame.top + _PANEL / 2:.1f}) rotate(-90)")
 
 
@@ -204,18 +188,18 @@ def _draw_marks(group: ET.Element, frame: _Frame, course: Course, number: int) -
             continue
         x = frame.x(step.packet.packet) + 2 * number
         colour = _COLOURS[number]
-        _path(group, [(x, frame.top - frame.strip), (x, frame.bottom)], stroke=colour, width=1.5, dashes="2 3")
+        path(group, [(x, frame.top - frame.strip), (x, frame.bottom)], stroke=colour, width=1.5, dashes="2 3")
         if frame.strip and x >= free:
             # Verdicts that follow each other closely would write over each other: the legend names them all.
             free = x + _LABEL_ROOM
             y = frame.top - frame.strip + 12 + _LABEL_LINE * number
             at, anchor = (x + 5, "start") if x + _LABEL_ROOM < WIDTH else (x - 5, "end")
-            _set_off(_text(group, at, y, _decision(step.verdict), size=12, anchor=anchor), colour)
+            _set_off(text(group, at, y, _decision(step.verdict), size=12, anchor=anchor), colour)
 
 
-def _draw_curve(group: ET.Element, frame: _Frame, piece: Sequence[_Point], number: int) -> None:
+def _draw_curve(group: ET.Element, frame: _Frame, piece: Sequence[Point], number: int) -> None:
     points = [(frame.x(packet), frame.y(value)) for packet, value in piece]
-    _path(group, points, stroke=_COLOURS[number], width=2, dashes=_DASHES[number])
+    path(group, points, stroke=_COLOURS[number], width=2, dashes=_DASHES[number])
     if frame.last > _DENSE and len(points) > 1:
         return
     for (x, y), (packet, value) in zip(points, piece, strict=True):
@@ -234,17 +218,17 @@ def _marker(group: ET.Element, x: float, y: float, number: int) -> ET.Element:
 def _draw_legend(svg: ET.Element, explanation: Explanation, courses: Sequence[Course], top: float) -> None:
     for number, course in enumerate(courses):
         y = top + 12 + _LEGEND_LINE * number
-        _path(svg, [(_LEFT, y - 4), (_LEFT + 40, y - 4)], stroke=_COLOURS[number], width=2, dashes=_DASHES[number])
+        path(svg, [(_LEFT, y - 4), (_LEFT + 40, y - 4)], stroke=_COLOURS[number], width=2, dashes=_DASHES[number])
         _marker(svg, _LEFT + 20, y - 4, number)
-        _text(svg, _LEFT + 50, y, _name(explanation, course), size=12)
-        _text(svg, _LEFT + 50, y + 16, _said(course), size=12, fill=_SOFT)
+        text(svg, _LEFT + 50, y, _name(explanation, course), size=12)
+        text(svg, _LEFT + 50, y + 16, _said(course), size=12, fill=SOFT)
     left_out = len(explanation.courses) - len(courses)
     note = (
         f"A curve breaks where the test began anew or no codec is left. Lengths and scores only; legwatch {__version__}"
     )
     if left_out:
         note += f" {left_out} more streams are not drawn."
-    _text(svg, _LEFT, top + 14 + _LEGEND_LINE * len(courses), note, size=11, fill=_SOFT)
+    text(svg, _LEFT, top + 14 + _LEGEND_LINE * len(courses), note, size=11, fill=SOFT)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -270,38 +254,7 @@ def _round_step(least: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
 
 
-def _path(
-    group: ET.Element, points: Sequence[_Point], *, stroke: str, width: float = 1, dashes: str = ""
-) -> ET.Element:
-    path = ET.SubElement(group, "path", {"fill": "none", "stroke": stroke, "stroke-width": f"{width:g}"})
-    path.set("d", "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points))
-    if dashes:
-        path.set("stroke-dasharray", dashes)
-    return path
-
-
-def _set_off(text: ET.Element, fill: str) -> None:
+def _set_off(words: ET.Element, fill: str) -> None:
     # White around the letters, so that lines behind them do no harm.
-    text.attrib |= {"fill": fill, "font-weight": "bold", "stroke": "#ffffff", "stroke-width": "3"}
-    text.attrib |= {"stroke-linejoin": "round", "paint-order": "stroke"}
-
-
-def _text(
-    group: ET.Element,
-    x: float,
-    y: float,
-    words: str,
-    *,
-    size: int,
-    fill: str = _INK,
-    weight: str = "normal",
-    anchor: str = "start",
-) -> ET.Element:
-    attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "font-size": str(size), "fill": fill}
-    if weight != "normal":
-        attributes["font-weight"] = weight
-    if anchor != "start":
-        attributes["text-anchor"] = anchor
-    text = ET.SubElement(group, "text", attributes)
-    text.text = words
-    return text
+    words.attrib |= {"fill": fill, "font-weight": "bold", "stroke": "#ffffff", "stroke-width": "3"}
+    words.attrib |= {"stroke-linejoin": "round", "paint-order": "stroke"}

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Profile = Literal["current-rule", "nprm-2025"]
 PROFILES: tuple[Profile, ...] = ("current-rule", "nprm-2025")
+WORST = 5  # findings of a code that are named with a control
+
 Report = dict[str, Any]
 
 ABOUT: dict[Profile, str] = {
@@ -51,12 +53,13 @@ NOTES = (
         "not (HHS Office for Civil Rights, guidance on audio-only telehealth, June 2022)."
     ),
     (
-        "Names such as user-3f2a9c01b4de are keyed pseudonyms. A pseudonym is no de-identification in the sense of "
-        "45 CFR 164.514: who has the key can find the person."
+        "Names such as user-3f2a9c01b4de are keyed pseudonyms. A pseudonym is no de-identification in the sense of 45 "
+        "CFR 164.514: who has the key can find the person."
     ),
     (
-        "Documentation is kept for six years from its creation, or from when it was last in effect, whichever is later "
-        "(164.316(b)(2)(i)). This report can be part of it; keep it with the attached JSON and the ledger's checkpoint."
+        "Documentation is kept for six years from its creation, or from when it was last in effect, whichever is "
+        "later (164.316(b)(2)(i)). This report can be part of it; keep it with the attached JSON and the ledger's "
+        "checkpoint."
     ),
 )
 
@@ -106,9 +109,6 @@ def _contradictions(findings: Sequence[Mapping[str, Any]], control: str) -> list
         if len(known["ids"]) < WORST:
             known["ids"].append(finding["id"])
     return sorted(by_code.values(), key=lambda each: (-SEVERITIES.index(each["severity"]), -each["findings"]))
-
-
-WORST = 5  # findings of a code that are named with a control
 
 
 def title(code: str) -> str:
@@ -259,14 +259,14 @@ CONTROLS = (
         "Risk analysis",
         "required",
         (
-            "required; the proposal would add an inventory of technology assets "
-            "and a network map, reviewed every 12 months"
+            "required; the proposal would add an inventory of technology assets and a network map, reviewed every 12 "
+            "months"
         ),
         _risk,
         (
             (
-                "Risks elsewhere than on this voice network, and how likely and how "
-                "grave the organisation takes them to be."
+                "Risks elsewhere than on this voice network, and how likely and how grave the organisation takes them "
+                "to be."
             ),
         ),
     ),
@@ -297,8 +297,8 @@ CONTROLS = (
         _access,
         (
             (
-                "User accounts, emergency access, automatic logoff, and encryption "
-                "of what is stored (recordings, voicemail)."
+                "User accounts, emergency access, automatic logoff, and encryption of what is stored (recordings, "
+                "voicemail)."
             ),
         ),
     ),
@@ -334,8 +334,8 @@ CONTROLS = (
         _transmission,
         (
             (
-                "Media and signalling on networks whose traffic is not mirrored to "
-                "the sensor, and behind a vendor's border."
+                "Media and signalling on networks whose traffic is not mirrored to the sensor, and behind a vendor's "
+                "border."
             ),
         ),
     ),
@@ -355,8 +355,8 @@ CONTROLS = (
         _transmission,
         (
             (
-                "The strength and the handling of keys at the ends; whether an "
-                "alternative was documented where nothing is encrypted."
+                "The strength and the handling of keys at the ends; whether an alternative was documented where "
+                "nothing is encrypted."
             ),
         ),
     ),

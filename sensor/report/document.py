@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sensor.report.blocks import Document
-from sensor.report.chapters import coverage, network, protection, rule, summary
+from sensor.report.chapters import changes, coverage, network, protection, rule, summary
 from sensor.report.chapters.tables import verified
 from sensor.report.words import count, period
 
@@ -20,6 +20,7 @@ CHAPTERS: tuple[Callable[[Report], Iterator[Block]], ...] = (
     summary.scope,
     coverage.coverage,
     protection.protected,
+    protection.call_map,
     protection.unprotected,
     network.tls,
     network.downgrades,
@@ -27,6 +28,7 @@ CHAPTERS: tuple[Callable[[Report], Iterator[Block]], ...] = (
     network.segmentation,
     network.vendors,
     network.waivers,
+    changes.changes,
     rule.controls,
     rule.evidence,
     rule.all_findings,

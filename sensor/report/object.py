@@ -31,9 +31,11 @@ def build(
     profile: Profile,
     source: Mapping[str, Any],
     ledger: Mapping[str, Any] | None = None,
-    changes: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Return the report on facts; ``source`` and ``ledger`` say where they are from, ``changes`` what was before."""
+    """Return the report on facts; ``source`` and ``ledger`` say where they are from.
+
+    Its ``changes`` are None: sensor/report/compare.py makes them of two reports.
+    """
     names = Names(facts.policy)
     findings = _findings(facts)
     report: Report = {
@@ -54,7 +56,7 @@ def build(
         "hosts": [dict(host) for host in facts.policy.get("hosts", ())],
         "vendors": _vendors(facts),
         "waivers": _waivers(facts, findings),
-        "changes": dict(changes) if changes is not None else None,
+        "changes": None,
         "ledger": _ledger(facts, ledger) if ledger is not None else None,
     }
     report["controls"] = controls.judged(report, profile, facts.policy.get("attestations", ()))

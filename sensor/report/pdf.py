@@ -24,6 +24,7 @@ TIMEOUT_S = 120.0
 # for a character without a glyph, and a name must not be the reason for no report.
 _DRAWN = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3A9), (0x3B1, 0x3C9), (0x410, 0x44F))
 _SIGNS = frozenset("\n\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2190\u2192\u2194\u2264\u2265\u2212\u20ac")
+_VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _BREAK = "\u200b"
 _LONG_WORD = re.compile(r"\S{15,}")
 _PLACE = re.compile(r"[:/@_=.,;+-](?=.)|[^:/@_=.,;+\u200b-]{14}(?=[^:/@_=.,;+-])")
@@ -59,9 +60,15 @@ def _blocks(document: Document, root: Path) -> Iterator[dict[str, Any]]:
         if isinstance(block, Figure):
             svg = f"{number}.svg"
             (root / svg).write_text(_drawn(block.svg), encoding="utf-8")
-            yield _data(replace(block, svg=svg))
+            yield {**_data(replace(block, svg=svg)), "ratio": _ratio(block.svg)}
         else:
             yield _data(block)
+
+
+def _ratio(svg: str) -> float:
+    """Return how many times a picture is as high as wide."""
+    box = _VIEW_BOX.search(svg)
+    return float(box[2]) / float(box[1]) if box else 1.0
 
 
 def _data(block: Block) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Recording(LedgerSink):
                     "kind": "coverage",
                     "at": self._last_ms,
                     "from": self._first_ms,
-                    "to": self._last_ms,
+                    "to": self._last_ms + 1,
                     "state": "degraded" if error else "seen",
                     "reasons": ["a capture breaks off"] if error else [],
                     **account,

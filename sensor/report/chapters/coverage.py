@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sensor.report.blocks import Column, Heading, Items, Paragraph
+from sensor.report import charts
+from sensor.report.blocks import Column, Figure, Heading, Items, Paragraph
 from sensor.report.chapters.tables import BLIND, finding_table, sighted, table
 from sensor.report.words import count, duration, moment, share
 
@@ -27,6 +28,13 @@ def coverage(report: Report) -> Iterator[Block]:
         (Column("The sensor's sight", 3), Column("Time", 3), Column("Share", 1, numeric=True)),
         [(label, duration(seconds[state]), share(seconds[state], total)) for state, label in _SIGHT],
     )
+    if coverage["spans"]:
+        first, last = report["period"]["from"], report["period"]["to"]
+        yield Figure(
+            charts.coverage_strip(first, last, coverage["spans"]),
+            f"What was seen from {moment(first)} to {moment(last)}, in time: the table above in a picture.",
+            "What was seen when",
+        )
     if coverage["reasons"]:
         yield Paragraph("Why sight was degraded or lost, with the time for which each held:")
         yield table(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sensor.report.blocks import Column, Heading, Paragraph
+from sensor.report import callmap, charts
+from sensor.report.blocks import Column, Figure, Heading, Paragraph
 from sensor.report.chapters.tables import BLIND, NOTHING, share_of, short, sighted, table
 from sensor.report.facts import STATES
 from sensor.report.words import count
@@ -24,8 +25,8 @@ def protected(report: Report) -> Iterator[Block]:
         yield Paragraph("No leg ended in the period, so there is nothing to count." if sighted(report) else BLIND)
         return
     yield Paragraph(
-        "A leg between two segments counts in both. The share is that of "
-        "encrypted legs among those whose media were seen."
+        "A leg between two segments counts in both. The share is that of encrypted legs among those whose media were "
+        "seen."
     )
     recordings = sum(legs["recordings"].values())
     if recordings:
@@ -41,6 +42,8 @@ def protected(report: Report) -> Iterator[Block]:
         if not rows:
             yield Paragraph("No leg had an end there.")
             continue
+        picture = charts.trend(rows) if what == "Week" else charts.states_by(title, rows)
+        yield Figure(picture, f"Bars of the table below: {title.lower()}.", f"Legs by state, {title.lower()}")
         yield table(
             (
                 *(Column(what, 4), Column("Share", 2, numeric=True), Column("Encrypted", 2, numeric=True)),
@@ -62,11 +65,30 @@ def _labelled(row: Mapping[str, Any]) -> str:
     return f"{row['name']} ({label})" if label else row["name"]
 
 
+def call_map(report: Report) -> Iterator[Block]:
+    """Return the map of call paths."""
+    yield Heading("Call map")
+    if not report["paths"]:
+        yield Paragraph("No path between hosts was seen in the period." if sighted(report) else BLIND)
+        return
+    clear = sum(1 for path in report["paths"] if _in_clear(path))
+    yield Figure(
+        callmap.draw(report["paths"], report["segments"]),
+        f"{count(len(report['paths']), 'path')} between hosts by segment, {clear} of them with media or signalling in "
+        "clear; the next chapter lists those.",
+        "Segments, hosts, and what was seen between them. All paths are in the attached JSON.",
+    )
+
+
+def _in_clear(path: Mapping[str, Any]) -> bool:
+    return bool(path["media"]["clear"] or path["signalling"]["clear"])
+
+
 def unprotected(report: Report) -> Iterator[Block]:
     """Return each path in clear with its evidence."""
     yield Heading("Unprotected paths, each with its evidence")
     order = {finding["id"]: number for number, finding in enumerate(report["findings"])}  # the gravest first
-    paths = [path for path in report["paths"] if path["media"]["clear"] or path["signalling"]["clear"]]
+    paths = [path for path in report["paths"] if _in_clear(path)]
     if not paths:
         if report["paths"]:
             yield Paragraph("No path was seen with media or signalling in clear.")

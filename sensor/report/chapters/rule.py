@@ -81,9 +81,8 @@ def evidence(report: Report) -> Iterator[Block]:
     ledger = report["ledger"]
     if ledger is None:
         yield Paragraph(
-            "The evidence are the capture files named under Scope and method, "
-            "with their SHA-256. Who has them can make "
-            "this report again."
+            "The evidence are the capture files named under Scope and method, with their SHA-256. Who has them can "
+            "make this report again."
         )
         return
     yield Paragraph(

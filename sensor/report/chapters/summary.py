@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.model import SEVERITIES
 from sensor.report.blocks import Callout, Column, Heading, Numbers, Paragraph
-from sensor.report.chapters.tables import BLIND, EVIDENCE, NOTHING, finding_table, sighted, table
+from sensor.report.chapters.tables import BLIND, EVIDENCE, NOTHING, finding_table, seconds_seen, sighted, table
 from sensor.report.words import count, duration, moment, share
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sensor.report.chapters.tables import Report
 
 WORST_FINDINGS = 10
+FULL = 990  # thousandths of a period; what is seen less is said first
 
 
 def _warnings(report: Report) -> Iterator[Block]:
@@ -36,7 +37,7 @@ def _warnings(report: Report) -> Iterator[Block]:
     elif not report["legs"]["total"]:
         yield Callout(
             "No call was seen in this period",
-            f"The sensor could see for {duration(sighted(report))}, and no leg of a call ended in it. "
+            f"The sensor could see for {duration(seconds_seen(report))}, and no leg of a call ended in it. "
             "That nothing was found in clear says nothing about calls.",
             "warning",
         )
@@ -47,9 +48,6 @@ def _warnings(report: Report) -> Iterator[Block]:
             "What happened then is not in this report.",
             "warning",
         )
-
-
-FULL = 990  # thousandths of a period; what is seen less is said first
 
 
 def summary(report: Report) -> Iterator[Block]:
@@ -83,14 +81,14 @@ def summary(report: Report) -> Iterator[Block]:
     yield Callout(
         "What this report is",
         "It says what packets showed at one place of the network. It passes no judgement on whether the organisation "
-        "keeps a rule: that takes what no sensor sees. "
-        "Each control says where the organisation's own statement belongs.",
+        "keeps a rule: that takes what no sensor sees. Each control says where the organisation's own statement "
+        "belongs.",
     )
 
 
 def _share_seen(report: Report) -> str:
     if report["source"]["kind"] == "captures":
-        return duration(sighted(report))
+        return duration(seconds_seen(report)) if seconds_seen(report) else "under a second"
     return f"{report['coverage']['share'] // 10}.{report['coverage']['share'] % 10} %"
 
 
@@ -138,26 +136,21 @@ def scope(report: Report) -> Iterator[Block]:
         )
     else:
         yield Paragraph(
-            "A sensor on a mirror port of the network looked at copies of all "
-            "packets that the switch gave it. It sends "
-            "nothing, breaks no encryption and keeps no audio. What it saw is in "
-            "a ledger that cannot be changed unnoticed."
+            "A sensor on a mirror port of the network looked at copies of all packets that the switch gave it. It "
+            "sends nothing, breaks no encryption and keeps no audio. What it saw is in a ledger that cannot be "
+            "changed unnoticed."
         )
         yield table(
             (Column("Sensor", 3), Column("Site", 3), Column("Interface", 2), Column("legwatch", 2)),
             [(each["sensor"], each["site"], each["interface"], each["version"]) for each in source["sensors"]],
         )
     yield Paragraph(
-        "For each stream of media legwatch asks how likely its octets would be "
-        "under encryption and under each codec. Only "
-        "packets decide: what signalling promises is compared with what was "
-        "seen and never taken for it. A stream is called "
-        "clear when encrypted octets would look like it once in 2^40 streams "
-        "at most, and encrypted on the protocol's own "
-        "evidence or where every codec was rejected. Everything else is called undetermined."
+        "For each stream of media legwatch asks how likely its octets would be under encryption and under each codec. "
+        "Only packets decide: what signalling promises is compared with what was seen and never taken for it. A "
+        "stream is called clear when encrypted octets would look like it once in 2^40 streams at most, and encrypted "
+        "on the protocol's own evidence or where every codec was rejected. Everything else is called undetermined."
     )
     yield Paragraph(
-        "A leg is the media of one dialogue between two endpoints; a call has "
-        "one leg or several. Legs count in the period "
-        "in which they ended. Telephone identities are keyed pseudonyms unless the operator revealed them."
+        "A leg is the media of one dialogue between two endpoints; a call has one leg or several. Legs count in the "
+        "period in which they ended. Telephone identities are keyed pseudonyms unless the operator revealed them."
     )

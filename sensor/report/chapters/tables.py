@@ -21,7 +21,12 @@ EVIDENCE = 3  # statements of a finding
 LONG = 400  # letters of a statement
 
 
-def sighted(report: Report) -> int:
+def sighted(report: Report) -> bool:
+    """Say whether anything was seen at all."""
+    return any(span["state"] in ("seen", "degraded") for span in report["coverage"]["spans"])
+
+
+def seconds_seen(report: Report) -> int:
     """Return for how many seconds anything was seen."""
     seconds = report["coverage"]["seconds"]
     return int(seconds["seen"] + seconds["degraded"])

@@ -9,6 +9,8 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.verify import legwatch_verify
-from sensor.ledger.entries import Entry
 from sensor.ledger.keys import SigningKey, VerifierKey, new_pem
 from sensor.ledger.layout import LedgerError
+from sensor.ledger.retention import expire
 from sensor.ledger.sealing import compress_sealed
 from sensor.ledger.verify import verify
 from sensor.ledger.writer import Writer
@@ -460,18 +462,13 @@ def test_entry_that_nobody_should_have_signed_is_named(made: Made, old: bytes, n
 
 @pytest.fixture
 def expired(tmp_path: Path) -> Made:
-    """A ledger whose first two days were deleted, as the retention does it."""
+    """A ledger whose first two days were deleted: with them the entry that changed the key."""
     made = ledgers.write(tmp_path / "ledger", [2, 2, 2], rotated=[1])
-    base = made.path / f"{NEXT}.note"
-    _, size, root = base.read_text().splitlines()[:3]
-    entry: Entry = {"kind": "deleted", "segment": NEXT, "first": 3, "size": int(size), "root": root, "why": "age"}
     writer = Writer(made.path, made.pems[-1], origin_name=NAME)
     now = START_MS + 2 * DAY_MS + 5000
     writer.open(now)
-    writer.append([entry], now)
+    assert expire(writer, 0, now) == 2
     writer.close()
-    for name in (f"{SEALED}.jsonl.zst", f"{SEALED}.sums", f"{SEALED}.note", f"{NEXT}.jsonl.zst", f"{NEXT}.sums"):
-        (made.path / name).unlink()
     return made
 
 
@@ -498,7 +495,7 @@ def test_any_bit_flipped_in_the_note_that_hashing_begins_behind_is_found(expired
         assert not verified, bit
 
 
-@pytest.mark.parametrize("old", [b'"kind":"deleted"', NEXT.encode(), b'"size":6'])
+@pytest.mark.parametrize("old", [b'"kind":"deleted","root"', f'"segment":"{NEXT}"'.encode(), b'"size":6'])
 def test_deletion_that_no_entry_tells_of_is_found(expired: Made, old: bytes) -> None:
     file = expired.path / f"{OPEN}.jsonl"
     octets = file.read_bytes()
@@ -638,3 +635,38 @@ def test_verifier_imports_nothing_of_the_project() -> None:
     loaded = {each.partition(".")[0] for each in done.stdout.split()}
     assert not loaded & {"sensor", "fastpath", "deploy", "legwatch"}
     assert loaded <= sys.stdlib_module_names | {each for each in loaded if each.startswith("_")}
+
+
+def test_ledger_that_is_written_meanwhile_verifies(tmp_path: Path) -> None:
+    """Through commits and the ends of days, at each of which files come and go."""
+    pem, path = new_pem(), tmp_path / "ledger"
+    writer = Writer(path, pem, origin_name=NAME)
+    writer.open(START_MS)
+    key = str(SigningKey.from_pem(pem, (path / "checkpoint").read_text().partition("\n")[0]).verifier)
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            now = START_MS + number * (DAY_MS // 40)
+            writer.append([leg(number + each) for each in range(20)], now)
+            writer.commit()
+            number += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        sizes: set[int] = set()
+        give_up = time.monotonic() + 120
+        while (len(sizes) < 20 or len(list(path.glob("*.note"))) < 3) and time.monotonic() < give_up:
+            ledger = legwatch_verify.Ledger(path, [legwatch_verify.parse_key(key)], None, NOW_MS * 2)
+            ledger.verify([])
+            assert not ledger.faults
+            result = verify(path, [VerifierKey.parse(key)], now_ms=NOW_MS * 2)
+            assert not result.faults
+            sizes.add(result.size)
+    finally:
+        over.set()
+        thread.join()
+        writer.close()
+    assert len(sizes) >= 20

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sensor.cli import main
-from tests.unit.sensor.report.made import DAY, HOUR, ORDINARY, ledger, leg
+from tests.unit.sensor.report.made import DAY, HOUR, LAST, ORDINARY, ledger, leg
 
 ROOT = Path(__file__).parents[4]
 CLINIC = ROOT / "deploy/demo/clinic.pcap"
@@ -60,6 +60,27 @@ def test_report_of_the_next_day_knows_what_is_still_open_and_the_policy(place: P
     assert [finding["state"] for finding in made["findings"]] == ["open"]
     assert [segment["name"] for segment in made["segments"]] == ["phones", "servers"]
     assert made["legs"]["total"] == 1
+
+
+def test_report_of_the_next_day_says_what_changed_since_the_day_before(place: Path, public: str) -> None:
+    made = said(place, "--key", public, "--from", "2026-01-06", "--to", "2026-01-06")
+    assert made["changes"]["before"]["period"] == {"from": DAY, "to": LAST}
+    assert made["changes"]["before"]["legs"] == 3
+    assert made["changes"]["seen_less"]
+    assert said(place, "--key", public)["changes"] is None
+
+
+def test_report_since_another_is_compared_with_that_one(place: Path, public: str, capsys: Capture) -> None:
+    assert public
+    assert main(["report", *DAYS, "--ledger", str(place), "-o", str(place.parent / "last.json")]) == 0
+    made = said(place, "--since", str(place.parent / "last.json"), "--from", "2026-01-05T12:00:00Z")
+    assert made["changes"]["before"]["legs"] == 3
+    (place.parent / "other.json").write_text("{}")
+    capsys.readouterr()
+    for name, says in (("other.json", "it is no report"), ("nowhere.json", "No such file")):
+        arguments = [*DAYS, "--ledger", str(place), "--since", str(place.parent / name), "-o", str(place / "x.json")]
+        assert main(["report", *arguments]) == 2
+        assert says in capsys.readouterr().err
 
 
 def test_report_of_part_of_a_day_counts_that_part(place: Path, public: str) -> None:
@@ -162,6 +183,17 @@ def test_scan_report_of_a_capture_without_packets_says_that_nothing_was_seen(tmp
     assert main(["scan", "--report", str(path), str(empty)]) == 0
     assert "Nothing was seen in this period" in path.read_text()
     assert "1970" not in path.read_text()
+
+
+def test_scan_report_of_less_than_a_second_has_seen_something(tmp_path: Path) -> None:
+    short, path = tmp_path / "short.pcap", tmp_path / "short.html"
+    with CLINIC.open("rb") as file, short.open("wb") as first:
+        writer = dpkt.pcap.Writer(first, nano=True)
+        for n, (_, frame) in enumerate(list(dpkt.pcap.Reader(file))[:6]):
+            writer.writepkt(frame, 1_772_463_600 + n / 100)
+    main(["scan", "--report", str(path), str(short)])
+    assert "Nothing was seen" not in path.read_text()
+    assert "No call was seen in this period" in path.read_text()
 
 
 def test_scan_report_of_captures_in_any_order_counts_each_once(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_typesetter_that_fails_says_why(tmp_path: Path) -> None:
 
 
 class Tags(HTMLParser):
-    """Collects elements, and texts that are not style."""
+    """Collects elements, and texts that are shown."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Tags(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        if self.tags[-1:] and self.tags[-1][0] != "style":
+        if self.tags[-1:] and self.tags[-1][0] not in ("style", "title", "desc"):
             self.texts.append(data)
 
 

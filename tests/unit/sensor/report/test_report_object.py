@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from sensor.policy.catalogue import CATALOGUE
 from sensor.policy.catalogue import CONTROLS as CATALOGUED
 from sensor.report import csv, html
+from sensor.report.compare import compare
 from sensor.report.controls import CONTROLS, PROFILES
 from sensor.report.document import document
 from tests.unit.sensor.report.made import (
@@ -137,6 +138,16 @@ def test_a_period_without_sight_or_calls_says_exactly_that(made: dict[str, Any],
 def test_of_a_period_without_sight_it_is_not_said_that_all_was_well(made: dict[str, Any]) -> None:
     said = words(made)
     assert not [each for each in ("No downgrade", "No finding about", "No other cleartext", "No path") if each in said]
+
+
+def test_changes_are_in_the_document_with_what_limits_them() -> None:
+    later = report([start(), POLICY, leg(), *minutes(DAY, DAY + HOUR)])
+    later["changes"] = compare(report(ORDINARY), later)
+    Draft202012Validator(SCHEMA).validate(later)
+    said = words(later)
+    assert "Less was seen after" in said
+    assert "Compared with 2026-01-05, in which 1 day were seen and 33.3 % of 3 legs were encrypted." in said
+    assert "There is nothing before this period to compare it with." in words(report(ORDINARY))
 
 
 def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:

@@ -1,0 +1,193 @@
+"""The thread that writes: nobody waits for it, and what it could not take is said."""
+
+import itertools
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sensor.ledger import reader
+from sensor.ledger.entries import Entry
+from sensor.ledger.keys import VerifierKey, new_pem
+from sensor.ledger.layout import DAY_MS
+from sensor.ledger.ledger import MAX_WAITING, Keeping, Ledger
+from sensor.ledger.verify import verify
+from sensor.ledger.writer import Writer
+
+PEM = new_pem()
+
+
+def entry(number: int) -> Entry:
+    return {"kind": "leg", "number": number}
+
+
+def make(directory: Path, keeping: Keeping | None = None, now_ms: Callable[[], int] | None = None) -> Ledger:
+    writer = Writer(directory, PEM, origin_name="legwatch/test")
+    return Ledger(writer, keeping) if now_ms is None else Ledger(writer, keeping, now_ms=now_ms)
+
+
+def said(directory: Path, kind: str) -> list[Entry]:
+    return [entry for _, entry in reader.entries(directory) if entry["kind"] == kind]
+
+
+def faults(directory: Path) -> list[str]:
+    key = VerifierKey.parse(str(said(directory, "ledger")[0]["vkey"]))
+    return [str(fault) for fault in verify(directory, [key], now_ms=time.time_ns() // 1_000_000).faults]
+
+
+def wait(what: Callable[[], object], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_entry_that_is_put_is_signed_within_a_second(tmp_path: Path) -> None:
+    ledger = make(tmp_path)
+    ledger.start()
+    wait(ledger.checkpoint)
+    for number in range(3):
+        begin, before = time.monotonic(), ledger.checkpoint()
+        ledger.put(entry(number))
+        while ledger.checkpoint() is before:
+            assert time.monotonic() - begin < 1.0
+            time.sleep(0.01)
+        assert not faults(tmp_path)
+    ledger.stop(5.0)
+    assert ledger.counters() == {
+        "entries": 3,
+        "lost": 0,
+        "octets": ledger.counters()["octets"],
+        "commits": 3,
+        "errors": 0,
+    }
+    assert ledger.counters()["octets"] == (next(tmp_path.glob("*.jsonl"))).stat().st_size
+
+
+def test_entries_of_many_threads_are_all_there_in_the_order_of_each(tmp_path: Path) -> None:
+    ledger = make(tmp_path)
+    ledger.start()
+
+    def put(thread: int) -> None:
+        for number in range(2_000):
+            ledger.put({"kind": "leg", "thread": thread, "number": number})
+
+    threads = [threading.Thread(target=put, args=(each,)) for each in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    ledger.stop(10.0)
+    for thread in range(4):
+        assert [each["number"] for each in said(tmp_path, "leg") if each["thread"] == thread] == list(range(2_000))
+    assert not faults(tmp_path)
+
+
+@pytest.fixture
+def full() -> Iterator[Callable[[int | None], None]]:
+    """Let no file of this process grow beyond a size: what the kernel refuses then is like a full disk."""
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(octets: int | None) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if octets is None else octets, hard))
+
+    yield limit
+    limit(None)
+    signal.signal(signal.SIGXFSZ, former)
+
+
+def test_disk_that_takes_nothing_is_a_problem_until_it_does_and_the_gap_is_said(
+    tmp_path: Path, full: Callable[[int | None], None]
+) -> None:
+    ledger = make(tmp_path)
+    ledger.start()
+    wait(ledger.checkpoint)
+    full(1_000)
+    for number in range(50):
+        ledger.put(entry(number))
+    wait(ledger.problem)
+    assert ledger.problem().startswith(f"{tmp_path} cannot be written: ")
+    for number in range(50, 50 + MAX_WAITING + 10):
+        ledger.put(entry(number))
+    assert ledger.counters()["lost"] == 10
+    full(None)
+    wait(lambda: not ledger.problem())
+    ledger.stop(10.0)
+    assert [each["number"] for each in said(tmp_path, "leg")] == list(range(50 + MAX_WAITING))
+    (gap,) = said(tmp_path, "gap")
+    assert (gap["lost"], gap["why"]) == (10, "disk")
+    assert not said(tmp_path, "recovered")
+    assert not faults(tmp_path)
+    assert ledger.counters()["errors"] >= 1
+
+
+def test_directory_that_is_written_by_another_sensor_is_a_problem_until_that_ends(tmp_path: Path) -> None:
+    other = Writer(tmp_path, PEM, origin_name="legwatch/test")
+    other.open(time.time_ns() // 1_000_000)
+    ledger = make(tmp_path)
+    ledger.put(entry(1))
+    ledger.start()
+    wait(ledger.problem)
+    assert "is written by another sensor" in ledger.problem()
+    other.close()
+    wait(lambda: not ledger.problem())
+    ledger.stop(5.0)
+    assert len(said(tmp_path, "leg")) == 1
+
+
+def test_entry_that_cannot_be_one_is_a_gap_and_those_beside_it_are_kept(tmp_path: Path) -> None:
+    ledger = make(tmp_path)
+    for each in (entry(1), {"kind": "leg", "number": 2.5}, entry(3)):
+        ledger.put(each)  # type: ignore[arg-type]
+    ledger.start()
+    ledger.stop(5.0)
+    ledger_says = [(each["kind"], each.get("number"), each.get("why")) for _, each in reader.entries(tmp_path)]
+    assert ledger_says == [("ledger", None, None), ("leg", 1, None), ("leg", 3, None), ("gap", None, "refused")]
+
+
+@pytest.mark.parametrize("is_clock_set", [True, False])
+def test_segments_go_when_their_time_is_over_and_the_clock_can_be_believed(tmp_path: Path, is_clock_set: bool) -> None:
+    writer = Writer(tmp_path, PEM, origin_name="legwatch/test")
+    today = time.time_ns() // 1_000_000
+    writer.open(today - 5 * DAY_MS)
+    for day in range(5):
+        writer.append([entry(day)], today - (5 - day) * DAY_MS)
+    writer.close()
+    key = VerifierKey.parse(str(said(tmp_path, "ledger")[0]["vkey"]))
+    ledger = make(tmp_path, Keeping(days=2, is_clock_set=lambda: is_clock_set))
+    ledger.start()
+    wait(ledger.budget)
+    ledger.stop(5.0)
+    gone = [each["first"] for each in said(tmp_path, "deleted")]
+    assert gone == ([0, 2, 3] if is_clock_set else [])
+    assert [each["number"] for each in said(tmp_path, "leg")] == list(range(3 if is_clock_set else 0, 5))
+    result = verify(tmp_path, [key], now_ms=today)
+    assert not result.faults
+    assert result.first == (4 if is_clock_set else 0)
+
+
+def test_room_that_will_not_do_is_forecast_in_days(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, PEM, origin_name="legwatch/test")
+    today = time.time_ns() // 1_000_000
+    writer.open(today - 3 * DAY_MS)
+    for day, number in itertools.product(range(4), range(50)):
+        writer.append([entry(number)], today - (3 - day) * DAY_MS)
+    writer.close()
+    for keeping, bounded in (
+        (Keeping(days=2000, max_octets=100_000), True),
+        (Keeping(days=4, max_octets=100_000), False),
+    ):
+        ledger = make(tmp_path, keeping)
+        ledger.start()
+        wait(ledger.budget)
+        ledger.stop(5.0)
+        budget = ledger.budget()
+        assert budget is not None
+        assert budget.a_day > 0
+        assert budget.full_in_days == (budget.room // budget.a_day if bounded else None)
+        assert budget.room == 100_000 - budget.octets
