@@ -11,7 +11,7 @@ CORE := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.h) fastpath/_build.p
 LOCK := deploy/package/requirements.lock
 APPLIANCE := tests/boot/test_appliance.py
 LIVE_PACKAGES := baresip-core docker-compose e2fsprogs ethtool faketime iproute2 libcap2-bin lintian mandoc openssl \
-	poppler-utils prometheus prometheus-alertmanager qpdf rpm rsyslog rsyslog-gnutls systemd util-linux valgrind
+	poppler-utils prometheus prometheus-alertmanager qpdf rpm rsyslog rsyslog-gnutls strace systemd util-linux valgrind
 BOOT_PACKAGES := binutils iproute2 mmdebstrap openssh-client systemd-container util-linux
 
 # Prints the requirements that pyproject.toml lists under a dotted name, one a line.

@@ -80,7 +80,7 @@ def consistency(directory: Path, first: str, second: str | None = None) -> Proof
 
 def verify_inclusion_proof(proof: Proof, keys: Iterable[VerifierKey]) -> Entry:
     """Return the entry that a proof is of; ProofError when it proves nothing."""
-    hashes = _hashes(proof)
+    hashes = _hashes(proof, ("entry", "index", "size", "checkpoint"))
     entry, index, size, note = (proof.get(name) for name in ("entry", "index", "size", "checkpoint"))
     if type(entry) is not str or type(index) is not int or type(note) is not str:
         raise ProofError("is no proof of an entry")
@@ -100,7 +100,7 @@ def verify_inclusion_proof(proof: Proof, keys: Iterable[VerifierKey]) -> Entry:
 
 def verify_consistency_proof(proof: Proof, keys: Iterable[VerifierKey]) -> tuple[Checkpoint, Checkpoint]:
     """Return the two checkpoints the second of which goes on from the first; ProofError when it is not shown."""
-    hashes, trusted = _hashes(proof), list(keys)
+    hashes, trusted = _hashes(proof, ("first", "second")), list(keys)
     first, second = proof.get("first"), proof.get("second")
     if type(first) is not str or type(second) is not str:
         raise ProofError("is no proof of two checkpoints")
@@ -191,8 +191,11 @@ def _signed(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
         raise ProofError(f"has a checkpoint that {error}") from None
 
 
-def _hashes(proof: Proof) -> list[bytes]:
-    texts = proof.get("hashes")
+def _hashes(proof: Proof, others: Iterable[str]) -> list[bytes]:
+    """Return the hashes of a proof, which has them and the others and nothing that it does not prove."""
+    if proof.keys() != {"hashes", *others}:
+        raise ProofError("is no proof: it has not what one has, or more")
+    texts = proof["hashes"]
     hashes = [from_base64(each) for each in texts if type(each) is str] if type(texts) is list else []
     found = [each for each in hashes if each is not None and len(each) == HASH_OCTETS]
     if type(texts) is not list or len(found) != len(texts):

@@ -188,7 +188,7 @@ def _boxes(
 
 def _detail(segment: Row | None, kind: str) -> str:
     if segment is None:
-        return "no segment of the policy" if kind in (OUTSIDE, "unknown") else kind
+        return "not in the policy" if kind in (OUTSIDE, "unknown") else kind
     ranges, vlans = len(segment["ranges"]), len(segment["vlans"])
     return ", ".join(
         [segment["kind"]] + ([count(ranges, "range")] if ranges else []) + ([count(vlans, "VLAN")] if vlans else [])

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree as ET
 
-from sensor.output.drawing import SOFT, document, fitted, path, rectangle, sheet, text
+from sensor.output.drawing import SOFT, document, fitted, path, rectangle, sheet, text, width_of
 from sensor.output.signs import printable
 from sensor.report.bundles import PROBLEMS, Key, Traffic, network
 from sensor.report.palette import LOOKS, STATES
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from sensor.output.drawing import Point
     from sensor.report.bundles import Box, Network, Node
 
-WIDTH = 960
+WIDTH = 800  # on paper a letter is 2.4 mm high then
 EDGES = 48  # drawn; what there is beyond is said below
 NUMBERED = 16  # of those with something in clear or undetermined, which the list below names
 
-_MARGIN, _COLUMN, _PAD = 12.0, 232.0, 8.0
-_TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 36.0, 14.0, 14.0, 18.0
+_MARGIN, _COLUMN, _PAD = 12.0, 200.0, 8.0
+_TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 48.0, 14.0, 14.0, 18.0
 _BADGE, _ROW = 8.0, 18.0
-_WHO = 440.0  # of a row of the list, for its two ends
+_LIST = 36.0  # where the words of the list begin
 _BEND = 105.0  # of a line between hosts of one column, where there is another column beside it
 _HEADINGS = ("Outside and trunks", "Servers", "Phones and all else")
 _OF_PICTURE = {
@@ -81,7 +81,7 @@ def draw(paths: Sequence[Mapping[str, Any]], segments: Sequence[Mapping[str, Any
     bottom = max((place.top + place.height for place in places.values()), default=_TOP)
     listed = [edge for edge in edges if edge.number]
     notes = list(_notes(net, edges))
-    height = bottom + 30 + _ROW * (len(listed) + len(notes) + (1 if listed else 0)) + 60
+    height = bottom + 30 + _height(net, listed) + _ROW * len(notes) + 60
     said = f"{count(len(paths), 'path')} between {count(sum(node.hosts for node in net.nodes.values()), 'host')}"
     svg = sheet(WIDTH, height, "Map of call paths", f"{said}. {'. '.join(_words(net, edge) for edge in listed)}")
     text(svg, _MARGIN, 26, "Call paths and how they were protected", size=16, weight="bold")
@@ -189,8 +189,6 @@ def _places(net: Network, columns: Sequence[int], lanes: int) -> dict[Key | str,
             height = _LINE * (2 if net.nodes[key].detail else 1) + 8
             places[key] = _Place(x, y, height)
             y += height + 3
-        if not box.nodes:
-            y += _LINE
         places[name] = _Place(x, top, y + 4 - top)
         tops[box.column] = y + 4 + _BETWEEN
     return places
@@ -315,8 +313,10 @@ def _draw_box(svg: ET.Element, net: Network, box: Box, places: Mapping[Key | str
     inner = _COLUMN - 2 * _PAD
     title = fitted(box.title, inner, 12, bold=True)
     text(group, place.x + _PAD, place.top + 16, title, size=12, weight="bold")
-    detail = f"{box.detail}, {count(box.hosts, 'host') if box.hosts else 'nothing seen'}"
-    text(group, place.x + _PAD, place.top + 30, fitted(detail, inner, 10), size=10, fill=SOFT)
+    hosts = count(box.hosts, "host") if box.hosts else "nothing seen"
+    for number, words in enumerate((box.detail, hosts)):
+        y = place.top + 30 + number * _LINE
+        text(group, place.x + _PAD, y, fitted(words, inner, 10), size=10, fill=SOFT)
     for key in box.nodes:
         _draw_node(group, net.nodes[key], places[key])
 
@@ -337,14 +337,29 @@ def _draw_node(group: ET.Element, node: Node, place: _Place) -> None:
         text(group, place.x + 14, place.top + 28, fitted(node.detail, inner, 10), size=10, fill=SOFT)
 
 
+def _height(net: Network, edges: Sequence[_Edge]) -> float:
+    """Return how high the list is."""
+    seconds = sum(not _beside(printable(_between(net, edge)), _said(edge.traffic)) for edge in edges)
+    return _ROW * (len(edges) + 1) + (_ROW - 4) * seconds if edges else 0
+
+
 def _draw_list(svg: ET.Element, net: Network, edges: Sequence[_Edge], y: float) -> float:
     text(svg, _MARGIN, y, "Not protected, or not known to be; the worst first", size=12, weight="bold")
+    right = WIDTH - _MARGIN
     for edge in edges:
         y += _ROW
         _draw_badge(svg, (_MARGIN + _BADGE, y - 4), edge)
-        text(svg, _MARGIN + 24, y, fitted(_between(net, edge), _WHO, 11), size=11)
-        text(svg, _MARGIN + 34 + _WHO, y, fitted(_said(edge.traffic), WIDTH - 2 * _MARGIN - 34 - _WHO, 11), size=11)
+        who, said = printable(_between(net, edge)), _said(edge.traffic)
+        text(svg, _LIST, y, fitted(who, right - _LIST, 11), size=11)
+        if not _beside(who, said):
+            y += _ROW - 4
+        text(svg, right, y, fitted(said, right - _LIST, 11), size=11, anchor="end")
     return y + _ROW
+
+
+def _beside(who: str, said: str) -> bool:
+    """Whether a row of the list has room for both in one line."""
+    return width_of(who, 11) + width_of(said, 11) + _PAD <= WIDTH - _MARGIN - _LIST
 
 
 def _draw_legend(svg: ET.Element, y: float) -> None:
@@ -353,7 +368,7 @@ def _draw_legend(svg: ET.Element, y: float) -> None:
         look = LOOKS[state]
         path(svg, [(x, y - 4), (x + 40, y - 4)], stroke=look.colour, width=3, dashes=look.dashes)
         text(svg, x + 48, y, state, size=11)
-        x += 150
+        x += 132
     path(svg, [(x, y - 7), (x + 40, y - 7)], stroke=SOFT, width=3)
     path(svg, [(x, y - 2), (x + 40, y - 2)], stroke=SOFT, width=1.4)
     text(svg, x + 48, y, "thick: media, thin: signalling", size=11)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from sensor.output.drawing import Point
 
-WIDTH = 960
+WIDTH = 720  # 11 units are 7.5 points on a page of the report
 ROWS = 30  # bars of one chart; what there is beyond is said below
 WEEKS = 54
 
-_MARGIN, _NAME, _SAID = 12.0, 210.0, 450.0
+_MARGIN, _NAME, _SAID = 12.0, 210.0, 130.0
 _TOP, _ROW, _BAR = 42.0, 24.0, 14.0
 _AXIS, _COLUMN = 160.0, 64.0
 _HOUR_MS = 3_600_000
@@ -43,7 +43,8 @@ def states_by(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     for row in shown:
         text(svg, _MARGIN, y + 11, fitted(_label(row), _NAME - 12, 11), size=11)
         _bar(svg, (_MARGIN + _NAME, y), whole, row["states"])
-        said = f"{_share(row['states'])}: {_counted(row['states'])}"
+        # All counts are in the description, and in the table that stands below each of these in a report.
+        said = f"{_share(row['states'])} of {sum(row['states'].values()) - row['states']['not-observed']}"
         text(svg, _MARGIN + _NAME + whole + 12, y + 11, fitted(said, _SAID - 12, 11), size=11)
         y += _ROW
     for note in notes:

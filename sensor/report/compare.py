@@ -83,7 +83,8 @@ def interval(part: int, whole: int) -> tuple[float, float]:
 def seen_less(before: Row, after: Row) -> bool:
     """Whether the later report rests on less than the former: nothing found means less then."""
     shares = [report["coverage"]["share"] for report in (before, after)]
-    return shares[1] + LESS <= shares[0] or _sighted(after) < SHORTER * _sighted(before)
+    silent = _seen(before["legs"]["states"]) > 0 and not _seen(after["legs"]["states"])
+    return shares[1] + LESS <= shares[0] or _sighted(after) < SHORTER * _sighted(before) or silent
 
 
 def _sighted(report: Row) -> int:
@@ -115,6 +116,8 @@ def _notes(before: Row, after: Row) -> Iterator[str]:
     for word, report in (("before", before), ("after", after)):
         if not _sighted(report):
             yield f"Nothing was seen {word}, so nothing can be said of it."
+        elif not _seen(report["legs"]["states"]):
+            yield f"No media of calls were seen {word}."
         if report["ledger"] is not None and report["ledger"]["verified"] is False:
             yield f"The ledger of the report {word} does not verify."
     if seen_less(before, after):
@@ -122,11 +125,16 @@ def _notes(before: Row, after: Row) -> Iterator[str]:
             f"Less was seen after ({_seen_words(after)}) than before ({_seen_words(before)}): "
             "what was not found again may only not have been seen, and is not called better."
         )
+    if seen_less(after, before):
+        yield (
+            f"Less was seen before ({_seen_words(before)}) than after ({_seen_words(after)}): "
+            "what is new may have been there."
+        )
 
 
 def _seen_words(report: Row) -> str:
-    thousandths = report["coverage"]["share"]
-    return f"{thousandths // 10}.{thousandths % 10} % of the period, {duration(_sighted(report))}"
+    legs = count(_seen(report["legs"]["states"]), "leg")
+    return f"{share(report['coverage']['share'], 1000)} of the period, {duration(_sighted(report))}, {legs}"
 
 
 def _coverage(before: Row, after: Row) -> Iterator[Change]:
@@ -142,6 +150,9 @@ def _seen(states: Row) -> int:
 
 def _protection(before: Row, after: Row) -> Iterator[Change]:
     yield from _share("protection", "all legs", before["legs"]["states"], after["legs"]["states"])
+    # Of signalling that is neither nothing was seen.
+    planes = [report["legs"]["signalling"] | {"undetermined": 0} for report in (before, after)]
+    yield from _share("signalling", "all legs", *planes)
     for about, key in (("segment", "by_segment"), ("trunk", "by_trunk"), ("device", "by_device")):
         former = {row["name"]: row["states"] for row in before["legs"][key]}
         later = {row["name"]: row["states"] for row in after["legs"][key]}
@@ -174,7 +185,8 @@ def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Ite
         if one and other:
             yield from _lasting(name, one, other)
         elif other:
-            kind: Kind = "new" if other["state"] == "waived" else "worse"
+            accepted = other["state"] == "waived" or other["severity"] == SEVERITIES[0]
+            kind: Kind = "new" if accepted else "worse"
             yield Change(kind, "finding", name, f"new, {other['severity']}, {other['state']}")
         elif one and one["state"] != "resolved":
             if less:

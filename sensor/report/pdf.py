@@ -26,7 +26,7 @@ _DRAWN = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3A9), (0x3B1, 0
 _SIGNS = frozenset("\n\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2190\u2192\u2194\u2264\u2265\u2212\u20ac")
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _BREAK = "\u200b"
-_LONG_WORD = re.compile(r"\S{15,}")
+_LONG_WORD = re.compile(r"\S{24,}")
 _PLACE = re.compile(r"[:/@_=.,;+-](?=.)|[^:/@_=.,;+\u200b-]{14}(?=[^:/@_=.,;+-])")
 
 

@@ -10,7 +10,7 @@ from sensor.ledger.sink import LedgerSink
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastpath.records import FlowEnded
+    from fastpath.records import Attempt, FlowEnded
     from sensor.ledger.entries import Entry
     from sensor.model import FlowContext
 
@@ -41,6 +41,9 @@ class Recording(LedgerSink):
         first = flow.first_ns // MS
         self._first_ms = first if self._first_ms is None else min(self._first_ms, first)
         self._last_ms = max(self._last_ms, flow.last_ns // MS)
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Keep no transaction: it is the ledger that is a log of them."""
 
     def _keep(self, entry: Entry) -> None:
         self._entries.append({**entry, "at": entry["last"]})

@@ -1,9 +1,11 @@
 """What most live tests have: one network namespace a file, and a mirror port in it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.live.disk import Disk, mounted
 from tests.live.lab import Mirror, Namespace, namespaces
 
 
@@ -20,3 +22,10 @@ def mirror(namespace: Namespace) -> Iterator[Mirror]:
     made = Mirror(namespace)
     yield made
     made.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """Return a disk of the test's own."""
+    with mounted(tmp_path) as made:
+        yield made

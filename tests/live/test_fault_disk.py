@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +15,12 @@ import pytest
 
 from sensor.network.baseline import Known
 from sensor.state.baseline import BaselineFile
+from tests.live.disk import Disk
 from tests.live.faults import Feed, all_are_accounted_for, call, configured, feeding, holds, judges, watching
-from tests.live.lab import LEGWATCH, STAY_ROOT, Mirror, Namespace, Sensor, namespaces, running, sh, wait_for
+from tests.live.lab import LEGWATCH, STAY_ROOT, Mirror, Namespace, Sensor, namespaces, running, wait_for
 
 pytestmark = pytest.mark.live
 
-DISK_MIB = 32  # more than a full queue of the ledger
 HUNG_S = 11.0  # longer than a loop may stand still without being taken for stuck
 
 
@@ -30,61 +29,6 @@ def namespace() -> Iterator[Namespace]:
     with namespaces("disk") as (made,):
         Mirror(made).close()
         yield made
-
-
-class Disk:
-    """A file system of its own, in a file; ext4, as tmpfs can neither hang nor break down."""
-
-    def __init__(self, place: Path, device: str) -> None:
-        self.place = place
-        self._device = Path(device).name
-
-    def fill(self) -> None:
-        """Leave no room."""
-        with (self.place / "filler").open("wb", buffering=0) as filler:
-            for octets in (1 << 16, 1 << 10, 1):
-                with suppress(OSError):
-                    while True:
-                        filler.write(bytes(octets))
-
-    def make_room(self) -> None:
-        """Give the room back."""
-        (self.place / "filler").unlink()
-
-    def hang(self) -> None:
-        """Let every write wait (fsfreeze(8))."""
-        sh("fsfreeze", "--freeze", str(self.place))
-
-    def go_on(self) -> None:
-        """Let writes go on."""
-        sh("fsfreeze", "--unfreeze", str(self.place))
-
-    def break_down(self) -> None:
-        """Let it find an error in itself, upon which it is read-only (ext4(5), errors=remount-ro)."""
-        Path("/sys/fs/ext4", self._device, "trigger_fs_error").write_text("1")
-
-    def stay(self) -> None:
-        """Leave it as it is: nothing but mounting it again would help."""
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    place, image = tmp_path / "disk", tmp_path / "image"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(DISK_MIB << 20)
-    sh("mkfs.ext4", "-q", "-F", str(image))
-    sh("mount", "-o", "loop,errors=remount-ro", str(image), str(place))
-    try:
-        for name in ("state", "evidence", "alerts"):
-            (place / name).mkdir()
-        yield Disk(place, output("findmnt", "--noheadings", "--output", "SOURCE", str(place)))
-    finally:
-        sh("umount", str(place))
-
-
-def output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 class Fault(NamedTuple):

@@ -20,7 +20,7 @@ def changes(report: Report) -> Iterator[Block]:
     yield Heading("Changes since the last report")
     comparison = report["changes"]
     if comparison is None:
-        yield Paragraph("There is nothing before this period to compare it with.")
+        yield Paragraph("There is nothing before to compare this period with.")
         return
     before = comparison["before"]
     yield Paragraph(

@@ -28,7 +28,7 @@ def coverage(report: Report) -> Iterator[Block]:
         (Column("The sensor's sight", 3), Column("Time", 3), Column("Share", 1, numeric=True)),
         [(label, duration(seconds[state]), share(seconds[state], total)) for state, label in _SIGHT],
     )
-    if coverage["spans"]:
+    if report["source"]["kind"] == "ledger":  # of the time between captures nothing is said
         first, last = report["period"]["from"], report["period"]["to"]
         yield Figure(
             charts.coverage_strip(first, last, coverage["spans"]),

@@ -136,4 +136,4 @@ def _counted(states: Mapping[str, int]) -> str:
 def _statement(finding: Mapping[str, Any]) -> str:
     waived = f" Waived: {finding['waived_by']}." if finding["state"] == "waived" else ""
     evidence = short(finding["evidence"][-1]) if finding["evidence"] else ""
-    return f"{finding['severity']}: {finding['title']}. {evidence}{waived}".strip()
+    return f"[{finding['severity']}] {finding['title']}: {evidence}{waived}"

@@ -12,7 +12,7 @@ from tests.pictures import SVG, assert_readable, parsed, texts, tooltips
 from tests.unit.sensor.report.networks import PBX, SEGMENTS, TRUNK, hospital, path, segment, states
 
 HOSTILE = "</text>&\"'\x1b[31m\u202e\x00\ud800中"
-RIGHT, MIDDLE = 700, 360  # where the columns of phones and servers begin
+RIGHT, MIDDLE = 580, 290  # where the columns of phones and servers begin
 
 
 def words(svg: str) -> list[str]:
@@ -46,12 +46,13 @@ def test_hosts_stand_in_the_column_of_their_segment() -> None:
     svg = draw(hospital(2, 0), SEGMENTS)
     left = {text.words: text.left for text in texts(parsed(svg))}
     assert left["Carrier"] < MIDDLE < left["exchange"] < RIGHT < left["10.20.0.1"]
-    assert "voice, 2 ranges, 2 hosts" in left
+    assert {"voice, 2 ranges", "2 hosts"} <= set(left)
 
 
 def test_segment_without_any_path_is_drawn_and_says_so() -> None:
-    assert "voice, 2 ranges, nothing seen" in words(draw([], SEGMENTS))
-    assert "No path between hosts was seen." in words(draw([], SEGMENTS))
+    found = words(draw([], SEGMENTS))
+    assert {"phones", "voice, 2 ranges", "No path between hosts was seen."} <= set(found)
+    assert found.count("nothing seen") == len(SEGMENTS)
 
 
 def test_path_in_clear_has_a_number_in_the_map_and_in_the_list() -> None:

@@ -99,6 +99,14 @@ class TestProtection:
         text = "90.0 % of 1000 legs encrypted; before 99.0 % of 1000 legs encrypted"
         assert changes(before, after) == [("worse", "protection", "all legs", text)]
 
+    def test_share_of_signalling_is_held_against_that_of_the_legs_whose_signalling_was_seen(
+        self, before: Report, after: Report
+    ) -> None:
+        before["legs"]["signalling"] = states(990, 10, 5000)
+        after["legs"]["signalling"] = states(900, 100)
+        text = "90.0 % of 1000 legs encrypted; before 99.0 % of 1000 legs encrypted"
+        assert changes(before, after) == [("worse", "signalling", "all legs", text)]
+
     def test_segment_and_trunk_that_come_and_go_are_said(self, before: Report, after: Report) -> None:
         before["legs"]["by_trunk"] = [{"name": "old", "kind": "vendor", "states": states(3)}]
         after["legs"]["by_trunk"] = [{"name": "young", "kind": "vendor", "states": states(3, 1)}]
@@ -141,6 +149,25 @@ class TestFindings:
     def test_new_one_that_is_waived_is_new(self, before: Report, after: Report) -> None:
         before["findings"], after["findings"][0]["state"] = [], "waived"
         assert changes(before, after) == [("new", "finding", self.SUBJECT, "new, critical, waived")]
+
+    def test_new_one_that_only_informs_is_new(self, before: Report, after: Report) -> None:
+        found = after["findings"][0]
+        after["findings"] = [{**found, "code": "new-endpoint", "severity": "info", "id": "f9"}, found]
+        assert [each[0] for each in changes(before, after)] == ["new"]
+
+    def test_new_one_where_less_was_seen_before_may_have_been_there(self, before: Report, after: Report) -> None:
+        before["findings"] = []
+        seen_less(before)
+        assert {each[0] for each in changes(before, after) if each[1] == "finding"} == {"worse"}
+        assert "what is new may have been there" in notes(before, after)
+
+    def test_one_that_is_not_found_again_where_no_media_were_seen_is_not_called_better(
+        self, before: Report, after: Report
+    ) -> None:
+        after["findings"] = []
+        after["legs"]["states"] = states(0, unseen=7)
+        assert {each[0] for each in changes(before, after) if each[1] == "finding"} == {"gone"}
+        assert "No media of calls were seen after" in notes(before, after)
 
     def test_one_that_is_not_found_again_is_better(self, before: Report, after: Report) -> None:
         after["findings"] = []

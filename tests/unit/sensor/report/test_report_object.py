@@ -32,6 +32,7 @@ from tests.unit.sensor.report.made import (
 
 ROOT = Path(__file__).parents[4]
 SCHEMA = json.loads((ROOT / "docs/schema/report.schema.json").read_text())
+COMPARISON = json.loads((ROOT / "docs/schema/comparison.schema.json").read_text())
 EMPTY = report([])
 BLIND = report([start(), POLICY, *minutes(DAY, DAY + 24 * HOUR, "blind", ["no-traffic"])])
 QUIET = report([start(), POLICY, *minutes(DAY, DAY + 24 * HOUR)])
@@ -144,10 +145,11 @@ def test_changes_are_in_the_document_with_what_limits_them() -> None:
     later = report([start(), POLICY, leg(), *minutes(DAY, DAY + HOUR)])
     later["changes"] = compare(report(ORDINARY), later)
     Draft202012Validator(SCHEMA).validate(later)
+    Draft202012Validator(COMPARISON).validate(later["changes"])
     said = words(later)
     assert "Less was seen after" in said
     assert "Compared with 2026-01-05, in which 1 day were seen and 33.3 % of 3 legs were encrypted." in said
-    assert "There is nothing before this period to compare it with." in words(report(ORDINARY))
+    assert "There is nothing before to compare this period with." in words(report(ORDINARY))
 
 
 def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:
