@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from tests.live.faults import (
     of_code,
     watching,
 )
-from tests.live.lab import Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
+from tests.live.lab import ROOT, Mirror, Namespace, Sensor, namespaces, running_sensor, sh, wait_for
 from tests.unit.sensor.ledger.schema import VALIDATOR
 
 pytestmark = pytest.mark.live
@@ -72,10 +73,18 @@ def of_kind(ledger: dict[str, Any], kind: str) -> Entries:
 
 
 def verified(ledger: dict[str, Any], vkey: str = "") -> Result:
-    """Verify a ledger by a public key, or by that of its first entry, which is all that this test trusts."""
+    """Verify a ledger by a public key, or by that of its first entry; two programs have to agree that it is whole."""
     key = VerifierKey.parse(vkey or kept(ledger)[0]["vkey"])
     result = verify(Path(ledger["directory"]), [key], now_ms=time.time_ns() // 1_000_000)
     assert result.faults == []
+    independent = [
+        sys.executable,
+        str(ROOT / "deploy/verify/legwatch_verify.py"),
+        ledger["directory"],
+        "--key",
+        str(key),
+    ]
+    assert subprocess.run(independent, stdout=subprocess.DEVNULL, check=False).returncode == 0
     return result
 
 
