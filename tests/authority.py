@@ -52,7 +52,8 @@ def authority(folder: Path) -> Iterator[Authority]:
             query, reply = folder / "query", folder / "reply"
             query.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
             if not self.path.endswith("replay"):
-                command = ["openssl", "ts", "-reply", "-config", folder / "tsa.cnf", "-queryfile", query, "-out", reply]
+                command: list[str | Path] = ["openssl", "ts", "-reply", "-config", folder / "tsa.cnf"]
+                command += ["-queryfile", query, "-out", reply]
                 subprocess.run(command, check=True, capture_output=True)
             self.send_response(200)
             self.send_header("Content-Type", "application/timestamp-reply")
