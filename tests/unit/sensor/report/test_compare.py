@@ -82,6 +82,7 @@ class TestProtection:
             (states(1000, 0, 0, 0), states(1000, 0, 0, 900), None),  # what was not seen says nothing
             (states(1000), states(0), None),
             (states(990, 10), states(985, 15), None),
+            (states(1000), states(900, 0, 100), "worse"),  # what is undetermined is not protected
         ],
     )
     @pytest.mark.parametrize(
@@ -116,6 +117,10 @@ class TestProtection:
             ("new", "trunk", "young", "75.0 % of 4 legs encrypted"),
             ("gone", "trunk", "old", "100.0 % of 3 legs encrypted"),
         ]
+
+    def test_device_that_comes_is_an_endpoint_and_no_second_change(self, before: Report, after: Report) -> None:
+        after["legs"]["by_device"] = []
+        assert changes(before, after) == []
 
     @pytest.mark.parametrize(
         ("part", "whole", "low", "high"),
@@ -434,6 +439,7 @@ class TestCommand:
             {"address": f"10.0.0.{n}", "name": "", "segment": "s", "user_agent": None} for n in range(90)
         ]
         lines = list(words(compare(before, after), most=5))
+        assert len([line for line in lines if line.startswith("  endpoint ")]) == 5
         assert "  and 85 more, which --json has" in lines
 
     def test_names_from_the_wire_cannot_command_a_terminal(
