@@ -172,7 +172,7 @@ def _boxes(
     homes: dict[str, str] = {}
     boxes: dict[str, Box] = {}
     columns: dict[int, list[str]] = {}
-    for name in sorted(traffic, key=lambda name: (not traffic[name].paths, traffic[name].rank, name)):
+    for name in sorted(traffic, key=lambda name: (traffic[name].rank, name)):
         kind = segments[name]["kind"] if name in segments else kinds.get(name, "unknown")
         columns.setdefault(_COLUMNS.get(kind, PHONES), []).append(name)
     for column, names in sorted(columns.items()):
