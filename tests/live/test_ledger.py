@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from tests.live.faults import (
     of_code,
     watching,
 )
-from tests.live.lab import ROOT, Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
+from tests.live.lab import ROOT, Mirror, Namespace, Sensor, namespaces, running_sensor, sh, wait_for
 from tests.unit.sensor.ledger.schema import VALIDATOR
 
 pytestmark = pytest.mark.live
