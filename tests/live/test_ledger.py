@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from tests.live.faults import (
     of_code,
     watching,
 )
-from tests.live.lab import ROOT, Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
+from tests.live.lab import ROOT, Mirror, Namespace, Sensor, namespaces, running_sensor, sh, wait_for
 from tests.unit.sensor.ledger.schema import VALIDATOR
 
 pytestmark = pytest.mark.live
@@ -78,14 +77,8 @@ def verified(ledger: dict[str, Any], vkey: str = "") -> Result:
     key = VerifierKey.parse(vkey or kept(ledger)[0]["vkey"])
     result = verify(Path(ledger["directory"]), [key], now_ms=time.time_ns() // 1_000_000)
     assert result.faults == []
-    independent = [
-        sys.executable,
-        str(ROOT / "deploy/verify/legwatch_verify.py"),
-        ledger["directory"],
-        "--key",
-        str(key),
-    ]
-    assert subprocess.run(independent, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    independent = (sys.executable, str(ROOT / "deploy/verify/legwatch_verify.py"))
+    sh(*independent, ledger["directory"], "--key", str(key))
     return result
 
 

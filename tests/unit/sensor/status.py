@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from sensor.calls.unprotected import InClear
 from sensor.model import Protection, Subject
 from sensor.output.board import Board
-from sensor.output.metrics import Metrics, SinkState
+from sensor.output.metrics import LedgerState, Metrics, SinkState
 from sensor.output.status import Identity, status_object
 from sensor.output.status_socket import StatusSocket
 from sensor.readiness import Condition, condition
@@ -85,6 +85,7 @@ def busy() -> dict[str, Any]:
             given=counters,
             lately=recent,
             holding=DEGRADED,
+            kept=LedgerState(211, 103_819, 3, 1, 1_204_211, 48 << 20, 12.5 * 86_400, 1.7676e9),
             ways={"stdout": SinkState(1230), "siem": SinkState(200, 1, 4, 37, up=False, last_s=1.7676e9)},
         ),
         board,

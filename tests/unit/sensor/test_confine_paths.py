@@ -7,6 +7,7 @@ from pathlib import Path
 from sensor.config.load import parse_config
 from sensor.config.schema import Config
 from sensor.confine.paths import readable, writable
+from sensor.ledger.keys import new_pem
 
 
 def test_configuration_that_is_a_link_has_both_directories_read(tmp_path: Path) -> None:
@@ -28,3 +29,12 @@ def test_file_that_the_configuration_names_has_its_directory_read(tmp_path: Path
     (tmp_path / "token").chmod(0o600)
     text = f"sinks: [{{type: webhook, url: 'https://a/', token_file: {tmp_path}/token}}]\n"
     assert tmp_path in readable(parse_config(text, "f"), None)
+
+
+def test_ledgers_directory_is_written_and_that_of_its_key_read(tmp_path: Path) -> None:
+    (tmp_path / "key").mkdir()
+    (tmp_path / "key/ledger.pem").write_bytes(new_pem())
+    (tmp_path / "key/ledger.pem").chmod(0o600)
+    config = parse_config(f"ledger: {{directory: {tmp_path}/ledger, key_file: {tmp_path}/key/ledger.pem}}", "f")
+    assert tmp_path / "ledger" in writable(config, None)
+    assert tmp_path / "key" in readable(config, None)

@@ -112,3 +112,13 @@ def test_overload_is_told_with_its_stage_while_it_lasts() -> None:
     ]
     health.counters(SILENT | {"received": 2, "overload_stage": 0}, 1001 * S)
     assert codes(book) == set()
+
+
+def test_evidence_that_cannot_be_written_is_critical_until_it_can() -> None:
+    health, book = watched()
+    health.evidence(["/ledger cannot be written: No space left on device"], 1000 * S)
+    (found,) = book.open_findings()
+    assert (found.code, found.severity, found.controls) == ("sensor-evidence", "critical", ("164.312(b)",))
+    assert "/ledger cannot be written" in found.evidence[0]
+    health.evidence([], 1001 * S)
+    assert codes(book) == set()

@@ -10,7 +10,7 @@ from sensor.calls.unprotected import InClear
 from sensor.findings import identity
 from sensor.model import Finding, Subject
 from sensor.output.board import NEWEST, Board
-from sensor.output.metrics import CaptureState, SinkState
+from sensor.output.metrics import CaptureState, LedgerState, SinkState
 from sensor.output.veil import Veil
 from sensor.readiness import condition
 from sensor.recent import Recent
@@ -152,3 +152,20 @@ def test_sinks_are_told_with_what_waits() -> None:
 def test_clock_is_told(synchronised: bool) -> None:
     capture = CaptureState(up=True, kernel_drops=0, clock_steps=2, clock_synchronised=synchronised)
     assert status(Sources(capture=capture))["clock"] == {"synchronised": synchronised, "steps": 2}
+
+
+def test_ledger_is_told_with_its_room_in_days_and_where_there_is_none_it_is_null() -> None:
+    assert status()["ledger"] is None
+    told = status(Sources(kept=LedgerState(5, 900, 2, 1, 77, 4096, 12.9 * 86_400, 1_767_607_200.0)))["ledger"]
+    assert told == {
+        "entries": 5,
+        "octets": 900,
+        "lost": 2,
+        "errors": 1,
+        "size": 77,
+        "size_octets": 4096,
+        "days_left": 12,
+        "checkpoint": "2026-01-05T10:00:00.000000Z",
+    }
+    fresh = status(Sources(kept=LedgerState()))["ledger"]
+    assert (fresh["days_left"], fresh["checkpoint"]) == (None, None)

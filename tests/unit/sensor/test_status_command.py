@@ -177,3 +177,11 @@ def test_socket_that_is_asked_is_the_units_an_instances_or_the_one_named(
 def test_interface_and_socket_together_are_wrong_use(capsys: Capture) -> None:
     assert main(["status", "-i", "span0", "--socket", "/tmp/s"]) == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_ledger_is_told_in_a_line(path: Path, capsys: Capture) -> None:
+    with Loop(path) as loop:
+        loop.status = busy()
+        _, out = printed(path, capsys)
+    assert "1,204,211 entries signed, 48 MiB" in out
+    assert "3 lost, room for 12 days" in out
