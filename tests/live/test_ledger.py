@@ -18,6 +18,7 @@ from sensor.ledger import reader
 from sensor.ledger.keys import VerifierKey, new_pem
 from sensor.ledger.verify import Result, verify
 from tests import canaries
+from tests.live.disk import Disk
 from tests.live.faults import (
     POLICY,
     Feed,
@@ -32,7 +33,6 @@ from tests.live.faults import (
     watching,
 )
 from tests.live.lab import Mirror, Namespace, Sensor, namespaces, running_sensor, wait_for
-from tests.live.test_fault_disk import Disk, disk  # noqa: F401  (a fixture)
 from tests.unit.sensor.ledger.schema import VALIDATOR
 
 pytestmark = pytest.mark.live
@@ -191,7 +191,7 @@ def send_in_time(feed: Feed, frames: Iterator[bytes], rate: float = 1_900) -> No
 
 def test_full_disk_is_a_critical_finding_and_a_gap_and_capture_goes_on(
     namespace: Namespace,
-    disk: Disk,  # noqa: F811
+    disk: Disk,
     tmp_path: Path,
     ledger: dict[str, Any],
 ) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from sensor.readiness import LEVELS
 from tests import canaries
+from tests.live.disk import Disk
 from tests.live.faults import call, feeding, watching
 from tests.live.lab import (
     LEGWATCH,
@@ -33,10 +34,8 @@ from tests.live.lab import (
     running_sensor,
     wait_for,
 )
-from tests.live.test_fault_disk import Disk, disk, everything_on
+from tests.live.test_fault_disk import everything_on
 from tests.unit.sensor.status import VALIDATOR, asked
-
-__all__ = ["disk"]  # a fixture
 
 CLINIC = ROOT / "deploy" / "demo" / "clinic.pcap"
 
