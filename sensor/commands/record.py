@@ -68,7 +68,7 @@ class Record(QuietSink):
             **start,
             "interface": interface,
             "configuration": _digest_of(configuration),
-            "policy": hashlib.sha256(encode(policy)).hexdigest(),
+            "policy": _digest_of_policy(policy),
         })  # fmt: skip
         self._ledger.put(policy)
         self._coverage = Coverage(interface, counters, now_ms)
@@ -145,7 +145,7 @@ class Record(QuietSink):
 
     def _take_inventory(self, analysis: Analysis) -> None:
         """Have the endpoints and servers told that were seen since the last time."""
-        since_ns, self._inventory_ns = self._inventory_ns, time.time_ns()
+        since_ns, self._inventory_ns = self._inventory_ns, _now_ms() * 1_000_000
         endpoints, servers = analysis.inventory()
         self._inventory.extend(self._endpoint(each) for each in endpoints if each.last_ns >= since_ns)
         self._inventory.extend(self._server(each) for each in servers if each.last_ns >= since_ns)
@@ -166,6 +166,11 @@ def _digest_of(path: str | None) -> str | None:
         return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError:
         return None
+
+
+def _digest_of_policy(entry: Entry) -> str:
+    """Return the SHA-256 of a policy entry, whenever it was written."""
+    return hashlib.sha256(encode({name: value for name, value in entry.items() if name != "at"})).hexdigest()
 
 
 def _now_ms() -> int:

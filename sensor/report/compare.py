@@ -67,7 +67,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
             "seen_less": less,
             "changes": [change._asdict() for kind in KINDS for change in changes if change.kind == kind],
         }
-    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, OSError) as error:
         raise NotComparableError(f"it is not what a report is: {type(error).__name__} {error}") from None
 
 
@@ -82,9 +82,19 @@ def interval(part: int, whole: int) -> tuple[float, float]:
 
 def seen_less(before: Row, after: Row) -> bool:
     """Whether the later report rests on less than the former: nothing found means less then."""
-    shares = [report["coverage"]["share"] for report in (before, after)]
-    silent = _seen(before["legs"]["states"]) > 0 and not _seen(after["legs"]["states"])
-    return shares[1] + LESS <= shares[0] or _sighted(after) < SHORTER * _sighted(before) or silent
+    return (
+        after["coverage"]["share"] + LESS <= before["coverage"]["share"]
+        or _whole(after) + LESS <= _whole(before)
+        or _sighted(after) < SHORTER * _sighted(before)
+        or (_seen(before["legs"]["states"]) > 0 and not _seen(after["legs"]["states"]))
+    )
+
+
+def _whole(report: Row) -> int:
+    """Return how many thousandths of the time were seen without losses or limits."""
+    seconds = report["coverage"]["seconds"]
+    time = sum(seconds.values())
+    return int(seconds["seen"] * 1000 // time) if time else 0
 
 
 def _sighted(report: Row) -> int:
@@ -94,6 +104,7 @@ def _sighted(report: Row) -> int:
 
 def _side(report: Row) -> dict[str, Any]:
     states = report["legs"]["states"]
+    period(report["period"]["from"], report["period"]["to"])  # raises for what is no time
     return {
         "period": dict(report["period"]),
         "site": report["source"]["site"],
@@ -107,12 +118,7 @@ def _side(report: Row) -> dict[str, Any]:
 
 def _notes(before: Row, after: Row) -> Iterator[str]:
     """Say what limits the comparison, which comes before all that it says."""
-    if before["source"]["site"] != after["source"]["site"]:
-        yield f"The reports are of different sites: {before['source']['site']} and {after['source']['site']}."
-    if before["source"]["kind"] != after["source"]["kind"]:
-        yield "One report is of a ledger and one of captures."
-    if before["period"]["from"] > after["period"]["from"]:
-        yield "The second report is of an earlier period than the first."
+    yield from _unlike(before, after)
     for word, report in (("before", before), ("after", after)):
         if not _sighted(report):
             yield f"Nothing was seen {word}, so nothing can be said of it."
@@ -132,16 +138,36 @@ def _notes(before: Row, after: Row) -> Iterator[str]:
         )
 
 
+def _unlike(before: Row, after: Row) -> Iterator[str]:
+    """Say why the two may not be of the same."""
+    if before["source"]["site"] != after["source"]["site"]:
+        yield f"The reports are of different sites: {before['source']['site']} and {after['source']['site']}."
+    if before["source"]["kind"] != after["source"]["kind"]:
+        yield "One report is of a ledger and one of captures."
+    addresses = [{endpoint["address"] for endpoint in report["endpoints"]} for report in (before, after)]
+    if all(addresses) and addresses[0].isdisjoint(addresses[1]):
+        yield (
+            "No endpoint is in both: other hosts, or pseudonyms of another key. "
+            "What is new or gone may then be the same by another name."
+        )
+    if before["period"]["from"] > after["period"]["from"]:
+        yield "The second report is of an earlier period than the first."
+
+
 def _seen_words(report: Row) -> str:
     legs = count(_seen(report["legs"]["states"]), "leg")
-    return f"{share(report['coverage']['share'], 1000)} of the period, {duration(_sighted(report))}, {legs}"
+    seen, whole = share(report["coverage"]["share"], 1000), share(_whole(report), 1000)
+    return f"{seen} of the period, {whole} without losses, {duration(_sighted(report))}, {legs}"
 
 
 def _coverage(before: Row, after: Row) -> Iterator[Change]:
-    one, other = before["coverage"]["share"], after["coverage"]["share"]
-    if abs(one - other) >= LESS:
-        kind: Kind = "worse" if other < one else "better"
-        yield Change(kind, "coverage", "sensor", f"seen {_seen_words(after)}; before {_seen_words(before)}")
+    for subject, one, other in (
+        ("sensor", before["coverage"]["share"], after["coverage"]["share"]),
+        ("without losses", _whole(before), _whole(after)),
+    ):
+        if abs(one - other) >= LESS:
+            kind: Kind = "worse" if other < one else "better"
+            yield Change(kind, "coverage", subject, f"{share(other, 1000)} of the time; before {share(one, 1000)}")
 
 
 def _seen(states: Row) -> int:
@@ -178,7 +204,8 @@ def _of(states: Row) -> str:
 
 def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Iterator[Change]:
     former, later = ({_finding(each): each for each in findings} for findings in (before, after))
-    for key in sorted({*former, *later}):
+    worst = {key: -SEVERITIES.index(each["severity"]) for key, each in {**former, **later}.items()}
+    for key in sorted(worst, key=lambda key: (worst[key], key)):
         code, *subject = key
         one, other = former.get(key), later.get(key)
         name = f"{code} {' '.join(filter(None, subject))}"
@@ -192,7 +219,8 @@ def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Ite
             if less:
                 yield Change("gone", "finding", name, f"{one['severity']}, not found again, and less was seen")
             else:
-                yield Change("better", "finding", name, f"{one['severity']}, over")
+                kind = "gone" if one["severity"] == SEVERITIES[0] else "better"
+                yield Change(kind, "finding", name, f"{one['severity']}, over")
 
 
 def _lasting(name: str, one: Row, other: Row) -> Iterator[Change]:

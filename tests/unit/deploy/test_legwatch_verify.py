@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.verify import legwatch_verify
-from sensor.ledger.keys import SigningKey, VerifierKey, new_pem
+from sensor.ledger.keys import SigningKey, VerifierKey, new_pem, rotation
 from sensor.ledger.layout import LedgerError
 from sensor.ledger.retention import expire
 from sensor.ledger.sealing import compress_sealed
@@ -345,19 +345,45 @@ def test_any_key_that_the_ledger_ever_had_verifies_all_of_it(tmp_path: Path, tru
     assert verdict(made.path, made.keys[trusted]) == (True, None)
 
 
-def test_new_key_that_the_old_one_did_not_sign_is_found(tmp_path: Path) -> None:
-    """Somebody who has the new key only."""
-    made = ledgers.write(tmp_path / "ledger", [2, 2], rotated=[1])
+def forge_change(made: Made, **changes: str) -> None:
+    """Have the entry that changes the key say something else, in a ledger that the new key signs."""
     file = made.path / f"{NEXT}.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     change = json.loads(lines[1])
     assert change["kind"] == "key"
-    change["signature"] = base64.b64encode(bytes(64)).decode()
-    lines[1] = json.dumps(change, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+    lines[1] = json.dumps(change | changes, separators=(",", ":"), sort_keys=True).encode() + b"\n"
     file.write_bytes(b"".join(lines))
     (made.path / f"{NEXT}.sums").unlink()
     sign_checkpoint_of(made.path, made.pems[1])
+
+
+def test_new_key_that_the_old_one_did_not_sign_is_found(tmp_path: Path) -> None:
+    """Somebody who has the new key only."""
+    made = ledgers.write(tmp_path / "ledger", [2, 2], rotated=[1])
+    forge_change(made, signature=base64.b64encode(bytes(64)).decode())
     assert verdict(made.path, made.keys[0]) == (False, 4)
+
+
+def test_new_key_that_a_key_of_nobody_signed_is_found(tmp_path: Path) -> None:
+    """Somebody who makes an old key, too."""
+    made = ledgers.write(tmp_path / "ledger", [2, 2], rotated=[1])
+    name = made.keys[0].partition("+")[0]
+    nobody = SigningKey.from_pem(new_pem(), name)
+    signed = nobody.sign(rotation(name, 4, str(nobody.verifier), made.keys[1]))
+    forge_change(made, old=str(nobody.verifier), signature=base64.b64encode(signed).decode())
+    assert verdict(made.path, made.keys[0]) == (False, 4)
+
+
+def test_note_whose_edge_is_not_of_its_root_is_found(made: Made) -> None:
+    """By who has the key: hashing would go on from another tree."""
+    file = made.path / f"{SEALED}.note"
+    lines = file.read_text().splitlines()
+    edge = base64.b64decode(lines[3].removeprefix("edge "))
+    lines[3] = f"edge {base64.b64encode(edge[32:] + edge[:32]).decode()}"
+    file.write_text("\n".join([*lines[:4], "", ""]))
+    text = "".join(f"{line}\n" for line in lines[:4])
+    file.write_text(f"{text}\n{signature(text, made.pems[0], lines[0])}")
+    assert verdict(made.path, made.keys[0]) == (False, 0)
 
 
 def sign_checkpoint_of(path: Path, pem: bytes) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from deploy.verify import legwatch_verify
 from sensor.cli import main
+from sensor.ledger.keys import SigningKey
+from sensor.ledger.note import Checkpoint, sign
 from tests import ledgers
 from tests.ledgers import Made
 
@@ -102,6 +104,21 @@ def test_proof_between_checkpoints_that_was_changed_anywhere_proves_nothing(
         proof.write_text(json.dumps(changed))
         status, _ = checked(proof, made.keys[0], "--consistency", capsys)
         assert status == 1, changed
+
+
+def test_proof_from_a_checkpoint_that_its_key_signed_for_another_tree_proves_nothing(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What shows that a ledger was written anew by who has its key."""
+    note, proof = tmp_path / "note", tmp_path / "proof"
+    note.write_text(made.checkpoints[1])
+    _, text = prove(made, capsys, "--consistency", note)
+    origin = made.checkpoints[1].partition("\n")[0]
+    forged = sign(str(Checkpoint(origin, 10, bytes(32))), SigningKey.from_pem(made.pems[0], origin))
+    proof.write_text(json.dumps(json.loads(text) | {"first": forged}))
+    assert checked(proof, made.keys[0], "--consistency", capsys)[0] == 1
+    note.write_text(forged)
+    assert prove(made, capsys, "--consistency", note)[0] == 2
 
 
 @pytest.mark.parametrize("text", ["", "nothing", "[]", "1", "{}", "[" * 100_000, '{"entry": "x"}', '{"first": "x"}'])

@@ -126,6 +126,14 @@ def test_authority_whose_certificate_is_another_gives_no_stamp(
     assert not list(made.path.glob("*.tsr"))
 
 
+def test_stamp_that_was_given_before_is_no_answer(tsa: Authority) -> None:
+    """Somebody between who keeps an answer, so that a note seems to be older."""
+    certificate = stamps.authority_of(tsa.certificate.read_bytes())
+    assert stamps.ask(tsa.url, b"a note", certificate)
+    with pytest.raises(stamps.StampError, match="another question"):
+        stamps.ask(f"{tsa.url}/replay", b"a note", certificate)
+
+
 def test_verifying_without_stamps_loads_nothing_for_them(tmp_path: Path) -> None:
     made = ledgers.write(tmp_path / "ledger", [1, 1])
     code = (

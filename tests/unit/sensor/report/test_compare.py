@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,21 @@ class TestFindings:
         after["findings"] = [{**found, "code": "new-endpoint", "severity": "info", "id": "f9"}, found]
         assert [each[0] for each in changes(before, after)] == ["new"]
 
+    def test_one_that_only_informed_and_is_over_is_gone(self, before: Report, after: Report) -> None:
+        before["findings"] = [{**before["findings"][0], "code": "not-observable", "severity": "info", "state": "open"}]
+        after["findings"] = []
+        assert [each[0] for each in changes(before, after)] == ["gone"]
+
+    def test_worst_comes_first(self, before: Report, after: Report) -> None:
+        """Words and tables end after some."""
+        found = after["findings"][0]
+        before["findings"] = []
+        after["findings"] = [
+            {**found, "code": code, "severity": severity}
+            for code, severity in (("a", "low"), ("b", "critical"), ("c", "medium"), ("d", "critical"))
+        ]
+        assert [each[2][0] for each in changes(before, after)] == ["b", "d", "c", "a"]
+
     def test_new_one_where_less_was_seen_before_may_have_been_there(self, before: Report, after: Report) -> None:
         before["findings"] = []
         seen_less(before)
@@ -291,6 +308,25 @@ class TestCoverage:
         assert "Less was seen after" in notes(before, after)
         assert changes(before, after) == []
 
+    def test_no_endpoint_in_common_is_said(self, before: Report, after: Report) -> None:
+        """As when pseudonyms are made with another key."""
+        endpoint = {"address": "host-1", "name": "", "segment": "voice", "user_agent": None}
+        before["endpoints"] = after["endpoints"] = [endpoint]
+        assert "No endpoint is in both" not in notes(before, after)
+        after["endpoints"] = [{**endpoint, "address": "host-2"}]
+        assert "No endpoint is in both" in notes(before, after)
+        after["endpoints"] = []
+        assert "No endpoint is in both" not in notes(before, after)
+
+    def test_period_that_was_seen_as_long_with_losses_is_worse_and_said(self, before: Report, after: Report) -> None:
+        whole = after["coverage"]["seconds"]
+        after["coverage"]["seconds"] = {**whole, "seen": 0, "degraded": whole["seen"] + whole["degraded"]}
+        after["findings"] = []
+        told = changes(before, after)
+        assert ("worse", "coverage", "without losses", "0.0 % of the time; before 100.0 %") in told
+        assert {each[0] for each in told if each[1] == "finding"} == {"gone"}
+        assert "Less was seen after" in notes(before, after)
+
     def test_nothing_seen_is_said(self, before: Report, after: Report) -> None:
         after["coverage"]["seconds"] = dict.fromkeys(after["coverage"]["seconds"], 0)
         assert "Nothing was seen after" in notes(before, after)
@@ -312,6 +348,29 @@ class TestCoverage:
 def test_what_is_no_report_is_refused(before: Report, wrong: Report) -> None:
     with pytest.raises(NotComparableError):
         compare(before, wrong)
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each part of a report object."""
+    if way:
+        yield way
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*way, key))
+
+
+@pytest.mark.parametrize("wrong", [None, -1, 10**30, float("nan"), float("inf"), "x", [[]], {"a": 1}], ids=repr)
+def test_report_that_was_edited_is_compared_or_refused_and_never_a_crash(before: Report, wrong: object) -> None:
+    """A crash would end with 1, as something that got worse does."""
+    before["tls_servers"] = [SERVER]
+    for *way, last in places(before):
+        edited = deepcopy(before)
+        part = edited
+        for key in way:
+            part = part[key]
+        part[last] = wrong
+        for pair in ((before, edited), (edited, before)):
+            with suppress(NotComparableError):
+                assert list(words(compare(*pair), most=1))
 
 
 def test_report_without_a_part_is_refused(before: Report, after: Report) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+from jsonschema import Draft202012Validator
 
 from sensor.report.facts import Facts, gather
 from tests.unit.sensor.report.made import (
@@ -23,6 +27,8 @@ from tests.unit.sensor.report.made import (
     start,
     stop,
 )
+
+LEDGER_SCHEMA = json.loads((Path(__file__).parents[4] / "docs/schema/ledger.schema.json").read_text())
 
 
 def facts(*entries: Entry, first: int = DAY, last: int = LAST) -> Facts:
@@ -161,3 +167,9 @@ def test_ordinary_day_counts_everything_once() -> None:
     assert found.states == {"encrypted": 1, "clear": 1, "undetermined": 1}
     assert sum(path.media.total() for path in found.paths.values()) == 3
     assert found.entries == len(ORDINARY) - 1, "the last minute is said behind the period"
+
+
+def test_entries_of_these_tests_are_as_the_ledger_has_them() -> None:
+    validator = Draft202012Validator(LEDGER_SCHEMA)
+    for entry in [*ORDINARY, stop(DAY), *minutes(DAY, DAY + MINUTE, "blind", ["no-traffic"]), finding(DAY, "resolved")]:
+        validator.validate(entry)
