@@ -171,7 +171,7 @@ class Ledger:
         self._busy_since = time.monotonic()
         try:
             self._step()
-        except (OSError, LedgerError) as error:
+        except Exception as error:  # noqa: BLE001  (a defect of ours must not end the thread unsaid)
             self._failed(error)
             return False
         finally:
@@ -182,8 +182,11 @@ class Ledger:
     def _step(self) -> None:
         if not self._writer.is_open:
             self._recovered = self._writer.open(self._now_ms()) or self._recovered
-        while batch := self._next():
+        commit_at = time.monotonic() + GROUP_S
+        while time.monotonic() < commit_at and (batch := self._next()):
             self._append(batch)
+        if self._waiting:  # a flood does not put off what has to be signed
+            self._wake.set()
         self._mend_gap()
         before = self._writer.checkpoint
         self._commits += self._writer.commit() is not before
@@ -245,7 +248,7 @@ class Ledger:
             self._untidy = f"{self._writer.directory}: {_reason(error)}"
         self._writer.compress()
 
-    def _failed(self, error: OSError | LedgerError) -> None:
+    def _failed(self, error: Exception) -> None:
         self._errors += 1
         self._problem = f"{self._writer.directory} cannot be written: {_reason(error)}"
 
@@ -258,5 +261,7 @@ class Ledger:
         self._busy_since = None
 
 
-def _reason(error: OSError | LedgerError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error) if isinstance(error, LedgerError) else f"{type(error).__name__} in the sensor"
