@@ -69,6 +69,7 @@ def of_day(day: int, legs: int, at: int) -> Iterator[Entry]:
     if not day:
         yield {
             "kind": "start",
+            "filter": "",
             "version": "0.1.0",
             "site": "bench",
             "sensor": "bench",

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
 
 DAY_MS = 86_400_000
+TRIES = 3  # where it is written meanwhile, and what was read first is not of what was read last
 AHEAD_MS = 300_000  # that two machines' clocks may be apart
 SUM_OCTETS = 4
 HASH_OCTETS = 32
@@ -472,13 +473,14 @@ class Ledger:
         self.said: list[str] = []  # that is worth knowing, and no fault
         self.notes: list[tuple[Note, int | None, str]] = []  # with entry and place, should it not be signed rightly
         self.epochs: list[tuple[int, Key]] = []  # sizes above the number are signed by the key, up to the next
-        self.deleted: set[tuple[Any, Any, Any]] = set()
+        self.deleted: dict[tuple[Any, Any, Any], int] = {}  # with the entry that says so
         self.wanted: dict[int, bytes | None] = {}  # roots at sizes
         self.floor = 0  # the next entry's time is this at least
         self.first = 0
         self.tree = Tree()
         self.witnesses: list[Note] = []
         self.checkpoint: Note | None = None
+        self.behind: tuple[Note, Segment] | None = None  # what hashing begins behind
         self.suspect: Fault | None = None  # the first of its segment
 
     def verify(self, witnesses: Sequence[str]) -> None:
@@ -502,6 +504,14 @@ class Ledger:
         for note in self.witnesses:
             self.notes.append((note, None, f"witness {note.what}"))
             self.compare(note, f"witness {note.what}", None)
+        if self.behind is not None:
+            self.check_deleted(*self.behind)
+        if self.checkpoint is not None:
+            size = self.checkpoint.size
+            noted = max((note.size for note, _, _ in self.notes if note not in self.witnesses), default=0)
+            if size < noted:
+                said = f"is of {size} entries, and there is a note of {noted}: it was put back"
+                self.faults.append(Fault(size, "checkpoint", said))
         self.signatures()
         self.faults.sort(key=lambda fault: (fault.entry is None, fault.entry or 0))
 
@@ -536,7 +546,7 @@ class Ledger:
             start = self.tree.size
             self.segment(segment, last=segment is there[-1])
         if base is not None:
-            self.check_deleted(base, older[-1])
+            self.behind = base, older[-1]
         for segment in segments:
             if segment.parts >= {".note", ".note.tsr"}:
                 self.stamp(segment)
@@ -562,7 +572,8 @@ class Ledger:
 
     def check_deleted(self, base: Note, segment: Segment) -> None:
         """See that the ledger says what was deleted."""
-        if (segment.stem, base.size, base64.b64encode(base.root).decode()) not in self.deleted:
+        said = segment.stem, base.size, base64.b64encode(base.root).decode()
+        if self.deleted.get(said, self.signed_to()) >= self.signed_to():
             self.faults.append(
                 Fault(0, segment.stem, "entries up to here are missing, and none says that they were deleted")
             )
@@ -708,9 +719,8 @@ class Ledger:
             self.floor -= max(entry["back"], 0)
         elif kind == "deleted":
             named = (entry.get(name) for name in ("segment", "size", "root"))
-            self.deleted.add(
-                cast("tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named))
-            )
+            said = cast("tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named))
+            self.deleted.setdefault(said, number)
 
     def begin(self, entry: dict[str, Any]) -> None:
         """Take the first key from the first entry."""
@@ -750,15 +760,21 @@ class Ledger:
         elif self.wanted[note.size] != note.root and not self.faults:
             self.faults.append(Fault(entry, what, f"of {note.size} entries: they were others"))
 
+    def signed_to(self) -> int:
+        """Return how many entries some note is of: what no note is of, anybody may have written."""
+        return max((note.size for note, _, _ in self.notes), default=0)
+
     def signatures(self) -> None:
         """See that each note is signed by whom it has to be."""
         if not self.epochs:
             here = [key for key in self.keys if self.checkpoint is not None and is_by(self.checkpoint, key)]
             self.epochs.append((-1, (here or self.keys)[0]))
+        # A key that only entries name which nobody has signed has signed nothing: anybody can name it.
+        self.epochs = [each for each in self.epochs if each[0] < self.signed_to()]
+        numbers = [number for number, _ in self.epochs]
         known = [key for _, key in self.epochs]
         if not any(key in known for key in self.keys):
             self.faults.append(Fault(self.first, "", f"{self.keys[0].text} is no key of this ledger"))
-        numbers = [number for number, _ in self.epochs]
         for note, entry, place in self.notes:
             key = self.epochs[max(bisect_left(numbers, note.size) - 1, 0)][1]
             if note.size < self.first and not any(is_by(note, each) for each in known):
@@ -855,10 +871,22 @@ def key_of(text: str) -> Key:
     return parse_key(text)
 
 
+def checkpoint_of(directory: Path) -> bytes:
+    """Return what the checkpoint is now."""
+    try:
+        return read(directory / "checkpoint")
+    except OSError:
+        return b""
+
+
 def verify_directory(args: argparse.Namespace) -> int:
     """Verify a ledger; say what came of it."""
-    ledger = Ledger(Path(args.directory), args.keys, args.tsa_ca, int(time.time() * 1000))
-    ledger.verify(args.witness)
+    for _ in range(TRIES):
+        before = checkpoint_of(Path(args.directory))
+        ledger = Ledger(Path(args.directory), args.keys, args.tsa_ca, int(time.time() * 1000))
+        ledger.verify(args.witness)
+        if not ledger.faults or before == checkpoint_of(Path(args.directory)):
+            break
     for said in ledger.said:
         print(said)
     if ledger.faults:

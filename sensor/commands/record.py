@@ -43,6 +43,7 @@ class Record(QuietSink):
         self._host = pipeline.host
         (self._told,) = pipeline.veiled((sink,))
         self._policy = config.policy
+        self._configuration: str | None = None  # its digest
         self._coverage: Coverage | None = None
         self._synchronised: bool | None = None
         self._checkpoint: Checkpoint | None = None
@@ -61,13 +62,14 @@ class Record(QuietSink):
     ) -> None:
         """Begin: ``start`` names the sensor, ``configuration`` is the path of the file."""
         now_ms = _now_ms()
+        self._configuration = _digest_of(configuration)
         policy = self._policy_entry()
         self._ledger.start()
         self._ledger.put({
             "kind": "start",
             **start,
             "interface": interface,
-            "configuration": _digest_of(configuration),
+            "configuration": self._configuration,
             "policy": _digest_of_policy(policy),
         })  # fmt: skip
         self._ledger.put(policy)
@@ -93,9 +95,9 @@ class Record(QuietSink):
         for _ in range(min(PORTION, len(self._inventory))):
             self._inventory.popleft()()
 
-    def reload(self, policy: Policy) -> None:
-        """Take another policy."""
-        self._policy = policy
+    def reload(self, policy: Policy, configuration: str | None) -> None:
+        """Take another policy, out of the file ``configuration``."""
+        self._policy, self._configuration = policy, _digest_of(configuration)
         self._ledger.put(self._policy_entry())
 
     def problem(self) -> str:
@@ -103,7 +105,9 @@ class Record(QuietSink):
         return self._ledger.problem()
 
     def shortage(self) -> str:
-        """Return why the room will not do for long, "" when it will."""
+        """Return why the room will not do for long, or cannot be made; "" when all is well."""
+        if untidy := self._ledger.untidy():
+            return untidy
         budget = self._ledger.budget()
         if budget is None or (budget.room and (budget.full_in_days is None or budget.full_in_days >= LEAST_DAYS)):
             return ""
@@ -129,12 +133,12 @@ class Record(QuietSink):
         if self._coverage is not None:
             self._coverage.leg_ended(leg.segments, clear=leg.observed == "clear")
 
-    def end(self, counters: Mapping[str, int], analysis: Analysis, reason: str) -> None:
-        """End, after the analysis has ended."""
+    def end(self, counters: Mapping[str, int], analysis: Analysis, reason: str) -> int:
+        """End, after the analysis has ended; return how many entries are lost."""
         if self._coverage is not None:
             self._turn(self._coverage, counters, analysis, _now_ms())
         self._ledger.put({"kind": "stop", "packets": counters["received"], "reason": reason})
-        self._ledger.stop(STOP_S)
+        return self._ledger.stop(STOP_S)
 
     def _turn(self, coverage: Coverage, counters: Mapping[str, int], analysis: Analysis, now_ms: int) -> None:
         legs = {
@@ -157,7 +161,7 @@ class Record(QuietSink):
         return lambda: self._told.tls_server_ended(server)
 
     def _policy_entry(self) -> Entry:
-        return policy_entry(self._policy, self._host)
+        return policy_entry(self._policy, self._host) | {"configuration": self._configuration}
 
 
 def _digest_of(path: str | None) -> str | None:

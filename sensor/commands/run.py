@@ -144,7 +144,9 @@ class _Daemon:
         if self._evidence is not None:
             self._evidence.start()
         if self._record is not None:
-            start = {"version": __version__, "site": self._config.site, "sensor": self._name}
+            config = self._config
+            start = {"version": __version__, "site": config.site, "sensor": self._name}
+            start["filter"] = config.capture.filter
             self._record.begin(start, self._args.interface, self._args.config, self._counters())
         self._server.start()
         if self._status is not None:
@@ -275,7 +277,9 @@ class _Daemon:
         if self._memory is not None and self._analysis.baseline is not None:
             self._memory.close(self._analysis.baseline)
         if self._record is not None:
-            self._record.end(self._counters(), self._analysis, self._capture.error or "asked to")
+            lost = self._record.end(self._counters(), self._analysis, self._capture.error or "asked to")
+            if lost:
+                self._events.say("ledger_lost", level="error", entries=lost)
         if self._evidence is not None:
             self._evidence.stop()
         self._stop_serving()
@@ -315,7 +319,7 @@ class _Daemon:
             if self._memory is not None:
                 self._memory.read_again(config.policy.baseline.forget_after)
             if self._record is not None:
-                self._record.reload(config.policy)
+                self._record.reload(config.policy, self._args.config)
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)

@@ -83,10 +83,11 @@ class Ledger:
         self._lost = _Lost()
         self._all_lost = self._entries = self._commits = self._errors = 0
         self._wake = threading.Event()
-        self._stopping = False
+        self._begun = self._stopping = False
         self._tidy_at = 0.0
         self._busy_since: float | None = None  # with the disk
         self._problem = ""
+        self._deleted: set[str] = set()  # segments of which there is an entry that they are
         self._untidy = ""  # why nothing could be deleted or looked at
         self._budget: Budget | None = None
         self._recovered: Recovered | None = None
@@ -94,6 +95,7 @@ class Ledger:
 
     def start(self) -> None:
         """Begin; the directory is opened by the thread."""
+        self._begun = True
         self._thread.start()
 
     def put(self, entry: Entry) -> None:
@@ -108,11 +110,13 @@ class Ledger:
         if full:
             self._wake.set()
 
-    def stop(self, timeout_s: float) -> None:
-        """End, with all on disk that it takes in time."""
+    def stop(self, timeout_s: float) -> int:
+        """End, with all on disk that it takes in time; return how many entries are in no ledger and told by none."""
         self._stopping = True
         self._wake.set()
         self._thread.join(timeout_s)
+        with self._lock:
+            return len(self._waiting) + self._lost.count + self._writer.unsigned
 
     def counters(self) -> dict[str, int]:
         """Return what was done since the start.
@@ -130,6 +134,8 @@ class Ledger:
 
     def problem(self) -> str:
         """Return why entries cannot be written now, "" when they can."""
+        if not self._stopping and not self._thread.is_alive() and self._begun:
+            return "its thread has ended"
         since = self._busy_since
         if since is not None and time.monotonic() - since > SLOW_S:
             return f"{self._writer.directory} takes nothing for more than {SLOW_S:.0f} s"
@@ -242,11 +248,14 @@ class Ledger:
         self._untidy = ""
         try:
             if self._keeping.is_clock_set():
-                retention.expire(self._writer, self._keeping.days, self._now_ms())
+                retention.expire(self._writer, self._keeping.days, self._now_ms(), self._deleted)
             self._budget = retention.budget(self._writer.directory, self._keeping.days, self._keeping.max_octets)
-        except (OSError, LedgerError) as error:
-            self._untidy = f"{self._writer.directory}: {_reason(error)}"
-        self._writer.compress()
+            self._writer.look()
+            self._writer.compress()
+        except LedgerError:
+            raise
+        except OSError as error:
+            self._untidy = f"old segments cannot be deleted or compressed: {_reason(error)}"
 
     def _failed(self, error: Exception) -> None:
         self._errors += 1

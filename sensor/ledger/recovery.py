@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sensor.ledger import canonical, reader
 from sensor.ledger.keys import from_base64, rotation
-from sensor.ledger.layout import ASIDE, CHECKPOINT, NOTE, SUM_OCTETS, SUMS, TEXT, Directory, LedgerError, write_all
+from sensor.ledger.layout import (
+    ASIDE,
+    CHECKPOINT,
+    NOTE,
+    SUM_OCTETS,
+    SUMS,
+    TEXT,
+    Directory,
+    LedgerError,
+    span_of,
+    write_all,
+)
 from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, split, verified
 
@@ -25,6 +36,8 @@ if TYPE_CHECKING:
     from sensor.ledger.layout import Segment
 
 REFUSED = "nothing is written on top of it"
+AT_RISK_MS = 10_000  # between the first and the last entry that may be unsigned: a sensor signs each second
+AHEAD_MS = 300_000  # that the clock may have been set back by when the sensor ended
 
 
 class Recovered(NamedTuple):
@@ -75,12 +88,13 @@ def clear(place: Directory) -> int:
     return octets
 
 
-def recover(place: Directory, keys: Sequence[VerifierKey], *, unsigned: bool) -> Left:
+def recover(place: Directory, keys: Sequence[VerifierKey], now_ms: int, *, unsigned: bool) -> Left:
     """Return a ledger that has a checkpoint, mended; LedgerError when it is not what was signed.
 
     Args:
         place: its directory.
         keys: whoever may have signed the checkpoint.
+        now_ms: the time now.
         unsigned: whether whole entries behind the checkpoint stay.
     """
     checkpoint, signer = _checkpoint(place, keys)
@@ -94,7 +108,7 @@ def recover(place: Directory, keys: Sequence[VerifierKey], *, unsigned: bool) ->
         raise LedgerError(f"{place.path} has a checkpoint and no entries: {REFUSED}")
     if last.sealed:
         return _between_segments(place, last, checkpoint, signer)
-    return _within_segment(place, last, checkpoint, signer, keys, unsigned=unsigned)
+    return _within_segment(place, last, checkpoint, signer, keys, now_ms if unsigned else None)
 
 
 def _checkpoint(place: Directory, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, VerifierKey]:
@@ -120,19 +134,19 @@ def _within_segment(
     checkpoint: Checkpoint,
     signer: VerifierKey,
     keys: Sequence[VerifierKey],
-    *,
-    unsigned: bool,
+    now_ms: int | None,
 ) -> Left:
-    """Return a ledger whose last segment is open."""
+    """Return a ledger whose last segment is open; whole entries that are not signed stay where ``now_ms`` is given."""
     before = reader.segment_before(place, segment)
     edge = Edge() if before is None else _edge(place, reader.note_of(place, before), before)
     start, octets, sums, root, last = edge.size, 0, bytearray(), edge.root(), b""
+    tail = _Tail(segment, now_ms)
     with reader.opened(place, segment) if TEXT in segment.parts else io.BytesIO() as file:
         for text in file:
             line = text[:-1]
             if not text.endswith(b"\n"):
                 break
-            if edge.size >= checkpoint.size and not (unsigned and canonical.is_canonical(line)):
+            if edge.size >= checkpoint.size and not tail.may_have(line, last):
                 break
             if edge.size >= checkpoint.size:
                 signer = _signer_behind(canonical.decode(line), edge.size, signer, keys)
@@ -152,6 +166,28 @@ def _within_segment(
     if edge.size == start:
         return Left(checkpoint, signer, edge, None, segment.number - 1, at, recovered)
     return Left(checkpoint, signer, edge, segment, segment.number, at, recovered)
+
+
+class _Tail:
+    """The entries behind the checkpoint of an open segment: what a sensor that ended at once may have left."""
+
+    def __init__(self, segment: Segment, now_ms: int | None) -> None:
+        self._day = span_of(segment.day)
+        self._now_ms = now_ms  # None: there are none
+        self._first: int | None = None
+
+    def may_have(self, line: bytes, before: bytes) -> bool:
+        """Say whether a line is such an entry, ``before`` being the one before it in the segment."""
+        if self._now_ms is None or not canonical.is_canonical(line):
+            return False
+        at = cast("int", canonical.decode(line)["at"])
+        floor, latest = _floor(before) if before else 0, min(self._day[1] - 1, self._now_ms + AHEAD_MS)
+        if not max(floor, self._day[0]) <= at <= latest:
+            return False
+        self._first = at if self._first is None else self._first
+        if at - self._first > AT_RISK_MS:
+            raise LedgerError(f"entries of more than {AT_RISK_MS // 1000} s are behind the checkpoint: {REFUSED}")
+        return True
 
 
 def _signer_behind(entry: Entry, number: int, signer: VerifierKey, keys: Sequence[VerifierKey]) -> VerifierKey:

@@ -28,11 +28,11 @@ class Budget(NamedTuple):
     full_in_days: int | None  # None: not before the oldest segments go
 
 
-def expire(writer: Writer, keep_days: int, now_ms: int) -> int:
+def expire(writer: Writer, keep_days: int, now_ms: int, said: set[str]) -> int:
     """Delete the segments that were to be kept so long; return how many went.
 
-    That a segment goes is an entry, and signed, before it does; one that cannot be deleted then is the next time, and
-    is said again. Notes go but for the newest: hashing begins behind it. OSError when the disk does not do it.
+    That a segment goes is an entry, and signed, before it does: once for those that are ``said``, which cannot be
+    deleted always. Notes go but for the newest: hashing begins behind it. OSError when the disk does not do it.
     """
     with Directory(writer.directory) as place:
         segments = place.segments()
@@ -42,9 +42,10 @@ def expire(writer: Writer, keep_days: int, now_ms: int) -> int:
             if not segment.sealed or not 0 < span_of(segment.day)[1] + keep_days * DAY_MS <= now_ms:
                 break
             over.append(segment)
-        if over:
-            writer.append([_deletion(place, segment, f"kept for {keep_days} days") for segment in over], now_ms)
+        if new := [segment for segment in over if segment.stem not in said]:
+            writer.append([_deletion(place, segment, f"kept for {keep_days} days") for segment in new], now_ms)
             writer.commit()
+            said.update(segment.stem for segment in new)
         gone = [each for each in segments if each in over or (kept and each.number < kept[0].number)]
         _remove(place, gone)
     return len(over)

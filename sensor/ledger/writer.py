@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sensor.beside import Beside
 from sensor.ledger import recovery
 from sensor.ledger.canonical import encode
-from sensor.ledger.keys import SigningKey, rotation, to_base64
+from sensor.ledger.keys import KeyFormatError, SigningKey, rotation, to_base64
 from sensor.ledger.layout import (
     CHECKPOINT,
     DIRECTORY_MODE,
@@ -135,8 +135,31 @@ class Writer:
             self._shut()
             raise
 
+    @property
+    def unsigned(self) -> int:
+        """How many entries were taken and are in no checkpoint."""
+        return sum(len(lines) for _, lines in self._pending)
+
+    def look(self) -> None:
+        """See that the ledger is still where its name is; LedgerError when it is not."""
+        if self._place is None:
+            return
+        here, named = os.fstat(self._place.fd), self._path.stat() if self._path.exists() else None
+        gone = named is None or (here.st_dev, here.st_ino) != (named.st_dev, named.st_ino)
+        if gone or (self._text >= 0 and not os.fstat(self._text).st_nlink):
+            self._shut()
+            raise LedgerError(f"{self._path} was taken away: {recovery.REFUSED}")
+
     def compress(self) -> None:
-        """Have compressed, beside, what is sealed and is not yet, as after an error."""
+        """Have compressed, beside, what is sealed and is not yet; OSError when the last time did not work."""
+        before = self._sealing
+        if before is not None and before.is_alive():
+            return
+        self._compress()
+        if before is not None:
+            before.outcome()
+
+    def _compress(self) -> None:
         if self._sealing is None or not self._sealing.is_alive():
             self._sealing = Beside(lambda: compress_sealed(self._path))
 
@@ -149,7 +172,7 @@ class Writer:
                 self._shut()
         if self._sealing is not None:
             self._sealing.join()
-            self.compress()  # what was sealed meanwhile
+            self._compress()  # what was sealed meanwhile
             self._sealing.join()
 
     def _begin(self, now_ms: int) -> Recovered | None:
@@ -164,13 +187,17 @@ class Writer:
             if self._begun:
                 raise LedgerError(f"{self._path} has lost its checkpoint: {recovery.REFUSED}")
             return self._create(place, now_ms)
-        self._signers = [SigningKey.from_pem(pem, origin) for pem in self._pems]
-        left = recovery.recover(place, [each.verifier for each in self._signers], unsigned=not self._begun)
+        try:
+            self._signers = [SigningKey.from_pem(pem, origin) for pem in self._pems]
+        except KeyFormatError as error:
+            raise LedgerError(f"{self._path / CHECKPOINT} is of no ledger, {error}: {recovery.REFUSED}") from None
+        signers = [each.verifier for each in self._signers]
+        left = recovery.recover(place, signers, now_ms, unsigned=not self._begun)
         self._signer = next(each for each in self._signers if each.verifier == left.signer)
         self._edge, self._segment, self._number = left.edge, left.segment, left.last_number
         if self._segment is not None:
             self._open_segment(place, self._segment)
-        self.compress()
+        self._compress()
         if not self._begun:
             return self._take_over(left, now_ms)
         self._skip_pending(left.checkpoint)
@@ -285,7 +312,7 @@ class Writer:
         noted = Checkpoint.of(self._signer.verifier.name, self._edge, with_edge=True)
         place.put(segment.file(NOTE), sign(str(noted), self._signer).encode())
         self._close_segment()
-        self.compress()
+        self._compress()
 
     def _close_segment(self) -> None:
         text, sums = self._text, self._sums

@@ -286,7 +286,8 @@ class _Pass:
         self._started = True
         if not inside:
             self._facts.sensors.clear()  # only the one that ran when the period began
-        self._facts.sensors[start["site"], start["sensor"], start["interface"]] = start["version"]
+        only = f", only packets that match: {start['filter']}" if start["filter"] else ""
+        self._facts.sensors[start["site"], start["sensor"], f"{start['interface']}{only}"] = start["version"]
         self._facts.sight.starts += inside
 
     def _recovered_inside(self, recovered: Mapping[str, Any]) -> None:  # noqa: ARG002

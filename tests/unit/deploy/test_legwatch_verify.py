@@ -493,7 +493,7 @@ def expired(tmp_path: Path) -> Made:
     writer = Writer(made.path, made.pems[-1], origin_name=NAME)
     now = START_MS + 2 * DAY_MS + 5000
     writer.open(now)
-    assert expire(writer, 0, now) == 2
+    assert expire(writer, 0, now, set()) == 2
     writer.close()
     return made
 

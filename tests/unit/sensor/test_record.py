@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLINIC = Path(__file__).parents[3] / "deploy" / "demo" / "clinic.pcap"
-START = {"version": "1.2.3", "site": "main", "sensor": "span-1"}
+START = {"version": "1.2.3", "site": "main", "sensor": "span-1", "filter": ""}
 COUNTERS = {"received": 100, "classified": 90}
 DAY_MS = 86_400_000
 EVENING_MS = 20_515 * DAY_MS - 30_000  # half a minute before a midnight of March 2026, after the clinic's day

@@ -147,7 +147,7 @@ def test_segment_whose_time_is_over_goes_only_when_that_is_signed(run: Run, tmp_
     recorder = run.record()
     recorder.promise(len(before))
     writer.open(T0 + 3 * DAY_MS)
-    assert retention.expire(writer, 1, T0 + 3 * DAY_MS) == 2
+    assert retention.expire(writer, 1, T0 + 3 * DAY_MS, set()) == 2
     recorder.promise(writer.size)
     writer.close()
     run.end()

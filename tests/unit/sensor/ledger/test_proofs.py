@@ -36,7 +36,7 @@ class Made:
     def forget(self, keep_days: int) -> None:
         writer = Writer(self.directory, PEM, origin_name="legwatch/test")
         writer.open(T0 + DAYS * DAY_MS - 1)
-        assert retention.expire(writer, keep_days, T0 + DAYS * DAY_MS - 1)
+        assert retention.expire(writer, keep_days, T0 + DAYS * DAY_MS - 1, set())
         writer.close()
         self.size = writer.size
 

@@ -96,6 +96,7 @@ def start(at: int = DAY) -> Entry:
     """The sensor starts."""
     return {
         "kind": "start",
+        "filter": "",
         "at": at,
         "version": "0.1.0",
         "site": "North wing",
