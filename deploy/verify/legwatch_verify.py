@@ -461,6 +461,15 @@ def segments_in(directory: Path) -> list[Segment]:
     return [found[each] for each in sorted(found)]
 
 
+def no_plain_file(directory: Path) -> str | None:
+    """Return a part of the ledger that is a link, which may lead elsewhere tomorrow, or no file; None for none."""
+    for file in directory.iterdir():
+        part = FILE.fullmatch(file.name) or file.name == "checkpoint"
+        if part and (file.is_symlink() or not file.is_file()):
+            return file.name
+    return None
+
+
 class Ledger:
     """One look at a ledger, which may be written meanwhile."""
 
@@ -485,6 +494,9 @@ class Ledger:
 
     def verify(self, witnesses: Sequence[str]) -> None:
         """Verify it all; what does not hold is in ``faults``, the first entry first."""
+        if (name := no_plain_file(self.directory)) is not None:
+            self.faults.append(Fault(None, name, "is no plain file"))
+            return
         unread: str | None = None
         try:
             self.checkpoint = parse_note("checkpoint", read(self.directory / "checkpoint"))
@@ -507,13 +519,16 @@ class Ledger:
         if self.behind is not None:
             self.check_deleted(*self.behind)
         if self.checkpoint is not None:
-            size = self.checkpoint.size
-            noted = max((note.size for note, _, _ in self.notes if note not in self.witnesses), default=0)
-            if size < noted:
-                said = f"is of {size} entries, and there is a note of {noted}: it was put back"
-                self.faults.append(Fault(size, "checkpoint", said))
+            self.newest(self.checkpoint.size)
         self.signatures()
         self.faults.sort(key=lambda fault: (fault.entry is None, fault.entry or 0))
+
+    def newest(self, size: int) -> None:
+        """See that no note is of more entries than the checkpoint."""
+        noted = max((note.size for note, _, _ in self.notes if note not in self.witnesses), default=0)
+        if size < noted:
+            said = f"is of {size} entries, and there is a note of {noted}: it was put back"
+            self.faults.append(Fault(size, "checkpoint", said))
 
     def witness(self, name: str) -> None:
         """Take a checkpoint that was kept elsewhere."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sensor.ledger.entries import Entry, Value
 
+MAX_OCTETS = 1 << 24  # docs/LEDGER.md
 MAX_INTEGER = 2**53 - 1  # what every reader of JSON has exactly (RFC 7493 section 2.2)
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,9 +32,12 @@ def encode(entry: Mapping[str, Value]) -> bytes:
     _check_values(entry.values())
     text = _write(entry)
     try:
-        return text.encode()
+        octets = text.encode()
     except UnicodeEncodeError:
-        return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).encode()
+        octets = SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).encode()
+    if len(octets) >= MAX_OCTETS:
+        raise ValueError(f"an entry has at most {MAX_OCTETS} octets with its end")
+    return octets
 
 
 def decode(line: bytes) -> Entry:

@@ -246,15 +246,13 @@ class Ledger:
     def _tidy(self) -> None:
         """Delete what is over; what does not work here is no reason not to write."""
         self._untidy = ""
+        self._writer.look()
         try:
             if self._keeping.is_clock_set():
                 retention.expire(self._writer, self._keeping.days, self._now_ms(), self._deleted)
             self._budget = retention.budget(self._writer.directory, self._keeping.days, self._keeping.max_octets)
-            self._writer.look()
             self._writer.compress()
-        except LedgerError:
-            raise
-        except OSError as error:
+        except (OSError, LedgerError) as error:
             self._untidy = f"old segments cannot be deleted or compressed: {_reason(error)}"
 
     def _failed(self, error: Exception) -> None:

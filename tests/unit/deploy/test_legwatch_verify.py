@@ -198,6 +198,20 @@ def test_segment_that_is_not_yet_compressed_verifies(made: Made) -> None:
 # --- files
 
 
+@pytest.mark.parametrize("name", ["checkpoint", f"{SEALED}.note", f"{OPEN}.jsonl"])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_file_that_is_no_plain_one_is_refused(made: Made, name: str, is_link: bool) -> None:
+    file = made.path / name
+    if is_link:
+        file.rename(made.path.parent / "elsewhere")
+        file.symlink_to(made.path.parent / "elsewhere")
+    else:
+        file.unlink()
+        file.mkdir()
+    for by in (by_theirs, by_ours):
+        assert not by(made.path, made.keys[0], [], NOW_MS)[0]
+
+
 def swap(one: Path, other: Path) -> None:
     octets = one.read_bytes()
     one.write_bytes(other.read_bytes())
@@ -374,6 +388,27 @@ def test_new_key_that_a_key_of_nobody_signed_is_found(tmp_path: Path) -> None:
     assert verdict(made.path, made.keys[0]) == (False, 4)
 
 
+def behind_the_checkpoint(path: Path, entry: dict[str, object]) -> None:
+    """Put an entry, which anybody can write, behind all that is signed."""
+    line = json.dumps(entry, separators=(",", ":"), sort_keys=True).encode()
+    stem = max(each.name for each in path.glob("0*.jsonl")).partition(".")[0]
+    with (path / f"{stem}.jsonl").open("ab") as text, (path / f"{stem}.sums").open("ab") as sums:
+        text.write(line + b"\n")
+        sums.write(legwatch_verify.leaf_hash(line)[:4])
+
+
+def test_key_that_only_an_unsigned_entry_names_has_signed_nothing(tmp_path: Path) -> None:
+    """Somebody who knows the public key only writes a ledger by a key of his own, and names the trusted one last."""
+    forged = ledgers.write(tmp_path / "ledger", [3])
+    name = forged.keys[0].partition("+")[0]
+    forger, trusted = SigningKey.from_pem(forged.pems[0], name), SigningKey.from_pem(new_pem(), name).verifier
+    signed = forger.sign(rotation(name, 4, str(forger.verifier), str(trusted)))
+    change = {"old": str(forger.verifier), "new": str(trusted), "signature": base64.b64encode(signed).decode()}
+    behind_the_checkpoint(forged.path, {"kind": "key", "at": START_MS + 2000, **change})
+    assert verdict(forged.path, str(forger.verifier)) == (True, None)
+    assert verdict(forged.path, str(trusted)) == (False, 0)
+
+
 def test_note_whose_edge_is_not_of_its_root_is_found(made: Made) -> None:
     """By who has the key: hashing would go on from another tree."""
     file = made.path / f"{SEALED}.note"
@@ -410,6 +445,11 @@ def test_ledger_cut_back_with_its_checkpoint_is_found_by_a_witness_only(made: Ma
     witness = tmp_path / "witness"
     witness.write_text(made.checkpoints[2])
     assert verdict(made.path, made.keys[0], witness) == (False, 10)
+
+
+def test_checkpoint_older_than_a_note_is_found(made: Made) -> None:
+    (made.path / "checkpoint").write_text(made.checkpoints[0])
+    assert verdict(made.path, made.keys[0]) == (False, 5)
 
 
 def test_ledger_cut_back_without_its_checkpoint_is_found(made: Made) -> None:
@@ -519,6 +559,15 @@ def test_any_bit_flipped_in_the_note_that_hashing_begins_behind_is_found(expired
         file.write_bytes(flipped(octets, bit))
         verified, _ = verdict(expired.path, expired.keys[-1])
         assert not verified, bit
+
+
+def test_deletion_that_only_an_unsigned_entry_tells_of_is_found(made: Made) -> None:
+    note = legwatch_verify.parse_note("", (made.path / f"{SEALED}.note").read_bytes())
+    for part in ("jsonl.zst", "sums"):
+        (made.path / f"{SEALED}.{part}").unlink()
+    told = {"segment": SEALED, "first": 0, "size": note.size, "root": base64.b64encode(note.root).decode()}
+    behind_the_checkpoint(made.path, {"kind": "deleted", "at": START_MS + 3 * DAY_MS - 1, "why": "kept", **told})
+    assert verdict(made.path, made.keys[0]) == (False, 0)
 
 
 @pytest.mark.parametrize("old", [b'"kind":"deleted","root"', f'"segment":"{NEXT}"'.encode(), b'"size":6'])

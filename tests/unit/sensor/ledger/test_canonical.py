@@ -30,6 +30,11 @@ def test_string_of_the_rfc_is_written_as_it_is_there() -> None:
     assert encode({"string": text}) == b'{"string":"\xe2\x82\xac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
 
 
+def test_entry_that_is_too_large_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 16777216 octets"):
+        encode({"kind": "x" * (1 << 24)})
+
+
 def test_names_are_in_order_and_nothing_is_between() -> None:
     entry: Entry = {"b": [1, {"z": None, "a": True}], "a": "\x7f\u2028", "B": False, "10": -5}
     assert encode(entry) == '{"10":-5,"B":false,"a":"\x7f\u2028","b":[1,{"a":true,"z":null}]}'.encode()

@@ -1,6 +1,7 @@
 """The thread that writes: nobody waits for it, and what it could not take is said."""
 
 import itertools
+import os
 import resource
 import signal
 import threading
@@ -191,3 +192,65 @@ def test_room_that_will_not_do_is_forecast_in_days(tmp_path: Path) -> None:
         assert budget.a_day > 0
         assert budget.full_in_days == (budget.room // budget.a_day if bounded else None)
         assert budget.room == 100_000 - budget.octets
+
+
+def test_ledger_that_is_taken_away_is_noticed_and_none_is_begun_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.ledger.ledger.TIDY_S", 0.0)
+    directory = tmp_path / "ledger"
+    ledger = make(directory)
+    ledger.start()
+    wait(ledger.checkpoint)
+    directory.rename(tmp_path / "elsewhere")
+    wait(ledger.problem)
+    assert "was taken away" in ledger.problem()
+    wait(lambda: "lost its checkpoint" in ledger.problem())
+    assert ledger.stop(5.0) == 0
+
+
+def test_defect_in_the_thread_is_said_and_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.ledger.ledger.RETRY_S", 0.1)
+    ledger = make(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(Writer, "commit", lambda _: os.environ["NOTHING_HAS_THIS_NAME"])
+        ledger.start()
+        wait(ledger.problem)
+        assert ledger.problem().endswith("KeyError in the sensor")
+    ledger.put(entry(1))
+    wait(lambda: not ledger.problem())
+    assert ledger.stop(5.0) == 0
+    assert len(said(tmp_path, "leg")) == 1
+
+
+def test_what_the_disk_does_not_take_by_the_end_is_counted(tmp_path: Path) -> None:
+    other = Writer(tmp_path, PEM, origin_name="legwatch/test")
+    other.open(time.time_ns() // 1_000_000)  # has the directory
+    ledger = make(tmp_path)
+    ledger.start()
+    for number in range(MAX_WAITING + 3):
+        ledger.put(entry(number))
+    assert ledger.stop(5.0) == MAX_WAITING + 3
+    other.close()
+
+
+def test_segment_that_cannot_be_deleted_is_told_once_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.ledger.ledger.TIDY_S", 0.0)
+    writer = Writer(tmp_path, PEM, origin_name="legwatch/test")
+    today = time.time_ns() // 1_000_000
+    for day in (3, 0):
+        writer.open(today - day * DAY_MS)
+        writer.append([entry(day)], today - day * DAY_MS)
+        writer.close()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("sensor.ledger.retention._remove", refuse)
+    ledger = make(tmp_path, Keeping(days=1))
+    ledger.start()
+    wait(ledger.untidy)
+    assert ledger.untidy() == "old segments cannot be deleted or compressed: Operation not permitted"
+    time.sleep(2.0)
+    ledger.stop(5.0)
+    assert len(said(tmp_path, "deleted")) == 1

@@ -106,6 +106,34 @@ def test_second_writer_of_a_directory_is_refused_until_the_first_one_ends(tmp_pa
     assert numbers(tmp_path) == [1]
 
 
+def test_tail_of_more_than_seconds_is_refused(made: Path) -> None:
+    """A checkpoint of before was put back, and entries changed behind it: a sensor has a second unsigned."""
+    with (made / OPEN).open("ab") as file:
+        file.writelines(b'{"at":%d,"kind":"leg","number":6}\n' % (T0 + DAY_MS + ms) for ms in (1, 10_002))
+    before = {each.name: each.read_bytes() for each in made.iterdir()}
+    with pytest.raises(LedgerError, match="more than 10 s are behind the checkpoint"):
+        Writer(made, PEM, origin_name="x").open(T0 + DAY_MS + 20_000)
+    assert {each.name: each.read_bytes() for each in made.iterdir()} == before
+
+
+@pytest.mark.parametrize("at", [T0 + DAY_MS + 400_000, T0 + 2 * DAY_MS, T0])
+def test_entry_of_another_time_behind_the_checkpoint_is_cut(made: Path, at: int) -> None:
+    line = b'{"at":%d,"kind":"leg","number":6}\n' % at
+    with (made / OPEN).open("ab") as file:
+        file.write(line)
+    writer = Writer(made, PEM, origin_name="x")
+    assert writer.open(T0 + DAY_MS + 9) == (len(line), 0)
+    writer.close()
+    assert not faults(made)
+
+
+def test_checkpoint_that_names_no_ledger_is_refused_with_what_is_wrong(made: Path) -> None:
+    checkpoint = made / "checkpoint"
+    checkpoint.write_text(checkpoint.read_text().replace("legwatch/", "legwatch x/", 1))
+    with pytest.raises(LedgerError, match="nothing is written on top of it"):
+        Writer(made, PEM, origin_name="x").open(T0 + DAY_MS + 9)
+
+
 def test_entry_that_cannot_be_one_is_refused_and_none_beside_it_is_taken(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     with pytest.raises(ValueError, match="cannot have a float"):
