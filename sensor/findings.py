@@ -237,6 +237,11 @@ class Book:
         """Return the findings that are open, oldest first."""
         return [entry.finding for entry in self._open.values()]
 
+    def is_open(self, finding: Finding) -> bool:
+        """Say whether a finding is open, and not only another one about the same."""
+        entry = self._open.get((finding.code, finding.subject))
+        return entry is not None and entry.finding is finding
+
     def waive(self, now_ns: int, waived: Waived | None = None) -> None:
         """Ask again what is waived, by other waivers or because a day is over: one that is over opens its finding."""
         self._waived = waived or self._waived

@@ -12,6 +12,7 @@ from pathlib import Path
 from sensor.analysis import Analysis
 from sensor.commands.pipeline import Pipeline
 from sensor.config.schema import Config, Policy
+from sensor.findings import Book
 from sensor.ledger.canonical import encode
 from sensor.ledger.coverage import Coverage, Legs
 from sensor.ledger.entries import Entry
@@ -19,7 +20,7 @@ from sensor.ledger.ledger import Ledger
 from sensor.ledger.note import Checkpoint
 from sensor.ledger.policy import policy_entry
 from sensor.ledger.sink import LedgerSink
-from sensor.model import Endpoint, Leg, QuietSink, Sink, TlsServer
+from sensor.model import Endpoint, Finding, Leg, QuietSink, Sink, TlsServer
 from sensor.output.metrics import LedgerState
 from sensor.readiness import Condition
 
@@ -137,6 +138,8 @@ class Record(QuietSink):
         """End, after the analysis has ended; return how many entries are lost."""
         if self._coverage is not None:
             self._turn(self._coverage, counters, analysis, _now_ms())
+        for finding in analysis.book.open_findings():
+            self._told.finding_changed(finding, "updated")
         self._ledger.put({"kind": "stop", "packets": counters["received"], "reason": reason})
         return self._ledger.stop(STOP_S)
 
@@ -153,9 +156,14 @@ class Record(QuietSink):
         endpoints, servers = analysis.inventory()
         self._inventory.extend(self._endpoint(each) for each in endpoints if each.last_ns >= since_ns)
         self._inventory.extend(self._server(each) for each in servers if each.last_ns >= since_ns)
+        self._inventory.extend(self._finding(each, analysis.book) for each in analysis.book.open_findings())
 
     def _endpoint(self, endpoint: Endpoint) -> Callable[[], None]:
         return lambda: self._told.endpoint_ended(endpoint)
+
+    def _finding(self, finding: Finding, book: Book) -> Callable[[], None]:
+        """Have told how often and until when an open finding was seen: of that alone nobody is told."""
+        return lambda: self._told.finding_changed(finding, "updated") if book.is_open(finding) else None
 
     def _server(self, server: TlsServer) -> Callable[[], None]:
         return lambda: self._told.tls_server_ended(server)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -21,7 +22,7 @@ from sensor.ledger.note import Checkpoint, NoteError, split
 from sensor.ledger.verify import verify
 from sensor.report.compare import NotComparableError, compare
 from sensor.report.controls import Profile
-from sensor.report.facts import COVERAGE_LATE_MS, HOLDS_ON, Facts, UnfitEntryError, gather
+from sensor.report.facts import HOLDS_ON, INVENTORY_LATE_MS, Facts, UnfitEntryError, gather
 from sensor.report.object import Report, build
 
 _MS = 1000
@@ -55,7 +56,7 @@ def execute(args: Namespace) -> int:
 
 def made(directory: Path, period: Period, profile: Profile, ledger: dict[str, Any]) -> Report:
     """Return the report object of a period of a ledger."""
-    facts = facts_of(directory, period, ledger["faults"])
+    facts = facts_of(directory, period, ledger)
     source = {
         "kind": "ledger",
         "site": next((site for site, _, _ in facts.sensors), "not known"),
@@ -77,14 +78,17 @@ def former_of(directory: Path, period: Period, args: Namespace, report: Report) 
     return made(directory, before, args.profile, report["ledger"])
 
 
-def facts_of(directory: Path, period: Period, faults: list[str]) -> Facts:
+def facts_of(directory: Path, period: Period, ledger: Mapping[str, Any]) -> Facts:
     """Return the facts of a period of a ledger; LedgerError.
 
-    Of a ledger with ``faults`` what can be read is taken, and where that ends is one more of them.
+    Of one with faults what can be read is taken, and where that ends is one more of them. Of one that was verified only
+    what is signed is taken: what is behind the checkpoint anybody may have written.
     """
-    within = reader.entries(directory, first_ms=period.first, last_ms=period.last + COVERAGE_LATE_MS)
+    faults: list[str] = ledger["faults"]
+    size = ledger["size"] if ledger["verified"] else None
+    within = reader.entries(directory, first_ms=period.first, last_ms=period.last + INVENTORY_LATE_MS)
     before = reader.former(directory, period.first, HOLDS_ON)
-    entries = chain(before, (entry for _, entry in within))
+    entries = chain(before, (entry for number, entry in within if size is None or number < size))
     facts = gather(_readable(entries, faults) if faults else entries, *period)
     oldest = next((entry["at"] for _, entry in reader.entries(directory)), None)
     facts.oldest = cast("int | None", oldest)
@@ -111,6 +115,7 @@ def _target(args: Namespace, period: Period) -> tuple[str, str]:
 
 def ledger_of(directory: Path, key: str | None) -> dict[str, Any]:
     """Return what a report says of its ledger."""
+    name = shlex.quote(directory.resolve().name)
     try:
         note = (directory / CHECKPOINT).read_text(encoding="utf-8")
         checkpoint: Checkpoint | None = Checkpoint.parse(split(note)[0])
@@ -124,7 +129,7 @@ def ledger_of(directory: Path, key: str | None) -> dict[str, Any]:
         "verified": None,
         "faults": [],
         "unsigned": 0,
-        "command": f"python3 legwatch_verify.py {directory.name} --key PUB",
+        "command": f"python3 legwatch_verify.py {name} --key PUB",
     }
     if key is not None:
         public = key_of(key)
@@ -132,5 +137,5 @@ def ledger_of(directory: Path, key: str | None) -> dict[str, Any]:
         said["verified"] = not result.faults
         said["faults"] = [str(fault) for fault in result.faults[:_FAULTS]]
         said["unsigned"] = result.unsigned
-        said["command"] = f"python3 legwatch_verify.py {directory.name} --key '{public}'"
+        said["command"] = f"python3 legwatch_verify.py {name} --key {shlex.quote(str(public))}"
     return said

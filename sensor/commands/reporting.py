@@ -7,7 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from fastpath.source import OfflineSource
 from sensor.commands import OperatorError
@@ -29,6 +31,8 @@ class ScanReport:
     def __init__(self, path: str, config: Config, host: Callable[[str], str]) -> None:
         self._path, self._config = path, config
         self._form = form_of(path)
+        if not Path(path).parent.is_dir():
+            raise OperatorError(f"{path}: there is no directory {Path(path).parent}")
         self._sha256: str | None = None  # of the capture that is being read
         self._repeated = False  # it was read before
         veiled = config.privacy.addresses == "pseudonym"
@@ -108,13 +112,24 @@ def write(path: str, octets: bytes) -> None:
         sys.stdout.buffer.write(octets)
         return
     target = Path(path)
-    part = target.with_name(f".{target.name}.part")
+    part: str | None = None
     try:
-        part.write_bytes(octets)
+        with NamedTemporaryFile(prefix=".legwatch-", dir=target.parent, delete=False) as file:
+            part = file.name
+            file.write(octets)
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
         os.replace(part, target)  # noqa: PTH105
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            with suppress(OSError):
+                os.unlink(part)  # noqa: PTH108
         raise OperatorError(f"{path}: {error.strerror}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _sha256(path: str) -> str | None:

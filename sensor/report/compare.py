@@ -53,7 +53,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
         changes = [
             *_coverage(before, after),
             *_protection(before, after),
-            *_findings(before["findings"], after["findings"], less=less),
+            *_findings(before["findings"], after["findings"], less=less, met=_was_met(after)),
             *_named("endpoint", before["endpoints"], after["endpoints"], _endpoint),
             *_servers(before["tls_servers"], after["tls_servers"]),
             *_vendors(before["vendors"], after["vendors"]),
@@ -202,7 +202,12 @@ def _of(states: Row) -> str:
     return f"{share(states['encrypted'], _seen(states))} of {count(_seen(states), 'leg')} encrypted"
 
 
-def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Iterator[Change]:
+def _was_met(report: Row) -> bool:
+    """Whether what was not found again was there to be found: a capture is of what somebody happened to record."""
+    return bool(report["source"]["kind"] != "captures")
+
+
+def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool, met: bool) -> Iterator[Change]:
     former, later = ({_finding(each): each for each in findings} for findings in (before, after))
     worst = {key: -SEVERITIES.index(each["severity"]) for key, each in {**former, **later}.items()}
     for key in sorted(worst, key=lambda key: (worst[key], key)):
@@ -218,6 +223,8 @@ def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool) -> Ite
         elif one and one["state"] != "resolved":
             if less:
                 yield Change("gone", "finding", name, f"{one['severity']}, not found again, and less was seen")
+            elif not met:
+                yield Change("gone", "finding", name, f"{one['severity']}, not found again in what was captured")
             else:
                 kind = "gone" if one["severity"] == SEVERITIES[0] else "better"
                 yield Change(kind, "finding", name, f"{one['severity']}, over")

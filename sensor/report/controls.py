@@ -23,7 +23,7 @@ from sensor.policy.catalogue import (
     STORED_INTEGRITY,
     TRANSMISSION,
 )
-from sensor.report.words import count, day, duration, share
+from sensor.report.words import BLIND, count, day, duration, share, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,6 +64,10 @@ NOTES = (
 )
 
 
+UNCOUNTED = "a pseudonym is in no range of addresses"
+OF_ITSELF = (AUDIT, STORED_INTEGRITY, DOCUMENTATION)  # what is said of them is said of the evidence, seen or not
+
+
 class Control(NamedTuple):
     """A standard or an implementation specification of the rule."""
 
@@ -82,7 +86,8 @@ def judged(report: Report, profile: Profile, attestations: Sequence[Mapping[str,
             "control": control.control,
             "title": control.title,
             "status": control.status if profile == "current-rule" else control.proposed,
-            "supports": list(control.supports(report)),
+            # Where nothing was seen, that something was not found supports nothing.
+            "supports": list(control.supports(report)) if sighted(report) or control.control in OF_ITSELF else [BLIND],
             "contradicts": _contradictions(report["findings"], control.control),
             "not_seen": list(control.not_seen),
             "attestations": [dict(each) for each in attestations if each["control"] == control.control],
@@ -144,17 +149,23 @@ def _transmission(report: Report) -> Iterator[str]:
 
 
 def _integrity(report: Report) -> Iterator[str]:
-    exchanges = report["legs"]["key_exchanges"]
-    keyed = sum(exchanges.get(kind, 0) for kind in ("sdes", "sdes-exposed", "dtls", "zrtp"))
+    exchanges = report["legs"]["key_exchanges"]  # of legs that were encrypted
+    keyed = sum(exchanges.get(kind, 0) for kind in ("sdes", "dtls", "zrtp"))
+    exposed = exchanges.get("sdes-exposed", 0)
     if keyed:
         yield (
-            f"{count(keyed, 'leg')} exchanged keys for SRTP, which authenticates "
+            f"{count(keyed, 'encrypted leg')} exchanged keys for SRTP, which authenticates "
             "packets unless its suite says otherwise."
+        )
+    if exposed:
+        yield (
+            f"{count(exposed, 'encrypted leg')} more exchanged keys that were readable in the signalling: whoever read "
+            "them can change what they protect."
         )
     weak = sum(finding["code"] in ("media-null-cipher", "media-weak-srtp") for finding in report["findings"])
     if keyed:
         yield f"{count(weak, 'finding')} of NULL or weak SRTP suites."
-    if not keyed:
+    if not keyed and not exposed:
         yield "No exchange of keys for SRTP was seen, so nothing is shown of the integrity of media."
 
 
@@ -237,6 +248,9 @@ def _vendors(report: Report) -> Iterator[str]:
     seen = [vendor for vendor in vendors if vendor["legs"]]
     asked = [vendor for vendor in seen if vendor["baa_required"]]
     signed = sum(vendor["baa"] is not None for vendor in asked)
+    if any(vendor["legs"] is None for vendor in vendors):
+        yield f"{count(len(vendors), 'vendor')} in the inventory; calls are not counted by vendor: {UNCOUNTED}."
+        return
     yield f"{count(len(vendors), 'vendor')} in the inventory, {len(seen)} of them with calls in the period."
     if asked:
         yield f"The inventory has an agreement for {signed} of {len(asked)} that need one."
@@ -249,7 +263,7 @@ def _documentation(report: Report) -> Iterator[str]:
     oldest = report["ledger"]["oldest"]
     if oldest is not None:
         yield f"The ledger's oldest entry was written on {day(oldest)}."
-    deleted = report["ledger"]["deleted"]
+    deleted = len(report["ledger"]["deleted"])
     yield f"{count(deleted, 'segment')} deleted by retention in the period, each with an entry of its own."
 
 

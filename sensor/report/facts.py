@@ -29,7 +29,9 @@ CLEAR_SIGNALLING = frozenset((
     "dtls-fingerprint-unprotected",
 ))  # fmt: skip
 _SIGNALLING = {"tls": "encrypted", "clear": "clear"}
-COVERAGE_LATE_MS = 120_000  # a minute's coverage is said behind it
+INVENTORY_LATE_MS = DAY_MS + 600_000  # a day's inventory is said behind it, a minute's coverage, too
+INVENTORY = frozenset(("endpoint", "tls-server"))
+SAID_LATER = INVENTORY | {"coverage"}
 HOLDS_ON = ("finding", "policy", "start", "stop")  # what was said before a period and holds in it
 _HOLE_MS = 1000  # between two statements of coverage; less is no hole
 _SPANS = 20_000  # of equal sight, one after the other; beyond it the shorter half of a flapping sensor is one
@@ -115,6 +117,7 @@ class Facts:
     endpoints: dict[str, _Entry] = field(default_factory=dict)
     servers: dict[tuple[str, int], _Entry] = field(default_factory=dict)
     policy: _Entry = field(default_factory=dict)
+    waivers: dict[str, _Entry] = field(default_factory=dict)  # that held at any time of it
     sensors: dict[tuple[str, str, str], str] = field(default_factory=dict)  # site, sensor, interface: version
     sight: Sight = field(default_factory=Sight)
     deleted: list[_Entry] = field(default_factory=list)
@@ -126,9 +129,21 @@ class Facts:
         """The first millisecond behind the period."""
         return self.last + 1
 
+    def take_policy(self, policy: Mapping[str, Any], *, inside: bool) -> None:
+        """Take the policy from here on; of the one before it, waivers stay that held in the period."""
+        self.policy = dict(policy)
+        if not inside:
+            self.waivers.clear()
+        for waiver in policy["waivers"]:
+            self.waivers[str(sorted(waiver.items()))] = waiver
+
     def segment(self, address: str, names: Names) -> str:
         """Return the segment of an address."""
         return self.segments.get(address) or names.segment(address)
+
+
+def _touches(entry: Mapping[str, Any], first: int, last: int) -> bool:
+    return bool(entry["first"] <= last and entry["last"] >= first)
 
 
 class UnfitEntryError(ValueError):
@@ -148,9 +163,10 @@ def gather(entries: Iterable[Mapping[str, Any]], first: int, last: int, *, conti
             at, kind = entry["at"], entry["kind"]
             if facts.oldest is None:
                 facts.oldest = at
-            if at > last and kind != "coverage":  # which is said when its minute is over
+            if at > last and kind not in SAID_LATER:
                 continue
-            pass_.take(entry, inside=first <= at <= last)
+            inside = _touches(entry, first, last) if kind in INVENTORY else first <= at <= last
+            pass_.take(entry, inside=inside)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UnfitEntryError(f"an entry of kind {entry.get('kind')} is unfit: {error!r}") from error
     pass_.end()
@@ -172,7 +188,7 @@ class _Pass:
         """Look at one entry, which may be from before the period."""
         kind = entry["kind"]
         if kind == "policy":
-            self._facts.policy = dict(entry)
+            self._facts.take_policy(entry, inside=inside)
             self._names = Names(self._facts.policy)
         elif kind == "finding":
             self._finding(entry, inside=inside)
@@ -204,7 +220,8 @@ class _Pass:
         facts.segments[a], facts.segments[b] = one, other
         facts.states[state] += 1
         facts.comparisons[leg["comparison"]] += 1
-        facts.key_exchanges[leg["key_exchange"]] += 1
+        if state == "encrypted":
+            facts.key_exchanges[leg["key_exchange"]] += 1
         facts.partly += leg["assessed"] < 1000  # noqa: PLR2004  (thousandths)
         if leg["recording"]:
             facts.recordings[state] += 1
@@ -216,11 +233,9 @@ class _Pass:
             if name:
                 _count(facts.by_trunk, name, state)
         _count(facts.by_week, _week(leg["first"] // DAY_MS), state)
-        path = self._path(a, b, one, other)
-        path.media[state] += 1
-        signalling = _SIGNALLING.get(leg["signalling"], "undetermined")
-        path.signalling[signalling] += 1
-        facts.signalling[signalling] += 1
+        self._path(a, b, one, other).media[state] += 1
+        # Media's hosts are not those that signal: whose signalling it was, only findings say.
+        facts.signalling[_SIGNALLING.get(leg["signalling"], "undetermined")] += 1
 
     def _path(self, a: str, b: str, one: str, other: str) -> Path:
         if (a, b) > (b, a):
@@ -274,13 +289,14 @@ class _Pass:
             if not a:
                 continue
             path = facts.paths.get((a, b))
-            if path is None and finding["code"] in CLEAR_SIGNALLING:
+            in_period = _touches(finding, facts.first, facts.last)  # it may be open, and have shown nothing for long
+            if path is None and finding["code"] in CLEAR_SIGNALLING and in_period:
                 ends = facts.segment(a, self._names), facts.segment(b, self._names)
                 path = facts.paths[a, b] = Path(a, b, ends)
             if path is not None:
                 path.findings.add(finding["id"])
-                if finding["code"] in CLEAR_SIGNALLING and not path.media:
-                    path.signalling["clear"] = max(path.signalling["clear"], finding["count"])
+                if finding["code"] in CLEAR_SIGNALLING and in_period:
+                    path.signalling["clear"] = 1  # it was; legs are counted, and messages are not
 
     def _start(self, start: Mapping[str, Any], *, inside: bool) -> None:
         self._started = True
@@ -374,6 +390,11 @@ class Names:
         if key not in self._known:
             self._known[key] = _longest(self._vendors if what == "vendor" else self._segments, address)
         return self._known[key]
+
+
+def is_pseudonym(range_: str) -> bool:
+    """Say whether what stands for a range is a pseudonym."""
+    return isinstance(_ranges([("", [range_])])[0][0], str)
 
 
 _Ranges = list[tuple[IPv4Network | IPv6Network | str, str]]

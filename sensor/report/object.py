@@ -12,7 +12,7 @@ from fastpath import __version__
 from sensor.model import SEVERITIES
 from sensor.output.jsonl import version_name
 from sensor.report import controls
-from sensor.report.facts import ACCOUNT, OUTSIDE, SIGHT, STATES, Names
+from sensor.report.facts import ACCOUNT, OUTSIDE, SIGHT, STATES, Names, is_pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -202,11 +202,18 @@ def _vendors(facts: Facts) -> list[Report]:
     return [
         {
             **{key: vendor[key] for key in ("name", "role", "addresses", "contact", "baa", "baa_required")},
-            "legs": facts.by_trunk[vendor["name"]].total() if vendor["name"] in facts.by_trunk else 0,
+            "legs": _vendor_legs(facts, vendor),
             "states": _states(facts.by_trunk[vendor["name"]]) if vendor["name"] in facts.by_trunk else None,
         }
         for vendor in facts.policy.get("vendors", ())
     ]
+
+
+def _vendor_legs(facts: Facts, vendor: Mapping[str, Any]) -> int | None:
+    """Return how many legs a vendor had, None where its ranges are pseudonyms, which are not those of hosts in them."""
+    if vendor["name"] in facts.by_trunk:
+        return facts.by_trunk[vendor["name"]].total()
+    return None if any(is_pseudonym(address) for address in vendor["addresses"]) else 0
 
 
 def _waivers(facts: Facts, findings: Sequence[Report]) -> list[Report]:
@@ -214,7 +221,7 @@ def _waivers(facts: Facts, findings: Sequence[Report]) -> list[Report]:
     for finding in findings:
         if finding["waived_by"]:
             by_words.setdefault(finding["waived_by"], []).append(finding["id"])
-    waivers: Iterable[Mapping[str, Any]] = facts.policy.get("waivers", ())
+    waivers: Iterable[Mapping[str, Any]] = facts.waivers.values()
     return [
         {
             **{key: waiver[key] for key in ("owner", "reason", "codes", "subjects", "until")},

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from sensor.report import typeset
 from sensor.report.blocks import Figure
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ def render(document: Document, report_json: bytes) -> bytes:
         (root / "report.typ").write_bytes(files("sensor.report").joinpath("report.typ").read_bytes())
         (root / "report.json").write_bytes(report_json)
         blocks = list(_blocks(document, root))
-        shown = _shown({**asdict(replace(document, blocks=())), "blocks": blocks})
+        shown = {**_shown(asdict(replace(document, blocks=()))), "blocks": [_shown_block(block) for block in blocks]}
         (root / "document.json").write_text(json.dumps(shown))
-        command = [sys.executable, "-m", "sensor.report.typeset", str(root), str(document.made_at // 1000)]
+        # -P: what lies where the command was given is no module, as reports are made beside captures of others.
+        command = [sys.executable, "-P", typeset.__file__, str(root), str(document.made_at // 1000)]
         try:
             done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)  # noqa: S603  (our own interpreter)
         except subprocess.TimeoutExpired:
@@ -51,7 +53,10 @@ def render(document: Document, report_json: bytes) -> bytes:
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             raise TypesettingError(f"the typesetter failed: {said[-1] if said else f'status {done.returncode}'}")
-        return (root / "report.pdf").read_bytes()
+        try:
+            return (root / "report.pdf").read_bytes()
+        except OSError as error:
+            raise TypesettingError(f"the typesetter made nothing: {error.strerror}") from None
 
 
 def _blocks(document: Document, root: Path) -> Iterator[dict[str, Any]]:
@@ -73,6 +78,14 @@ def _ratio(svg: str) -> float:
 
 def _data(block: Block) -> dict[str, Any]:
     return {"type": type(block).__name__.lower(), **asdict(block)}
+
+
+def _shown_block(block: dict[str, Any]) -> dict[str, Any]:
+    """Return a block as it can be drawn; code is copied out of the document, and has nothing in it but itself."""
+    if block["type"] == "code":
+        return {key: _drawn(each) if isinstance(each, str) else each for key, each in block.items()}
+    shown: dict[str, Any] = _shown(block)
+    return shown
 
 
 def _shown(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sensor.ledger.entries import MS
+from sensor.ledger.entries import MS, finding_entry
 from sensor.ledger.sink import LedgerSink
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from fastpath.records import Attempt, FlowEnded
     from sensor.ledger.entries import Entry
-    from sensor.model import FlowContext
+    from sensor.model import Finding, FlowContext, Step
 
 
 class Recording(LedgerSink):
@@ -23,6 +23,7 @@ class Recording(LedgerSink):
         self._entries: list[dict[str, Any]] = [{**policy, "at": 0}]
         self._coverage: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
+        self._open: dict[int, Finding] = {}  # by identity: it is one object through its life
         self._first_ms: int | None = None
         self._last_ms = 0
 
@@ -42,6 +43,14 @@ class Recording(LedgerSink):
         self._first_ms = first if self._first_ms is None else min(self._first_ms, first)
         self._last_ms = max(self._last_ms, flow.last_ns // MS)
 
+    def finding_changed(self, finding: Finding, change: Step) -> None:
+        """Keep a step of a finding, and of those that stay open what they come to in the end."""
+        super().finding_changed(finding, change)
+        if change == "resolved":
+            self._open.pop(id(finding), None)
+        else:
+            self._open[id(finding)] = finding
+
     def attempted(self, attempt: Attempt) -> None:
         """Keep no transaction: it is the ledger that is a log of them."""
 
@@ -55,6 +64,9 @@ class Recording(LedgerSink):
 
     def capture_ended(self, name: str, sha256: str | None, counters: Mapping[str, int], error: str) -> None:
         """Note a capture's name, digest and account, and where it breaks off ("": nowhere)."""
+        for finding in self._open.values():
+            self._keep(finding_entry(finding, "updated"))
+        self._open.clear()
         account = _account(counters)
         self.files.append(
             {

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BLIND = "Nothing was seen in this period, so nothing can be said of it."
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def sighted(report: Mapping[str, Any]) -> bool:
+    """Say whether anything was seen at all."""
+    return any(span["state"] in ("seen", "degraded") for span in report["coverage"]["spans"])
 
 
 def count(number: int, what: str, many: str = "") -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sensor.report import charts
 from sensor.report.blocks import Column, Figure, Heading, Items, Paragraph
-from sensor.report.chapters.tables import BLIND, finding_table, sighted, table
-from sensor.report.words import count, duration, moment, share
+from sensor.report.chapters.tables import finding_table, table
+from sensor.report.words import BLIND, count, duration, moment, share, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sensor.report.blocks import Column, Heading, Paragraph
-from sensor.report.chapters.tables import BLIND, NOTHING, about, share_of, sighted, table
-from sensor.report.words import day
+from sensor.report.chapters.tables import NOTHING, about, share_of, table
+from sensor.report.words import BLIND, day, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,7 +130,7 @@ def vendors(report: Report) -> Iterator[Block]:
                     vendor["name"] + (f"\n{vendor['contact']}" if vendor["contact"] else ""),
                     vendor["role"],
                     _agreement(vendor),
-                    str(vendor["legs"]),
+                    "not counted" if vendor["legs"] is None else str(vendor["legs"]),
                     share_of(vendor["states"]) if vendor["states"] else NOTHING,
                 )
                 for vendor in vendors

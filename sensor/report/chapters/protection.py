@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.report import callmap, charts
 from sensor.report.blocks import Column, Figure, Heading, Paragraph
-from sensor.report.chapters.tables import BLIND, NOTHING, share_of, short, sighted, table
+from sensor.report.chapters.tables import NOTHING, share_of, short, table
 from sensor.report.facts import STATES
-from sensor.report.words import count
+from sensor.report.words import BLIND, count, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,10 +109,11 @@ def unprotected(report: Report) -> Iterator[Block]:
                     _statement(report["findings"][number])
                     for number in sorted(map(order.__getitem__, path["findings"]))
                 )
-                or "Legs of this path; no rule of the policy asks for more.",
+                or "Its legs, as counted here; no finding was open.",
             )
             for path in paths
         ],
+        whole=True,  # each of them is what somebody has to do something about
     )
 
 

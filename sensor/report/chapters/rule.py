@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sensor.report.blocks import Callout, Code, Column, Heading, Items, Paragraph
 from sensor.report.chapters.tables import ROWS, finding_table, table, verified
 from sensor.report.controls import ABOUT, NOTES
-from sensor.report.words import count
+from sensor.report.words import BLIND, count, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def controls(report: Report) -> Iterator[Block]:
                 ],
             )
         else:
-            yield Paragraph("No finding bears on it.")
+            yield Paragraph("No finding bears on it." if sighted(report) else BLIND)
         yield Heading("What a network sensor cannot see", 3)
         yield Items(tuple(control["not_seen"]))
         yield Heading("The organisation's own statement", 3)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.model import SEVERITIES
 from sensor.report.blocks import Callout, Column, Heading, Numbers, Paragraph
-from sensor.report.chapters.tables import BLIND, EVIDENCE, NOTHING, finding_table, seconds_seen, sighted, table
-from sensor.report.words import count, duration, moment, share
+from sensor.report.chapters.tables import EVIDENCE, NOTHING, finding_table, seconds_seen, table
+from sensor.report.words import BLIND, count, duration, moment, share, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -133,12 +133,13 @@ def scope(report: Report) -> Iterator[Block]:
                 )
                 for each in source["files"]
             ],
+            whole=True,  # they are the evidence
         )
     else:
         yield Paragraph(
             "A sensor on a mirror port of the network looked at copies of all packets that the switch gave it. It "
-            "sends nothing, breaks no encryption and keeps no audio. What it saw is in a ledger that cannot be "
-            "changed unnoticed."
+            "sends nothing, breaks no encryption and keeps no audio. What it saw it wrote into a ledger, in which "
+            "verification shows a change."
         )
         yield table(
             (Column("Sensor", 3), Column("Site", 3), Column("Interface", 2), Column("legwatch", 2)),

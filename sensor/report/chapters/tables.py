@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sensor.report.blocks import Column, Paragraph, Table
-from sensor.report.words import moment, share
+from sensor.report.words import BLIND, moment, share, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 Report = dict[str, Any]
 
 NOTHING = "\u2013"  # a cell without anything to say
-BLIND = "Nothing was seen in this period, so nothing can be said of it."
 ROWS = 40  # of a table, beyond which the rest is in the JSON
 EVIDENCE = 3  # statements of a finding
 LONG = 400  # letters of a statement
-
-
-def sighted(report: Report) -> bool:
-    """Say whether anything was seen at all."""
-    return any(span["state"] in ("seen", "degraded") for span in report["coverage"]["spans"])
 
 
 def seconds_seen(report: Report) -> int:
@@ -73,9 +67,10 @@ def short(text: str) -> str:
     return text if len(text) <= LONG else f"{text[:LONG]}…"
 
 
-def table(columns: tuple[Column, ...], rows: Sequence[tuple[str, ...]]) -> Table:
-    """Return a table with as many rows as a document has room for."""
-    return Table(columns, tuple(rows[:ROWS]), max(len(rows) - ROWS, 0))
+def table(columns: tuple[Column, ...], rows: Sequence[tuple[str, ...]], *, whole: bool = False) -> Table:
+    """Return a table with as many rows as a document has room for; all of them where it is ``whole``."""
+    shown = len(rows) if whole else ROWS
+    return Table(columns, tuple(rows[:shown]), max(len(rows) - shown, 0))
 
 
 def verified(ledger: Mapping[str, Any]) -> str:

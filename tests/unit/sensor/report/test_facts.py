@@ -103,10 +103,47 @@ def test_a_finding_that_comes_back_counts_all_its_lives() -> None:
     assert (found["count"], found["openings"]) == (8, 2)
 
 
+def test_signalling_of_a_leg_is_not_that_of_its_media_hosts() -> None:
+    counted = facts(leg(signalling="clear", b="10.20.1.8", segments=["phones", "phones"]))
+    (path,) = counted.paths.values()
+    assert path.signalling.total() == 0
+    assert counted.signalling["clear"] == 1
+
+
+def test_finding_that_is_open_and_showed_nothing_in_the_period_makes_no_path() -> None:
+    found = facts(POLICY, finding(DAY - HOUR, code="signalling-clear", last=DAY - HOUR))
+    assert set(found.findings) == {"f1"}
+    assert not found.paths
+
+
+def test_inventory_that_is_told_the_day_after_counts_for_the_day_in_which_it_was_seen() -> None:
+    endpoint = {"kind": "endpoint", "mac": None, "user_agent": None, "media": None, "signalling": "clear"}
+    told = [
+        {**endpoint, "at": LAST + MINUTE, "address": PHONE, "first": DAY + HOUR, "last": DAY + HOUR},
+        {**endpoint, "at": LAST + MINUTE, "address": PBX, "first": LAST + 1, "last": LAST + MINUTE},
+        {**endpoint, "at": DAY + MINUTE, "address": CARRIER, "first": DAY - HOUR, "last": DAY - 1},
+    ]
+    assert set(facts(*told).endpoints) == {PHONE}
+
+
+def test_keys_count_where_the_media_were_encrypted() -> None:
+    assert facts(leg(), leg(observed="clear")).key_exchanges == {"sdes": 1}
+
+
+def test_waivers_that_held_in_a_part_of_the_period_stay_and_earlier_ones_do_not() -> None:
+    (waiver,) = POLICY["waivers"]
+    policies = [
+        {**POLICY, "at": DAY - HOUR, "waivers": [{**waiver, "owner": "before"}]},
+        {**POLICY, "at": DAY - 1, "waivers": [{**waiver, "owner": "until noon"}]},
+        {**POLICY, "at": DAY + 12 * HOUR, "waivers": [{**waiver, "owner": "from noon"}]},
+    ]
+    assert [each["owner"] for each in facts(*policies).waivers.values()] == ["until noon", "from noon"]
+
+
 def test_signalling_in_clear_without_media_is_a_path() -> None:
     found = facts(POLICY, finding(DAY, code="signalling-clear", count=7))
     (path,) = found.paths.values()
-    assert (path.signalling["clear"], path.media.total(), path.findings) == (7, 0, {"f1"})
+    assert (path.signalling["clear"], path.media.total(), path.findings) == (1, 0, {"f1"})
     assert dict(zip((path.a, path.b), path.segments, strict=True)) == {PHONE: "phones", PBX: "servers"}
 
 

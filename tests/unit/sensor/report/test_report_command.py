@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sensor.cli import main
+from sensor.ledger.canonical import encode
+from sensor.ledger.merkle import leaf_hash
 from tests.unit.sensor.report.made import DAY, HOUR, LAST, ORDINARY, ledger, leg
 
 ROOT = Path(__file__).parents[4]
@@ -53,6 +57,51 @@ def test_report_of_a_day_has_its_legs_its_sensor_and_its_coverage(place: Path, p
     assert public in made["ledger"]["command"]
     assert made["ledger"]["oldest"] == DAY
     assert [finding["openings"] for finding in made["findings"]] == [1]
+
+
+def test_entries_that_no_checkpoint_has_are_in_no_report_that_says_verified(place: Path, public: str) -> None:
+    """Anybody who can write the directory can append them, with their sums."""
+    stem = max(each.name for each in place.glob("0*.jsonl")).partition(".")[0]
+    line = encode({**leg(DAY + 25 * HOUR), "observed": "encrypted"})
+    with (place / f"{stem}.jsonl").open("ab") as text, (place / f"{stem}.sums").open("ab") as sums:
+        text.write((line + b"\n") * 99)
+        sums.write(leaf_hash(line)[:4] * 99)
+    made = said(place, "--key", public, "--from", "2026-01-06", "--to", "2026-01-06")
+    assert (made["ledger"]["verified"], made["ledger"]["unsigned"], made["legs"]["total"]) == (True, 99, 1)
+
+
+def test_command_to_verify_names_the_directory_as_a_shell_takes_it(
+    place: Path, public: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = place.rename(place.with_name("it's here"))
+    monkeypatch.chdir(odd)
+    made = said(odd, "--ledger", ".", "--key", public)
+    assert shlex.split(made["ledger"]["command"]) == ["python3", "legwatch_verify.py", "it's here", "--key", public]
+
+
+def test_module_that_lies_where_the_command_is_given_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captures of others are scanned where they are."""
+    for name in ("typst", "json", "sensor"):
+        (tmp_path / f"{name}.py").write_text("import pathlib\npathlib.Path('RUN').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["scan", "--report", "x.pdf", str(CLINIC)]) == 1
+    assert Path("x.pdf").stat().st_size > 10_000
+    assert not Path("RUN").exists()
+
+
+def test_finding_counts_what_scan_counts(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "report.json"
+    assert main(["scan", "--json", "--report", str(path), str(CLINIC)]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    scanned_ = {line["id"]: (line["count"], line["last"][:19]) for line in lines if line["type"] == "finding"}
+    made = {
+        each["id"]: (each["count"], datetime.fromtimestamp(each["last"] // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
+        for each in json.loads(path.read_text())["findings"]
+    }
+    assert made == scanned_
+    assert max(count for count, _ in made.values()) > 1
 
 
 def test_report_of_the_next_day_knows_what_is_still_open_and_the_policy(place: Path, public: str) -> None:
@@ -230,7 +279,7 @@ def test_scan_report_of_a_wrong_name_is_refused_before_anything_is_read(tmp_path
 
 def test_scan_report_that_cannot_be_written_is_said(tmp_path: Path, capsys: Capture) -> None:
     assert scanned(tmp_path / "nowhere" / "report.json") == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "there is no directory" in capsys.readouterr().err
 
 
 def test_scan_report_of_a_capture_that_breaks_off_says_so(tmp_path: Path, capsys: Capture) -> None:

@@ -161,9 +161,39 @@ def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:
     assert "1 leg of recording sessions (SIPREC), 1 of them in clear." in said
 
 
+@pytest.mark.parametrize("made", [BLIND, EMPTY], ids=["blind", "empty"])
+def test_what_was_not_found_by_who_saw_nothing_supports_no_control(made: dict[str, Any]) -> None:
+    of_itself = {"164.312(b)", "164.312(c)(1)", "164.316(b)(2)(i)"}
+    supported = {each["control"]: each["supports"] for each in made["controls"] if each["control"] not in of_itself}
+    said = "Nothing was seen in this period, so nothing can be said of it."
+    assert supported == {key: [said] for key in supported}
+    assert "No finding bears on it." not in words(made)
+
+
+def test_segments_that_were_deleted_are_counted() -> None:
+    gone = {"kind": "deleted", "at": DAY, "segment": "00000000-20191231", "first": 0, "size": 9, "root": "q6s="}
+    assert "1 segment deleted by retention in the period" in words(report([start(), POLICY, {**gone, "why": "old"}]))
+
+
+def test_keys_that_were_readable_support_no_integrity() -> None:
+    made = report([*ORDINARY, leg(key_exchange="sdes-exposed")])
+    (integrity,) = (each for each in made["controls"] if each["control"] == "164.312(e)(2)(i)")
+    assert integrity["supports"][0].startswith("1 encrypted leg exchanged keys for SRTP")
+    assert integrity["supports"][1].startswith("1 encrypted leg more exchanged keys that were readable")
+
+
+def test_vendor_whose_ranges_are_pseudonyms_is_not_said_to_have_no_calls() -> None:
+    (vendor,) = POLICY["vendors"]
+    veiled = {**POLICY, "vendors": [{**vendor, "addresses": ["host-3f2a9c01b4de"]}]}
+    made = report([start(), veiled, *minutes(DAY, DAY + HOUR), leg()])
+    assert made["vendors"][0]["legs"] is None
+    assert "calls are not counted by vendor" in words(made)
+    assert "0 of them with calls" not in words(made)
+
+
 def test_kept_transactions_are_counted() -> None:
     kept = {"kind": "transaction", "at": DAY, "outcome": "refused", "status": 403, "a": PHONE, "b": "10.20.0.10"}
-    made = report([start(), POLICY, {**kept, "account": "account-1", "last": DAY}])
+    made = report([start(), POLICY, *minutes(DAY, DAY + HOUR), {**kept, "account": "account-1", "last": DAY}])
     assert made["transactions"] == {"refused": 1}
     assert "1 SIP transaction of the period, kept with pseudonyms." in words(made)
 
