@@ -110,6 +110,36 @@ def test_what_was_not_seen_since_the_last_inventory_is_not_in_the_next(night: Ca
     assert kinds(entries).count("endpoint") == 2 * len(sensor.heard.endpoints)
 
 
+def test_open_finding_has_how_often_it_was_seen_each_day_and_at_the_end(night: Callable[[Config], Night]) -> None:
+    sensor = night(Config())
+    sensor.watch()
+    for _ in range(100):
+        sensor.look()  # over midnight, and long enough for the inventory
+    often = max(sensor.analysis.book.open_findings(), key=lambda finding: finding.count)
+    assert (at_midnight := often.count) > 1
+    steps = [entry for entry in sensor.end() if entry["kind"] == "finding" and entry["id"] == often.id]
+    assert [(entry["step"], entry["count"]) for entry in steps][-2:] == [
+        ("updated", at_midnight),
+        ("updated", often.count),
+    ]
+    assert steps[-1]["last"] == often.last_ns // 1_000_000
+
+
+def test_finding_that_is_over_is_not_told_again(night: Callable[[Config], Night]) -> None:
+    sensor = night(Config())
+    sensor.watch()
+    for _ in range(31):
+        sensor.look()  # the inventory has begun
+    often = sensor.analysis.book.open_findings()
+    sensor.analysis.advance(often[0].last_ns + 3600 * 1_000_000_000)
+    gone = {each.id for each in often if each.state == "resolved"}
+    assert gone
+    for _ in range(9):
+        sensor.look()
+    last = {entry["id"]: entry["step"] for entry in sensor.end() if entry["kind"] == "finding"}
+    assert {last[each] for each in gone} == {"resolved"}
+
+
 def test_clock_is_said_when_it_becomes_another_one(night: Callable[[Config], Night]) -> None:
     sensor = night(Config())
     sensor.watch()
