@@ -232,7 +232,7 @@ class _Pass:
         for name in {self._names.trunk(a, one), self._names.trunk(b, other)}:
             if name:
                 _count(facts.by_trunk, name, state)
-        _count(facts.by_week, _week(leg["first"] // DAY_MS), state)
+        _count(facts.by_week, _week(leg["at"] // DAY_MS), state)
         self._path(a, b, one, other).media[state] += 1
         # Media's hosts are not those that signal: whose signalling it was, only findings say.
         facts.signalling[_SIGNALLING.get(leg["signalling"], "undetermined")] += 1
