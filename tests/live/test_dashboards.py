@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sensor.ledger.keys import new_pem
 from tests.live.lab import ROOT, Mirror, Namespace, namespaces, program, read_capture, running_sensor, wait_for
 
 pytestmark = pytest.mark.live
@@ -71,7 +72,11 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """A Prometheus that has scraped all of the demo's calls."""
     folder = tmp_path_factory.mktemp("dashboards")
     policy = folder / "policy.yaml"
-    policy.write_text("policy: {media_idle: 2}\n")  # legs are over soon after the last packet
+    key = folder / "key.pem"
+    key.write_bytes(new_pem())
+    key.chmod(0o600)
+    ledger = f"{{directory: {folder / 'ledger'}, key_file: {key}}}"
+    policy.write_text(f"policy: {{media_idle: 2}}\nledger: {ledger}\n")  # legs are over soon after the last packet
     command = (
         "prometheus",
         f"--config.file={settings(folder)}",

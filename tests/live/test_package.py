@@ -263,7 +263,7 @@ def test_manual_has_every_command_and_option(root: Path) -> None:
         (name, option)
         for name, options in subcommands().items()
         for option in options
-        if option not in text.partition(f"\n.SS legwatch {name}\n")[2].partition("\n.SS ")[0]
+        if option not in "".join(re.findall(rf"\n\.SS legwatch {name}(?: \S+)?\n(.*?)(?=\n\.SS |\Z)", text, re.DOTALL))
     ] == []
 
 
