@@ -260,7 +260,7 @@ class _Pass:
     def _finding(self, step: Mapping[str, Any], *, inside: bool) -> None:
         findings = self._facts.findings
         former = findings.get(step["id"])
-        if step["state"] == "resolved" and not inside:
+        if step["step"] == "resolved" and not inside:  # by its step: one that is waived is so to its end
             findings.pop(step["id"], None)  # over before the period
             return
         SEVERITIES.index(step["severity"])  # ValueError for one that there is not
@@ -270,7 +270,7 @@ class _Pass:
         if former is None or step["step"] == "opened":
             merged["openings"] += 1
         if former is not None:
-            if former["state"] == "resolved" and step["state"] != "resolved":
+            if former["step"] == "resolved" and step["step"] != "resolved":
                 merged["earlier"] += former["count"]  # another life, which counts from the beginning
             merged["first"] = min(former["first"], step["first"])
             merged["evidence"] = step["evidence"] or former["evidence"]

@@ -97,6 +97,15 @@ def test_a_finding_keeps_its_evidence_its_first_time_and_its_worst_severity() ->
     assert (found["first"], found["severity"], found["count"], found["openings"]) == (DAY - HOUR, "high", 4, 1)
 
 
+def test_a_waived_finding_that_was_over_before_the_period_is_not_in_it() -> None:
+    """It keeps its state to its end, as its waiver says so."""
+    waived = {"state": "waived", "waived_by": "Ops: old phones (until 2026-06-30)"}
+    steps = [finding(DAY - 2, **waived), finding(DAY - 1, "resolved", **waived)]
+    assert not facts(*steps).findings
+    lives = facts(*steps, finding(DAY, **waived), finding(DAY + 1, "resolved", count=2, **waived)).findings.values()
+    assert [(each["openings"], each["count"]) for each in lives] == [(1, 2)]
+
+
 def test_a_finding_that_comes_back_counts_all_its_lives() -> None:
     steps = [finding(DAY, count=2), finding(DAY + 1, "resolved", count=5), finding(DAY + 2, count=1)]
     (found,) = facts(*steps, finding(DAY + 3, "updated", count=3)).findings.values()
