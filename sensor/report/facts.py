@@ -299,6 +299,8 @@ class _Pass:
                     path.signalling["clear"] = 1  # it was; legs are counted, and messages are not
 
     def _start(self, start: Mapping[str, Any], *, inside: bool) -> None:
+        if inside:
+            self._hole(start["at"])  # by what was known before it
         self._started = True
         if not inside:
             self._facts.sensors.clear()  # only the one that ran when the period began

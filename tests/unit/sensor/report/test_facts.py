@@ -97,6 +97,13 @@ def test_a_finding_keeps_its_evidence_its_first_time_and_its_worst_severity() ->
     assert (found["first"], found["severity"], found["count"], found["openings"]) == (DAY - HOUR, "high", 4, 1)
 
 
+def test_time_before_the_first_start_is_no_end_without_a_word() -> None:
+    first = facts(start(DAY + HOUR), *minutes(DAY + HOUR, DAY + 24 * HOUR))
+    assert [gap.why for gap in first.sight.gaps] == ["before the sensor's first start"]
+    killed = [start(DAY), *minutes(DAY, DAY + HOUR), start(DAY + 2 * HOUR), *minutes(DAY + 2 * HOUR, DAY + 24 * HOUR)]
+    assert [gap.why.partition(",")[0] for gap in facts(*killed).sight.gaps] == ["the sensor ended without a word"]
+
+
 def test_a_waived_finding_that_was_over_before_the_period_is_not_in_it() -> None:
     """It keeps its state to its end, as its waiver says so."""
     waived = {"state": "waived", "waived_by": "Ops: old phones (until 2026-06-30)"}
