@@ -183,6 +183,7 @@ class _Pass:
         self._covered = facts.first  # until here something was said of the sight
         self._stopped: str | None = None
         self._started = False
+        self._synchronised: bool | None = None  # not known yet
 
     def take(self, entry: Mapping[str, Any], *, inside: bool) -> None:
         """Look at one entry, which may be from before the period."""
@@ -315,6 +316,9 @@ class _Pass:
         self._facts.sight.gaps.append(Gap(gap["from"], gap["to"], f"{gap['lost']} entries lost: {gap['why']}"))
 
     def _clock_inside(self, clock: Mapping[str, Any]) -> None:
+        if not clock.get("back") and clock.get("synchronised") is self._synchronised:
+            return  # as it is said of each day
+        self._synchronised = clock.get("synchronised", self._synchronised)
         what = f"set back by {clock['back'] / 1000:.3f} s" if clock.get("back") else ""
         if clock.get("synchronised") is not None:
             what = ", ".join(filter(None, (what, "synchronised" if clock["synchronised"] else "not synchronised")))

@@ -161,6 +161,13 @@ def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:
     assert "1 leg of recording sessions (SIPREC), 1 of them in clear." in said
 
 
+def test_a_clock_that_stays_as_it_is_is_said_once() -> None:
+    clocks = [{"kind": "clock", "at": DAY + hour * HOUR, "back": 0, "synchronised": hour > 2} for hour in range(1, 6)]
+    said = words(report([start(), POLICY, *clocks, leg()]))
+    assert said.count("not synchronised") == 1
+    assert said.count("synchronised") == 2
+
+
 @pytest.mark.parametrize("made", [BLIND, EMPTY], ids=["blind", "empty"])
 def test_what_was_not_found_by_who_saw_nothing_supports_no_control(made: dict[str, Any]) -> None:
     of_itself = {"164.312(b)", "164.312(c)(1)", "164.316(b)(2)(i)"}
