@@ -3,7 +3,6 @@
 import itertools
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -63,8 +62,7 @@ def place(*shared: Path) -> Iterator[Place]:
 
 def packages(folder: Path) -> Path:
     """Put the package and a previous one into a folder, for machines to install from; return it."""
-    told = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True)
-    built = ROOT / "dist" / f"legwatch_{__version__}_{told.stdout.strip()}.deb"
+    built = ROOT / "dist" / f"legwatch_{__version__}_{previous.architecture()}.deb"
     assert built.exists(), f"make package makes {built.relative_to(ROOT)}"
     shutil.copy(built, folder / Path(PACKAGE).name)
     previous.make(built, folder)
