@@ -24,12 +24,14 @@ from sensor.report.document import document
 from tests.unit.sensor.report.made import (
     DAY,
     HOUR,
+    LEDGER,
     ORDINARY,
     POLICY,
     finding,
     leg,
     report,
     start,
+    tls_server,
 )
 
 HOSTILE = '</td><script>alert(1)</script>" #panic() $x$ *b* _i_ `raw` @ref <label> \\ // 中文 \u202e \x1b[2J \x00 🕵'
@@ -117,11 +119,36 @@ def test_pdf_shows_site_and_period_on_every_page_and_how_many_there_are(ordinary
 
 
 def test_pdf_of_hostile_words_shows_them_as_words(trapped: bytes) -> None:
-    shown = text(trapped).replace("\n", "").replace("\u200b", "")
+    shown = text(trapped).replace("\n", "")
     assert "<script>alert(1)</script>" in shown
     assert "#panic()" in shown
     assert "[U+4E2D][U+6587]" in shown
     assert "[U+0000]" in shown
+
+
+def test_pdf_text_is_copied_digests_and_keys_are_what_was_written() -> None:
+    # Two letters f in Libertinus are one glyph.
+    digests = [f"{number:x}ff{number:x}" * 16 for number in range(4)]
+    key = "legwatch/north-wing/5d41402a+deadbeef+AVffi9/2mOUxBeZfnGJlTDZxqFk+TuT8k0uhYxZ1cQaB"
+    files = [
+        {"name": f"{n}.pcap", "sha256": digest, "from": DAY, "to": DAY + HOUR, "packets": n, "error": None}
+        for n, digest in enumerate(digests[:2])
+    ]
+    attestation = {**POLICY["attestations"][0], "file": "recordings.pdf", "sha256": digests[2]}
+    ledger = {
+        **LEDGER,
+        "checkpoint": f"legwatch/north/1\n42\n{'/+fi' * 10}q6s=\n\n\u2014 legwatch/north/1 {'ff+/' * 22}YS0=\n",
+        "command": f"python3 legwatch_verify.py DIR --key {key}",
+    }
+    entries = [start(), {**POLICY, "attestations": [attestation]}, tls_server(sha256=digests[3])]
+    captures = {"kind": "captures", "site": "North wing", "files": files}
+    made = typeset(report(entries, source=captures, ledger=ledger))
+    shown = "".join(map(str.rstrip, text(made).splitlines()))
+    checkpoint = [word for word in ledger["checkpoint"].split() if len(word) > 40]
+    assert [word for word in (*digests, *checkpoint, key) if word not in shown] == []
+    # Readers copy these words in place of what is drawn; pypdf does not.
+    instead = [re.findall(rb"ActualText[^>]*", page.get_contents().get_data()) for page in reader(made).pages]  # type: ignore[union-attr]
+    assert not [words for words in sum(instead, []) if b"200B" in words]
 
 
 def test_pdf_cannot_be_made_and_the_reason_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
