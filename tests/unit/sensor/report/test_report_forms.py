@@ -20,7 +20,10 @@ import pypdf
 import pytest
 
 from sensor.report import csv, html, pdf
+from sensor.report.blocks import Figure, Heading
 from sensor.report.document import document
+from tests.pictures import SVG, texts
+from tests.pictures import parsed as parsed_picture
 from tests.unit.sensor.report.made import (
     DAY,
     HOUR,
@@ -165,6 +168,18 @@ def test_typesetter_that_fails_says_why(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"no" in done.stderr
     assert not (tmp_path / "report.pdf").exists()
+
+
+def test_picture_below_its_heading_is_named_and_draws_no_title() -> None:
+    blocks = document(report(ORDINARY)).blocks
+    pictures = [block for block in blocks if isinstance(block, Figure)]
+    assert len(pictures) == 6
+    for picture in pictures:
+        assert picture.alternative
+        root = parsed_picture(picture.svg)  # which has a title, and a description
+        assert not [each for each in root.iter(f"{SVG}text") if float(each.get("font-size", "0")) > 12]
+        headings = {block.text for block in blocks if isinstance(block, Heading)}
+        assert not headings & {text.words for text in texts(root)}
 
 
 class Tags(HTMLParser):
