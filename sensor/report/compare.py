@@ -218,9 +218,10 @@ def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool, met: b
         if one and other:
             yield from _lasting(name, one, other)
         elif other:
-            accepted = other["state"] == "waived" or other["severity"] == SEVERITIES[0]
+            accepted = other["waived_by"] is not None or other["severity"] == SEVERITIES[0]
             kind: Kind = "new" if accepted else "worse"
-            yield Change(kind, "finding", name, f"new, {other['severity']}, {other['state']}")
+            waived = ", was waived" if other["waived_by"] and other["state"] == "resolved" else ""
+            yield Change(kind, "finding", name, f"new, {other['severity']}, {other['state']}{waived}")
         elif one and one["state"] != "resolved":
             if less:
                 yield Change("gone", "finding", name, f"{one['severity']}, not found again, and less was seen")

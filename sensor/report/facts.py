@@ -260,17 +260,20 @@ class _Pass:
     def _finding(self, step: Mapping[str, Any], *, inside: bool) -> None:
         findings = self._facts.findings
         former = findings.get(step["id"])
-        if step["step"] == "resolved" and not inside:  # by its step: one that is waived is so to its end
+        over = step["step"] == "resolved"  # by its step: the state of one that is waived is so to its end
+        if over and not inside:
             findings.pop(step["id"], None)  # over before the period
             return
         SEVERITIES.index(step["severity"])  # ValueError for one that there is not
-        merged = dict(step)
+        merged = {**step, "over": step["at"] if over else None}
+        if over:
+            merged["state"] = "resolved"  # who waived it stays beside
         merged["openings"] = former["openings"] if former else 0
         merged["earlier"] = former["earlier"] if former else 0
         if former is None or step["step"] == "opened":
             merged["openings"] += 1
         if former is not None:
-            if former["step"] == "resolved" and step["step"] != "resolved":
+            if former["over"] is not None and not over:
                 merged["earlier"] += former["count"]  # another life, which counts from the beginning
             merged["first"] = min(former["first"], step["first"])
             merged["evidence"] = step["evidence"] or former["evidence"]

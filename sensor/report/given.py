@@ -89,6 +89,7 @@ class _Finding(_Part):
     severity: Severity
     state: Literal["open", "resolved", "waived"]
     subject: _Subject
+    waived_by: str | None
 
 
 class _Endpoint(_Part):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.report import callmap, charts
 from sensor.report.blocks import Column, Figure, Heading, Paragraph
-from sensor.report.chapters.tables import NOTHING, share_of, short, table
+from sensor.report.chapters.tables import NOTHING, share_of, short, table, waiver_of
 from sensor.report.facts import STATES
-from sensor.report.words import BLIND, count, sighted
+from sensor.report.words import BLIND, count, moment, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -135,6 +135,7 @@ def _counted(states: Mapping[str, int]) -> str:
 
 
 def _statement(finding: Mapping[str, Any]) -> str:
-    waived = f" Waived: {finding['waived_by']}." if finding["state"] == "waived" else ""
     evidence = short(finding["evidence"][-1]) if finding["evidence"] else ""
-    return f"[{finding['severity']}] {finding['title']}: {evidence}{waived}"
+    over = f"over {moment(finding['over'])}" if finding["over"] is not None else ""
+    said = ". ".join(filter(None, (evidence, waiver_of(finding), over)))
+    return f"[{finding['severity']}] {finding['title']}: {said}"

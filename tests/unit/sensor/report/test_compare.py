@@ -155,8 +155,10 @@ class TestFindings:
         assert changes(before, after) == [("worse", "finding", self.SUBJECT, "new, critical, resolved")]
 
     def test_new_one_that_is_waived_is_new(self, before: Report, after: Report) -> None:
-        before["findings"], after["findings"][0]["state"] = [], "waived"
-        assert changes(before, after) == [("new", "finding", self.SUBJECT, "new, critical, waived")]
+        before["findings"] = []
+        for state, text in (("waived", "waived"), ("resolved", "resolved, was waived")):
+            after["findings"][0].update(state=state, waived_by="Ops: old phones (until 2026-06-30)")
+            assert changes(before, after) == [("new", "finding", self.SUBJECT, f"new, critical, {text}")]
 
     def test_new_one_that_only_informs_is_new(self, before: Report, after: Report) -> None:
         found = after["findings"][0]

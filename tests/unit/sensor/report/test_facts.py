@@ -113,6 +113,15 @@ def test_a_waived_finding_that_was_over_before_the_period_is_not_in_it() -> None
     assert [(each["openings"], each["count"]) for each in lives] == [(1, 2)]
 
 
+def test_a_waived_finding_that_ends_in_the_period_is_over_and_was_waived() -> None:
+    waived = {"state": "waived", "waived_by": "Ops: old phones (until 2026-06-30)"}
+    steps = [finding(DAY, **waived), finding(DAY + HOUR, "resolved", **waived)]
+    (over,) = facts(*steps).findings.values()
+    assert (over["state"], over["over"], over["waived_by"]) == ("resolved", DAY + HOUR, waived["waived_by"])
+    (again,) = facts(*steps, finding(DAY + 2 * HOUR, **waived)).findings.values()
+    assert (again["state"], again["over"], again["count"]) == ("waived", None, 2)
+
+
 def test_a_finding_that_comes_back_counts_all_its_lives() -> None:
     steps = [finding(DAY, count=2), finding(DAY + 1, "resolved", count=5), finding(DAY + 2, count=1)]
     (found,) = facts(*steps, finding(DAY + 3, "updated", count=3)).findings.values()
