@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sensor.model import SEVERITIES
@@ -183,6 +184,7 @@ class _Pass:
         self._covered = facts.first  # until here something was said of the sight
         self._stopped: str | None = None
         self._started = False
+        self._servers: dict[tuple[str, int], dict[int, _Entry]] = {}  # by when the sensor first saw them, in each run
 
     def take(self, entry: Mapping[str, Any], *, inside: bool) -> None:
         """Look at one entry, which may be from before the period."""
@@ -209,6 +211,7 @@ class _Pass:
         facts = self._facts
         self._hole(facts.end)
         facts.sight.gaps.sort()
+        facts.servers = {end: _joined(lives.values()) for end, lives in self._servers.items()}
         self._join_findings()
 
     def _leg_inside(self, leg: Mapping[str, Any]) -> None:
@@ -255,7 +258,8 @@ class _Pass:
         self._facts.endpoints[endpoint["address"]] = dict(endpoint)
 
     def _tls_server_inside(self, server: Mapping[str, Any]) -> None:
-        self._facts.servers[server["address"], server["port"]] = dict(server)
+        lives = self._servers.setdefault((server["address"], server["port"]), {})
+        lives[server["first"]] = dict(server)  # it counts from then on
 
     def _finding(self, step: Mapping[str, Any], *, inside: bool) -> None:
         findings = self._facts.findings
@@ -400,6 +404,21 @@ class Names:
 def is_pseudonym(range_: str) -> bool:
     """Say whether what stands for a range is a pseudonym."""
     return isinstance(_ranges([("", [range_])])[0][0], str)
+
+
+def _joined(lives: Iterable[_Entry]) -> _Entry:
+    """Return what a server was seen to do in several runs of a sensor, or in several captures."""
+    ordered = sorted(lives, key=itemgetter("last"))
+    shown = [each for each in ordered if each["chain"] is not None] or ordered
+    said = ("versions", "ciphers", "groups")
+    return {
+        **shown[-1],
+        **{name: sorted({each for life in ordered for each in life[name]}) for name in said},
+        "handshakes": dict(sum((Counter(life["handshakes"]) for life in ordered), Counter())),
+        "resumed": sum(life["resumed"] for life in ordered),
+        "first": min(life["first"] for life in ordered),
+        "last": ordered[-1]["last"],
+    }
 
 
 _Ranges = list[tuple[IPv4Network | IPv6Network | str, str]]

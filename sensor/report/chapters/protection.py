@@ -99,7 +99,7 @@ def unprotected(report: Report) -> Iterator[Block]:
         f"{count(len(paths), 'path')} of {len(report['paths'])} had media or signalling in clear, the worst first."
     )
     yield table(
-        (Column("Path", 7), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 8)),
+        (Column("Path", 5), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 11)),
         [
             (
                 f"{_end(path, 0)}\n{_end(path, 1)}",
