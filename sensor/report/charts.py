@@ -28,7 +28,7 @@ _MARGIN, _NAME, _SAID = 12.0, 210.0, 130.0
 _TOP, _ROW, _BAR = 12.0, 24.0, 14.0
 _AXIS, _COLUMN = 160.0, 64.0
 _HOUR_MS = 3_600_000
-_STRIP, _CELL = 46.0, 20.0
+_STRIP, _CELL = 46.0, 14.0
 _LEAST = 3.0  # of a bar, for what is too little to be seen
 
 
@@ -128,7 +128,7 @@ def coverage_strip(first: int, last: int, spans: Sequence[Mapping[str, Any]]) ->
     for line in range(lines):
         y = _STRIP + line * (_CELL + 3)
         at = start + line * grid.line * grid.cell
-        text(svg, _MARGIN, y + 14, moment(at)[:16] if grid.cell < _HOUR_MS else day(at), size=10, fill=SOFT)
+        text(svg, _MARGIN, y + 11, moment(at)[:16] if grid.cell < _HOUR_MS else day(at), size=10, fill=SOFT)
         column = 0
         # Cells that are the same from edge to edge are drawn as one: most of a month is.
         for same, run in groupby(cells[line * grid.line : (line + 1) * grid.line], key=_only):

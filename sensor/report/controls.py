@@ -264,7 +264,10 @@ def _documentation(report: Report) -> Iterator[str]:
     if oldest is not None:
         yield f"The ledger's oldest entry was written on {day(oldest)}."
     deleted = len(report["ledger"]["deleted"])
-    yield f"{count(deleted, 'segment')} deleted by retention in the period, each with an entry of its own."
+    if deleted:
+        yield f"{count(deleted, 'segment')} deleted by retention in the period, each with an entry of its own."
+    else:
+        yield "Nothing of the ledger was deleted by retention in the period."
 
 
 CONTROLS = (

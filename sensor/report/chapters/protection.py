@@ -136,6 +136,6 @@ def _counted(states: Mapping[str, int]) -> str:
 
 def _statement(finding: Mapping[str, Any]) -> str:
     evidence = short(finding["evidence"][-1]) if finding["evidence"] else ""
-    over = f"over {moment(finding['over'])}" if finding["over"] is not None else ""
+    over = f"Over {moment(finding['over'])}" if finding["over"] is not None else ""
     said = ". ".join(filter(None, (evidence, waiver_of(finding), over)))
     return f"[{finding['severity']}] {finding['title']}: {said}"
