@@ -145,6 +145,7 @@ def test_pdf_text_is_copied_digests_and_keys_are_what_was_written() -> None:
     made = typeset(report(entries, source=captures, ledger=ledger))
     shown = "".join(map(str.rstrip, text(made).splitlines()))
     assert [word for word in (*digests, *checkpoint.split(), key) if word not in shown] == []
+    assert set(filter(None, checkpoint.split("\n"))) <= set(text(made).split("\n"))  # line by line
     # Readers copy these words in place of what is drawn; pypdf does not.
     drawn = b"".join(page["/Contents"].get_object().get_data() for page in reader(made).pages)  # type: ignore[union-attr]
     assert not [words for words in re.findall(rb"ActualText[^>]*", drawn) if b"200B" in words]
