@@ -41,12 +41,15 @@ def answers(directory: Path, question: Question, index: Index | None = None) -> 
     """
     try:
         with Directory(directory) as place:
-            for segment in (each for each in place.segments() if each.entries):
+            segments = place.segments()
+            for segment in (each for each in segments if each.entries):
                 begin, end = span_of(segment.day)
                 if question.last < begin or end <= question.first:
                     continue
                 if index is None or index.may_hold(place, segment, question):
-                    yield from (found for found in reader.entries_of(place, segment) if question.is_of(found[1]))
+                    yield from (
+                        found for found in reader.entries_of(place, segment, segments) if question.is_of(found[1])
+                    )
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sensor.model import SEVERITIES
@@ -184,6 +185,7 @@ class _Pass:
         self._stopped: str | None = None
         self._started = False
         self._synchronised: bool | None = None  # not known yet
+        self._servers: dict[tuple[str, int], dict[int, _Entry]] = {}  # by when the sensor first saw them, in each run
 
     def take(self, entry: Mapping[str, Any], *, inside: bool) -> None:
         """Look at one entry, which may be from before the period."""
@@ -210,6 +212,7 @@ class _Pass:
         facts = self._facts
         self._hole(facts.end)
         facts.sight.gaps.sort()
+        facts.servers = {end: _joined(lives.values()) for end, lives in self._servers.items()}
         self._join_findings()
 
     def _leg_inside(self, leg: Mapping[str, Any]) -> None:
@@ -256,22 +259,26 @@ class _Pass:
         self._facts.endpoints[endpoint["address"]] = dict(endpoint)
 
     def _tls_server_inside(self, server: Mapping[str, Any]) -> None:
-        self._facts.servers[server["address"], server["port"]] = dict(server)
+        lives = self._servers.setdefault((server["address"], server["port"]), {})
+        lives[server["first"]] = dict(server)  # it counts from then on
 
     def _finding(self, step: Mapping[str, Any], *, inside: bool) -> None:
         findings = self._facts.findings
         former = findings.get(step["id"])
-        if step["step"] == "resolved" and not inside:  # by its step: one that is waived is so to its end
+        over = step["step"] == "resolved"  # by its step: the state of one that is waived is so to its end
+        if over and not inside:
             findings.pop(step["id"], None)  # over before the period
             return
         SEVERITIES.index(step["severity"])  # ValueError for one that there is not
-        merged = dict(step)
+        merged = {**step, "over": step["at"] if over else None}
+        if over:
+            merged["state"] = "resolved"  # who waived it stays beside
         merged["openings"] = former["openings"] if former else 0
         merged["earlier"] = former["earlier"] if former else 0
         if former is None or step["step"] == "opened":
             merged["openings"] += 1
         if former is not None:
-            if former["step"] == "resolved" and step["step"] != "resolved":
+            if former["over"] is not None and not over:
                 merged["earlier"] += former["count"]  # another life, which counts from the beginning
             merged["first"] = min(former["first"], step["first"])
             merged["evidence"] = step["evidence"] or former["evidence"]
@@ -401,6 +408,21 @@ class Names:
 def is_pseudonym(range_: str) -> bool:
     """Say whether what stands for a range is a pseudonym."""
     return isinstance(_ranges([("", [range_])])[0][0], str)
+
+
+def _joined(lives: Iterable[_Entry]) -> _Entry:
+    """Return what a server was seen to do in several runs of a sensor, or in several captures."""
+    ordered = sorted(lives, key=itemgetter("last"))
+    shown = [each for each in ordered if each["chain"] is not None] or ordered
+    said = ("versions", "ciphers", "groups")
+    return {
+        **shown[-1],
+        **{name: sorted({each for life in ordered for each in life[name]}) for name in said},
+        "handshakes": dict(sum((Counter(life["handshakes"]) for life in ordered), Counter())),
+        "resumed": sum(life["resumed"] for life in ordered),
+        "first": min(life["first"] for life in ordered),
+        "last": ordered[-1]["last"],
+    }
 
 
 _Ranges = list[tuple[IPv4Network | IPv6Network | str, str]]
