@@ -89,7 +89,7 @@ def sign(text: str, key: SigningKey) -> str:
 def split(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """Return a note's text, and of each signature the name, the first octets of the key's hash, and the rest."""
     text, middle, end = note.rpartition("\n\n")
-    if not middle or not end.endswith("\n") or _NO_TEXT.search(note):
+    if not middle or len(note) > MAX_OCTETS or not end.endswith("\n") or _NO_TEXT.search(note):
         raise NoteError("is no signed note")
     signatures = []
     for line in end[:-1].split("\n"):

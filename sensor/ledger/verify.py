@@ -476,6 +476,8 @@ class _Verification:
 
     def _verify_signatures(self, start: int) -> None:
         """See whether each note is signed by whom it has to be."""
+        if not self._epochs and self._result.faults:
+            return  # what does not fit may be, or hide, the entry that says it
         if not self._epochs:
             self._epochs.append((-1, self._without_entries()))
         # A key that only entries name which nobody has signed has signed nothing: anybody can name it.
