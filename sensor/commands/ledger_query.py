@@ -58,7 +58,7 @@ def _index(args: Namespace, directory: Path) -> Index:
     """Return the index that is asked for, or that of the ledger's name."""
     if args.index:
         path = Path(args.index)
-        if path.parent.resolve() == directory.resolve():
+        if path.resolve().parent == directory.resolve():
             raise OperatorError(f"--index {args.index}: the ledger's directory is for the ledger only")
         return Index(path)
     origin = note_of(directory / CHECKPOINT).partition("\n")[0]

@@ -41,11 +41,12 @@ def answers(directory: Path, question: Question, index: Index | None = None) -> 
     """
     try:
         with Directory(directory) as place:
-            for segment in (each for each in place.segments() if each.entries):
+            segments = place.segments()
+            for before, segment in zip((None, *segments), segments, strict=False):
                 begin, end = span_of(segment.day)
-                if question.last < begin or end <= question.first:
+                if not segment.entries or question.last < begin or end <= question.first:
                     continue
-                if index is None or index.may_hold(place, segment, question):
+                if index is None or index.may_hold(place, segment, before, question):
                     yield from (found for found in reader.entries_of(place, segment) if question.is_of(found[1]))
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
