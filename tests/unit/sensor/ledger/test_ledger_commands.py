@@ -296,6 +296,41 @@ def test_cells_that_a_spreadsheet_would_run_are_text(made: Made, capsys: pytest.
         assert row["count"] == "-1"  # a number
 
 
+@pytest.fixture
+def forged(made: Made) -> Made:
+    """A ledger with an entry that somebody wrote behind the last one, and calls signed."""
+    entry = {**FINDING, "code": "forged", "at": START_MS + 2 * DAY_MS + 5_000_000, "n": 3, "signed": True}
+    with (made.path / "00000002-20260110.jsonl").open("a") as file:
+        file.write(f"{json.dumps(entry, separators=(',', ':'))}\n")
+    return made
+
+
+@pytest.mark.parametrize("words", [["query", "--code"], ["export", "--kind"]])
+def test_entry_that_no_checkpoint_is_of_is_marked_in_every_form(
+    forged: Made, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*words, {"query": "forged", "export": "finding"}[words[0]], "--ledger", str(forged.path)]
+    last = json.loads(run(capsys, *words, "--format", "json")[1].splitlines()[-1])
+    assert (last["n"], last["signed"], last["code"]) == (18, False, "forged")
+    *_, row = csv.DictReader(io.StringIO(run(capsys, *words, "--format", "csv")[1]))
+    assert (row["n"], row["signed"], row["code"]) == ("18", "false", "forged")
+    if words[0] == "query":
+        out = run(capsys, *words)[1]
+        assert out.startswith("       18  2026-01-10 01:23:20  finding      NOT SIGNED  step=opened ")
+
+
+def test_entry_that_the_checkpoint_is_of_is_signed(forged: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "query", "--ledger", forged.path, "--format", "csv")[1]
+    assert [row["signed"] for row in csv.DictReader(io.StringIO(out))] == ["true"] * 18 + ["false"]
+
+
+def test_entry_of_a_ledger_without_a_checkpoint_is_not_signed(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    (made.path / "checkpoint").unlink()
+    status, out = run(capsys, "export", "--ledger", made.path)
+    assert status == 0
+    assert {json.loads(line)["signed"] for line in out.splitlines()} == {False}
+
+
 # --- export
 
 
@@ -303,7 +338,7 @@ def test_export_has_every_entry_with_its_number(made: Made, capsys: pytest.Captu
     status, out = run(capsys, "export", "--ledger", made.path)
     assert status == 0
     lines = [json.loads(line) for line in out.splitlines()]
-    assert lines == [{"n": number, **entry} for number, entry in reader.entries(made.path)]
+    assert lines == [{"n": number, "signed": True, **entry} for number, entry in reader.entries(made.path)]
     assert run(capsys, "export", "--ledger", made.path, "--format", "csv")[0] == 2  # of one kind only
 
 
