@@ -64,6 +64,7 @@ soak: $(VENV)/ext  ## a sensor under mixed traffic, MINUTES=30 long: what has to
 	@$(VENV_PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),30)
 
 package: $(VENV)/package  ## .deb, .rpm, wheel, sdist and bill of materials, into dist/; no root
+	@echo "Making packages: about a minute."
 	@$(VENV_PYTHON) -m deploy.package
 
 lock: $(VENV)/package  ## choose the versions anew that a package brings: the newest that pyproject.toml allows

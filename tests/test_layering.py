@@ -173,6 +173,7 @@ PURE = (
     "sensor.report.csv",
     "sensor.report.document",
     "sensor.report.facts",
+    "sensor.report.given",
     "sensor.report.html",
     "sensor.report.object",
     "sensor.report.palette",

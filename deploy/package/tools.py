@@ -13,10 +13,15 @@ ROOT = Path(__file__).parents[2]
 def run(name: str, *arguments: str | Path, **told: str) -> str:
     """Run a program of the environment that builds, in the project's root; return what it prints.
 
-    ``told`` is added to its environment. Raises subprocess.CalledProcessError; what is wrong went to standard error.
+    ``told`` is added to its environment. What a program says beside that is shown when it fails; raises
+    subprocess.CalledProcessError.
     """
     programs = Path(sys.executable).parent
     # Some call others by name; argparse breaks lines for the terminal that it thinks it has.
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "COLUMNS": "80"} | told
     command = (programs / name, *arguments)
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout + done.stderr)
+    done.check_returncode()
+    return done.stdout

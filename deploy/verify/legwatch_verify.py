@@ -19,13 +19,14 @@ import io
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
@@ -464,9 +465,11 @@ def segments_in(directory: Path) -> list[Segment]:
 def no_plain_file(directory: Path) -> str | None:
     """Return a part of the ledger that is a link, which may lead elsewhere tomorrow, or no file; None for none."""
     for file in directory.iterdir():
-        part = FILE.fullmatch(file.name) or file.name == "checkpoint"
-        if part and (file.is_symlink() or not file.is_file()):
-            return file.name
+        if not FILE.fullmatch(file.name) and file.name != "checkpoint":
+            continue
+        with suppress(FileNotFoundError):  # taken away since the directory was listed
+            if not stat.S_ISREG(file.lstat().st_mode):
+                return file.name
     return None
 
 

@@ -84,12 +84,13 @@ class Record(QuietSink):
         now_ms = _now_ms()
         if (checkpoint := self._ledger.checkpoint()) is not self._checkpoint:
             self._checkpoint, self._signed_s = checkpoint, now_ms / 1000
-        if synchronised != self._synchronised:
+        another_day = now_ms // DAY_MS != self._day
+        if another_day or synchronised != self._synchronised:  # of each segment it can be told
             self._synchronised = synchronised
             self._ledger.put({"kind": "clock", "back": 0, "synchronised": synchronised})
         if self._coverage is not None and self._coverage.watch(holding, now_ms):
             self._turn(self._coverage, counters, analysis, now_ms)
-        if now_ms // DAY_MS != self._day:
+        if another_day:
             self._day = now_ms // DAY_MS
             self._ledger.put(self._policy_entry())
             self._take_inventory(analysis)

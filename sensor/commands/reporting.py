@@ -96,7 +96,7 @@ def rendered(report: Report, form: str) -> bytes:
 def read_report(path: str) -> Report:
     """Return the report object in a file; OperatorError."""
     try:
-        report = json.loads(Path(path).read_bytes())
+        report = json.loads(Path(path).read_bytes(), parse_constant=_no_number)
     except OSError as error:
         raise OperatorError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -104,6 +104,11 @@ def read_report(path: str) -> Report:
     if not isinstance(report, dict):
         raise OperatorError(f"{path}: is no report of legwatch")
     return report
+
+
+def _no_number(constant: str) -> Report:
+    """Refuse NaN and the infinities, which Python reads and JSON does not have (RFC 8259 section 6)."""
+    raise ValueError(constant)
 
 
 def write(path: str, octets: bytes) -> None:

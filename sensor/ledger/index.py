@@ -18,7 +18,7 @@ from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.question import EVER, traits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sensor.ledger.layout import Directory, Segment
@@ -48,18 +48,18 @@ class Index:
         """``path`` is its file, which is made when somebody asks."""
         self._path = path
 
-    def may_hold(self, place: Directory, segment: Segment, before: Segment | None, question: Question) -> bool:
+    def may_hold(self, place: Directory, segment: Segment, segments: Sequence[Segment], question: Question) -> bool:
         """Say whether a segment may have an answer, the open one always; one that is not known yet is read.
 
-        ``before`` is the one before it in the directory. Raises LedgerError when the segment has to be read and cannot
-        be, or the file is no index.
+        ``segments`` are those of the directory. Raises LedgerError when notes cannot be read, or the segment where it
+        has to be, or the file is no index.
         """
         for _ in range(2 if segment.sealed else 0):
             if self._is_foreign():
-                raise LedgerError(f"{self._path} is no index of a ledger: it was left alone")
+                raise LedgerError(f"{self._path} is no index of a ledger: name another file, or delete it")
             try:
                 with self._opened() as base:
-                    return _ask(base, place, segment, before, question)
+                    return _ask(base, place, segment, segments, question)
             except (sqlite3.OperationalError, UnicodeEncodeError):  # locked, not to be written, or text that is none
                 return True
             except sqlite3.DatabaseError:
@@ -93,11 +93,12 @@ class Index:
 
 
 def _ask(
-    base: sqlite3.Connection, place: Directory, segment: Segment, before: Segment | None, question: Question
+    base: sqlite3.Connection, place: Directory, segment: Segment, segments: Sequence[Segment], question: Question
 ) -> bool:
-    start, end = _start(place, segment, before), reader.note_of(place, segment)
+    before, end = reader.segment_before(place, segment, segments), reader.note_of(place, segment)
+    start = Edge() if before is None else reader.note_of(place, before).tree()
     if start is None:
-        return True  # whoever reads it says what is missing
+        return True
     query = """
         SELECT first_ms, last_ms FROM segment WHERE number = ? AND start = ? AND root = ?
         AND typeof(first_ms) = 'integer' AND typeof(last_ms) = 'integer'
@@ -110,15 +111,6 @@ def _ask(
         return False
     query = "SELECT 1 FROM holds WHERE what = ? AND name = ? AND segment = ?"
     return all(base.execute(query, (*trait, segment.number)).fetchone() for trait in question.traits.items())
-
-
-def _start(place: Directory, segment: Segment, before: Segment | None) -> Edge | None:
-    """Return the tree that a segment goes on from, None where its note is missing."""
-    if segment.number == 0:
-        return Edge()
-    if before is None or not before.sealed or before.number != segment.number - 1:
-        return None
-    return reader.note_of(place, before).tree()
 
 
 def _learn(

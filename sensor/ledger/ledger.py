@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sensor.ledger import retention
 from sensor.ledger.layout import LedgerError
+from sensor.ledger.retention import Retention, budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ class Ledger:
         self._tidy_at = 0.0
         self._busy_since: float | None = None  # with the disk
         self._problem = ""
-        self._deleted: set[str] = set()  # segments of which there is an entry that they are
+        self._retention = Retention(writer, self._keeping.days)
         self._untidy = ""  # why nothing could be deleted or looked at
         self._budget: Budget | None = None
         self._recovered: Recovered | None = None
@@ -249,8 +249,8 @@ class Ledger:
         self._writer.look()
         try:
             if self._keeping.is_clock_set():
-                retention.expire(self._writer, self._keeping.days, self._now_ms(), self._deleted)
-            self._budget = retention.budget(self._writer.directory, self._keeping.days, self._keeping.max_octets)
+                self._retention.expire(self._now_ms())
+            self._budget = budget(self._writer.directory, self._keeping.days, self._keeping.max_octets)
             self._writer.compress()
         except (OSError, LedgerError) as error:
             self._untidy = f"old segments cannot be deleted or compressed: {_reason(error)}"

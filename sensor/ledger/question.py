@@ -42,12 +42,14 @@ def answers(directory: Path, question: Question, index: Index | None = None) -> 
     try:
         with Directory(directory) as place:
             segments = place.segments()
-            for before, segment in zip((None, *segments), segments, strict=False):
+            for segment in (each for each in segments if each.entries):
                 begin, end = span_of(segment.day)
-                if not segment.entries or question.last < begin or end <= question.first:
+                if question.last < begin or end <= question.first:
                     continue
-                if index is None or index.may_hold(place, segment, before, question):
-                    yield from (found for found in reader.entries_of(place, segment) if question.is_of(found[1]))
+                if index is None or index.may_hold(place, segment, segments, question):
+                    yield from (
+                        found for found in reader.entries_of(place, segment, segments) if question.is_of(found[1])
+                    )
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
 

@@ -14,7 +14,7 @@ from sensor.ledger.layout import NOTE, PACKED, TEXT, Directory, LedgerError, Seg
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -44,10 +44,11 @@ def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -
     last_day = None if last_ms is None else day_of(last_ms)
     try:
         with Directory(directory) as place:
-            for segment in (each for each in place.segments() if each.entries):
+            segments = place.segments()
+            for segment in (each for each in segments if each.entries):
                 if segment.day < first_day or (last_day is not None and segment.day > last_day):
                     continue
-                for number, entry in entries_of(place, segment):
+                for number, entry in entries_of(place, segment, segments):
                     at = cast("int", entry["at"])
                     if first_ms <= at and (last_ms is None or at <= last_ms):
                         yield number, entry
@@ -58,17 +59,16 @@ def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -
 def former(directory: Path, before_ms: int, kinds: Iterable[str]) -> Iterator[Entry]:
     """Return the entries of some kinds that were appended before a time: what still holds then.
 
-    Lines of other kinds are not decoded, so that years of them cost little. Raises LedgerError as ``entries`` does.
+    Lines of other kinds are not even told apart, so that years of them cost little. Raises LedgerError as ``entries``.
     """
     wanted = frozenset(kinds)
-    # Quotes inside strings have a backslash before them, so that this is a name and nothing else.
-    marked = re.compile(f'[{{,]"kind":"(?:{"|".join(sorted(wanted))})"'.encode()).search
+    # Quotes inside strings have a backslash before them. Objects inside an entry may have such a name, too.
+    mark = re.compile(f'"kind":"(?:{"|".join(sorted(wanted))})"'.encode())
     try:
         with Directory(directory) as place:
-            for segment in (each for each in place.segments() if each.entries and each.day <= day_of(before_ms)):
-                for number, line in enumerate(lines(place, segment), start_of(place, segment)):
-                    if marked(line) is None:
-                        continue
+            segments = place.segments()
+            for segment in (each for each in segments if each.entries and each.day <= day_of(before_ms)):
+                for number, line in _marked(place, segment, segments, mark):
                     entry = _decoded(line, number)
                     if entry["kind"] in wanted and cast("int", entry["at"]) < before_ms:
                         yield entry
@@ -76,25 +76,57 @@ def former(directory: Path, before_ms: int, kinds: Iterable[str]) -> Iterator[En
         raise LedgerError(f"{directory}: {error.strerror}") from None
 
 
-def entries_of(place: Directory, segment: Segment) -> Iterator[tuple[int, Entry]]:
-    """Return the entries of a segment, each with its number; LedgerError as ``entries``, and OSError."""
-    for number, line in enumerate(lines(place, segment), start_of(place, segment)):
+def _marked(
+    place: Directory, segment: Segment, segments: Sequence[Segment], mark: re.Pattern[bytes]
+) -> Iterator[tuple[int, bytes]]:
+    """Return the lines of a segment that have a mark, each with its number; what has none is only searched."""
+    first = number = start_of(place, segment, segments)
+    try:
+        with opened(place, segment) as file:
+            rest = b""
+            while block := file.read(BUFFER):
+                text = rest + block
+                whole = text.rfind(b"\n") + 1
+                at = 0
+                while found := mark.search(text, at, whole):
+                    begin, end = text.rfind(b"\n", at, found.start()) + 1 or at, text.index(b"\n", found.end())
+                    number += text.count(b"\n", at, begin)
+                    yield number, text[begin:end]
+                    at, number = end + 1, number + 1
+                number += text.count(b"\n", at, whole)
+                rest = text[whole:]
+            if rest and segment.sealed:
+                raise LedgerError(f"{segment.stem} ends within an entry")
+    except zstandard.ZstdError:
+        # What is before the damage in its block is read line by line.
+        for other, line in enumerate(lines(place, segment), first):
+            if other >= number and mark.search(line):
+                yield other, line
+
+
+def entries_of(place: Directory, segment: Segment, segments: Sequence[Segment] = ()) -> Iterator[tuple[int, Entry]]:
+    """Return the entries of a segment, each with its number; LedgerError as ``entries``, and OSError.
+
+    ``segments`` are those that are known: who reads years of them lists the directory once.
+    """
+    for number, line in enumerate(lines(place, segment), start_of(place, segment, segments)):
         yield number, _decoded(line, number)
 
 
-def start_of(place: Directory, segment: Segment) -> int:
+def start_of(place: Directory, segment: Segment, segments: Sequence[Segment] = ()) -> int:
     """Return the number of a segment's first entry."""
-    before = segment_before(place, segment)
+    before = segment_before(place, segment, segments)
     return 0 if before is None else note_of(place, before).size
 
 
-def segment_before(place: Directory, segment: Segment) -> Segment | None:
+def segment_before(place: Directory, segment: Segment, segments: Sequence[Segment] = ()) -> Segment | None:
     """Return the one before a segment, None before the first; LedgerError when its note is missing."""
     if not segment.number:
         return None
-    for each in place.segments():
-        if each.number == segment.number - 1 and each.sealed:
-            return each
+    for known in (segments, None):  # what was listed may have been sealed since
+        for each in place.segments() if known is None else known:
+            if each.number == segment.number - 1 and each.sealed:
+                return each
     raise LedgerError(f"{segment.stem}: the note of the segment before it is missing")
 
 

@@ -180,7 +180,10 @@ class _Tail:
         """Say whether a line is such an entry, ``before`` being the one before it in the segment."""
         if self._now_ms is None or not canonical.is_canonical(line):
             return False
-        at = cast("int", canonical.decode(line)["at"])
+        entry = canonical.decode(line)
+        if entry["kind"] == "deleted":  # is signed before another thing is done: nobody else's word is
+            return False
+        at = cast("int", entry["at"])
         floor, latest = _floor(before) if before else 0, min(self._day[1] - 1, self._now_ms + AHEAD_MS)
         if not max(floor, self._day[0]) <= at <= latest:
             return False

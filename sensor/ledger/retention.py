@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from sensor.ledger import reader
+from sensor.ledger import canonical, reader
 from sensor.ledger.keys import to_base64
-from sensor.ledger.layout import DAY_MS, NOTE, PACKED, STAMP, SUMS, TEXT, Directory, Segment, span_of
+from sensor.ledger.layout import (
+    DAY_MS,
+    NOTE,
+    PACKED,
+    STAMP,
+    SUMS,
+    TEXT,
+    Directory,
+    LedgerError,
+    Segment,
+    day_of,
+    span_of,
+)
+from sensor.ledger.merkle import Edge, leaf_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sensor.ledger.entries import Entry
+    from sensor.ledger.note import Checkpoint
     from sensor.ledger.writer import Writer
 
+_CLOCK = b'"kind":"clock"'
 GROWTH_DAYS = 7  # whose segments tell how much a day takes
 
 
@@ -28,39 +44,93 @@ class Budget(NamedTuple):
     full_in_days: int | None  # None: not before the oldest segments go
 
 
-def expire(writer: Writer, keep_days: int, now_ms: int, said: set[str]) -> int:
-    """Delete the segments that were to be kept so long; return how many went.
+class Retention:
+    """Deletes the segments of a writer's ledger that were kept for so many days."""
 
-    That a segment goes is an entry, and signed, before it does: once for those that are ``said``, which cannot be
-    deleted always. Notes go but for the newest: hashing begins behind it. OSError when the disk does not do it.
-    """
-    with Directory(writer.directory) as place:
-        segments = place.segments()
-        kept = [each for each in segments if each.entries]
-        over = []
+    def __init__(self, writer: Writer, keep_days: int) -> None:
+        self._writer = writer
+        self._keep_ms = keep_days * DAY_MS
+        self._why = f"kept for {keep_days} days"
+        self._said: set[str] = set()  # segments of which there is an entry that they go: they cannot go always
+        self._doubtful: dict[str, bool] = {}  # segments that may be of any day
+
+    def expire(self, now_ms: int) -> int:
+        """Delete what is over; return how many segments that were.
+
+        That a segment goes is an entry, and signed, before it does. Notes go but for the newest: hashing begins behind
+        it. OSError when the disk does not do it, LedgerError when a segment is not what its name and its note say:
+        nobody is to have something else taken away, and that signed.
+        """
+        with Directory(self._writer.directory) as place:
+            segments = place.segments()
+            kept = [each for each in segments if each.entries]
+            over = self._over(place, kept, now_ms)
+            if new := [each for each in over if each.stem not in self._said]:
+                self._writer.append([_deletion(place, each, self._why) for each in new], now_ms)
+                self._writer.commit()
+                self._said.update(each.stem for each in new)
+            gone = [each for each in segments if each in over or (kept and each.number < kept[0].number)]
+            _remove(place, gone)
+        return len(over)
+
+    def _over(self, place: Directory, kept: Sequence[Segment], now_ms: int) -> list[Segment]:
+        """Return the segments that were kept so long, the oldest first.
+
+        One that was written while nobody kept the clock is as old as the next one that was not.
+        """
+        over: list[Segment] = []
+        waiting: list[Segment] = []
         for segment in kept:
-            if not segment.sealed or not 0 < span_of(segment.day)[1] + keep_days * DAY_MS <= now_ms:
+            if not segment.sealed or not 0 < span_of(segment.day)[1] + self._keep_ms <= now_ms:
                 break
-            over.append(segment)
-        if new := [segment for segment in over if segment.stem not in said]:
-            writer.append([_deletion(place, segment, f"kept for {keep_days} days") for segment in new], now_ms)
-            writer.commit()
-            said.update(segment.stem for segment in new)
-        gone = [each for each in segments if each in over or (kept and each.number < kept[0].number)]
-        _remove(place, gone)
-    return len(over)
+            waiting.append(segment)
+            if not self._is_doubtful(place, segment):
+                over += waiting
+                waiting = []
+        return over
+
+    def _is_doubtful(self, place: Directory, segment: Segment) -> bool:
+        if segment.stem not in self._doubtful:
+            try:
+                clocks = [canonical.decode(line) for line in reader.lines(place, segment) if _CLOCK in line]
+            except ValueError as error:
+                raise LedgerError(f"{segment.stem} cannot be read: {error}") from None
+            self._doubtful[segment.stem] = any(clock.get("synchronised") is False for clock in clocks)
+        return self._doubtful[segment.stem]
 
 
 def _deletion(place: Directory, segment: Segment, why: str) -> Entry:
-    noted = reader.note_of(place, segment)
+    noted, first = reader.note_of(place, segment), reader.start_of(place, segment)
+    if not _is_as_noted(place, segment, noted):
+        raise LedgerError(f"{segment.stem} is not what its name and its note say")
     return {
         "kind": "deleted",
         "segment": segment.stem,
-        "first": reader.start_of(place, segment),
+        "first": first,
         "size": noted.size,
         "root": to_base64(noted.root),
         "why": why,
     }
+
+
+def _is_as_noted(place: Directory, segment: Segment, noted: Checkpoint) -> bool:
+    """Say whether the entries of a segment are those of its note, and of its day.
+
+    Who signed the note is not looked at: to a verifier, one that the ledger's key did not sign is a fault for good.
+    """
+    before = reader.segment_before(place, segment)
+    edge = Edge() if before is None else reader.note_of(place, before).tree()
+    if edge is None:
+        return False
+    last = b""
+    for last in reader.lines(place, segment):
+        edge.append(leaf_hash(last))
+    if (edge.size, edge.root()) != (noted.size, noted.root):
+        return False
+    try:
+        return day_of(cast("int", canonical.decode(last)["at"])) == segment.day
+    except (ValueError, OverflowError, OSError):  # no entry, or no time that has a day
+        return False
 
 
 def _remove(place: Directory, segments: list[Segment]) -> None:

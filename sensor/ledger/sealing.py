@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from sensor.ledger.layout import ASIDE, PACKED, TEXT, Directory
-from sensor.ledger.reader import BUFFER
+from sensor.ledger.reader import BUFFER, MAX_WINDOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def compress_sealed(path: Path) -> None:
     with Directory(path) as place:
         for segment in place.segments():
             if segment.sealed and TEXT in segment.parts:
-                if PACKED not in segment.parts:  # else somebody was stopped before the text went
+                if PACKED not in segment.parts or not _holds_text(place, segment):
                     _compress(place, segment)
                 place.remove(segment.file(TEXT))
                 place.sync()
@@ -43,6 +43,25 @@ def is_whole(place: Directory, segment: Segment) -> bool:
             digest.update(octets)
             left -= len(octets)
         return packed.read() == SKIPPED + digest.digest()
+
+
+def _holds_text(place: Directory, segment: Segment) -> bool:
+    """Say whether the compressed file is that of the text, which somebody was stopped from taking away."""
+    name = segment.file(PACKED)
+    try:
+        if not is_whole(place, segment):
+            return False
+        with (
+            os.fdopen(place.open(segment.file(TEXT)), "rb") as text,
+            os.fdopen(place.open(name), "rb") as packed,
+            zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(packed) as unpacked,
+        ):
+            while octets := text.read(BUFFER):
+                if unpacked.read(len(octets)) != octets:
+                    return False
+            return not unpacked.read(1)
+    except zstandard.ZstdError:
+        return False
 
 
 def _compress(place: Directory, segment: Segment) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _WRITE = os.O_WRONLY | os.O_APPEND
 
-_Batch = tuple[str, list[bytes]]  # the day, and the lines without their ends
+_Batch = tuple[int, list[bytes]]  # the time, and the lines without their ends
 
 
 class Writer:
@@ -73,6 +73,7 @@ class Writer:
         self._begun = False  # there was an ``open`` that came to its end
         self._pending: list[_Batch] = []  # that no checkpoint has yet, the first entry being the one behind it
         self._written = 0  # of these batches
+        self._tail_ms: int | None = None  # the time of the first entry that is written and in no checkpoint
         self.octets = 0  # of entries, that were ever written
         self._sealing: Beside[None] | None = None
 
@@ -120,9 +121,9 @@ class Writer:
         batches: list[_Batch] = []
         if now_ms < self._at:
             clock: Entry = {"kind": "clock", "back": self._at - now_ms, "at": self._at}
-            batches.append((day_of(self._at), [encode(clock)]))
+            batches.append((self._at, [encode(clock)]))
         if entries:
-            batches.append((day_of(now_ms), [encode({**entry, "at": now_ms}) for entry in entries]))
+            batches.append((now_ms, [encode({**entry, "at": now_ms}) for entry in entries]))
         self._at = now_ms
         self._pending += batches
         self._write_pending()
@@ -254,8 +255,8 @@ class Writer:
         assert self._checkpoint is not None  # noqa: S101
         known = checkpoint.size - self._checkpoint.size
         rest = []
-        for day, lines in self._pending:
-            rest += [(day, lines[known:])] if known < len(lines) else []
+        for at, lines in self._pending:
+            rest += [(at, lines[known:])] if known < len(lines) else []
             known = max(known - len(lines), 0)
         self._pending = rest
 
@@ -268,12 +269,16 @@ class Writer:
             self._shut()
             raise
 
-    def _write(self, day: str, lines: list[bytes]) -> None:
+    def _write(self, at: int, lines: list[bytes]) -> None:
         assert self._place is not None  # noqa: S101
+        if self._tail_ms is not None and at - self._tail_ms > recovery.AT_RISK_MS // 2:
+            self._commit()  # a disk that was full, or a clock that jumps, leaves no tail that a sensor does not leave
+        day = day_of(at)
         if self._segment is not None and self._segment.day != day:
             self._seal(self._place, self._segment)
         if self._segment is None:
             self._start_segment(self._place, Segment(self._number + 1, day))
+        self._tail_ms = at if self._tail_ms is None else self._tail_ms
         leaves = [leaf_hash(line) for line in lines]
         text = b"\n".join((*lines, b""))
         write_all(self._text, text)
@@ -292,6 +297,7 @@ class Writer:
             self._checkpoint = newest
             del self._pending[: self._written]
             self._written = 0
+            self._tail_ms = None
         return newest
 
     def _start_segment(self, place: Directory, segment: Segment) -> None:
@@ -325,6 +331,7 @@ class Writer:
     def _shut(self) -> None:
         """Let go of everything; what is pending stays for the next ``open``."""
         self._written = 0
+        self._tail_ms = None
         try:
             self._close_segment()
         finally:

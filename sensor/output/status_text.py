@@ -41,7 +41,8 @@ def headline(status: Status) -> Text:
     else:
         text.append(" ✓ READY ", style="bold black on green")
     text.append(f"  {status['sensor']}", style="bold").append(f" at {status['site']}, {status['interface']}")
-    text.append(f" ({status['link']}), up {lasting(status['uptime_s'])}, version {status['version']}", style="dim")
+    life = f"running {lasting(status['uptime_s'])}, version {status['version']}"
+    text.append(f" (link {status['link']}), {life}", style="dim")
     if status["age_s"] >= STALE_S:
         text.append(f"  as of {lasting(status['age_s'])} ago", style="bold yellow")
     return text

@@ -23,7 +23,7 @@ EDGES = 48  # drawn; what there is beyond is said below
 NUMBERED = 12  # of those with something in clear or undetermined, which the list below names
 
 _MARGIN, _COLUMN, _PAD = 12.0, 188.0, 8.0
-_TOP, _TITLE, _LINE, _BETWEEN, _LANE = 76.0, 48.0, 14.0, 14.0, 18.0
+_TOP, _TITLE, _LINE, _BETWEEN, _LANE = 52.0, 48.0, 14.0, 14.0, 18.0
 _BADGE, _ROW, _SECOND = 8.0, 18.0, 14.0
 _LIST = 36.0  # where the words of the list begin
 _BEND = 80.0  # of a line between hosts of one column, where there is another column beside it
@@ -84,8 +84,7 @@ def draw(paths: Sequence[Mapping[str, Any]], segments: Sequence[Mapping[str, Any
     height = bottom + 30 + _height(net, listed) + _ROW * len(notes) + 60
     said = f"{count(len(paths), 'path')} between {count(sum(node.hosts for node in net.nodes.values()), 'host')}"
     svg = sheet(WIDTH, height, "Map of call paths", f"{said}. {'. '.join(_words(net, edge) for edge in listed)}")
-    text(svg, _MARGIN, 26, "Call paths and how they were protected", size=16, weight="bold")
-    text(svg, _MARGIN, 46, fitted(said, WIDTH - 2 * _MARGIN, 12), size=12, fill=SOFT)
+    text(svg, _MARGIN, 22, fitted(said, WIDTH - 2 * _MARGIN, 12), size=12, fill=SOFT)
     for column in columns:
         x = _left(columns, column)
         text(svg, x, _TOP - 8, _HEADINGS[column], size=12, weight="bold", fill=SOFT)

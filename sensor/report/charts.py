@@ -1,4 +1,7 @@
-"""Bars of protection by name and by week, and the strip of what was seen when."""
+"""Bars of protection by name and by week, and the strip of what was seen when.
+
+A title is for those who do not see a picture, and is not drawn: the document's heading stands above it.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ ROWS = 30  # bars of one chart; what there is beyond is said below
 WEEKS = 54
 
 _MARGIN, _NAME, _SAID = 12.0, 210.0, 130.0
-_TOP, _ROW, _BAR = 42.0, 24.0, 14.0
+_TOP, _ROW, _BAR = 12.0, 24.0, 14.0
 _AXIS, _COLUMN = 160.0, 64.0
 _HOUR_MS = 3_600_000
-_STRIP, _CELL = 70.0, 20.0
+_STRIP, _CELL = 46.0, 14.0
 _LEAST = 3.0  # of a bar, for what is too little to be seen
 
 
@@ -37,7 +40,6 @@ def states_by(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
         notes = ["No leg had an end there."]
     height = _TOP + _ROW * (len(shown) + len(notes)) + 44
     svg = sheet(WIDTH, height, title, ". ".join(f"{_label(row)}: {_counted(row['states'])}" for row in shown))
-    text(svg, _MARGIN, 24, fitted(title, WIDTH - 2 * _MARGIN, 14, bold=True), size=14, weight="bold")
     whole = WIDTH - 2 * _MARGIN - _NAME - _SAID
     y = _TOP
     for row in shown:
@@ -60,9 +62,8 @@ def trend(weeks: Sequence[Mapping[str, Any]]) -> str:
     Heights are shares: a week with few calls is as high as one with many, and its number says which it is.
     """
     shown, former = weeks[-WEEKS:], weeks[:-WEEKS]
-    title = "Legs by week"
-    svg = sheet(WIDTH, 290, title, ". ".join(f"{row['name']}: {_counted(row['states'])}" for row in shown))
-    text(svg, _MARGIN, 24, title, size=14, weight="bold")
+    height = _TOP + _AXIS + 88
+    svg = sheet(WIDTH, height, "Legs by week", ". ".join(f"{row['name']}: {_counted(row['states'])}" for row in shown))
     left = _MARGIN + 44
     for percent in (0, 50, 100):
         y = _TOP + _AXIS * (1 - percent / 100)
@@ -118,8 +119,7 @@ def coverage_strip(first: int, last: int, spans: Sequence[Mapping[str, Any]]) ->
     lines = -(-len(cells) // grid.line)
     words = _sighted(sum(cells, Counter()))
     svg = sheet(WIDTH, _STRIP + lines * (_CELL + 3) + 50, "What was seen when", words)
-    text(svg, _MARGIN, 24, "What was seen when (UTC)", size=14, weight="bold")
-    text(svg, _MARGIN, 42, fitted(words, WIDTH - 2 * _MARGIN, 11), size=11, fill=SOFT)
+    text(svg, _MARGIN, 18, fitted(words, WIDTH - 2 * _MARGIN, 11), size=11, fill=SOFT)
     left = _MARGIN + 112
     width = (WIDTH - _MARGIN - left) / grid.line
     if grid.cell < DAY_MS:
@@ -128,7 +128,7 @@ def coverage_strip(first: int, last: int, spans: Sequence[Mapping[str, Any]]) ->
     for line in range(lines):
         y = _STRIP + line * (_CELL + 3)
         at = start + line * grid.line * grid.cell
-        text(svg, _MARGIN, y + 14, moment(at)[:16] if grid.cell < _HOUR_MS else day(at), size=10, fill=SOFT)
+        text(svg, _MARGIN, y + 11, moment(at)[:16] if grid.cell < _HOUR_MS else day(at), size=10, fill=SOFT)
         column = 0
         # Cells that are the same from edge to edge are drawn as one: most of a month is.
         for same, run in groupby(cells[line * grid.line : (line + 1) * grid.line], key=_only):

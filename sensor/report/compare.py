@@ -11,6 +11,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sensor.model import SEVERITIES
+from sensor.report.given import fault
 from sensor.report.object import FORMAT
 from sensor.report.words import count, day, duration, period, share
 
@@ -42,33 +43,34 @@ class Change(NamedTuple):
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Return what changed between two report objects, as an object for JSON; NotComparableError."""
-    for report in (before, after):
+    for word, report in (("former", before), ("later", after)):
         if report.get("type") != "report":
-            raise NotComparableError("it is no report of legwatch")
+            raise NotComparableError(f"the {word} one is no report of legwatch")
         if report.get("format") != FORMAT:
-            raise NotComparableError(f"its format is {report.get('format')!r}, and {FORMAT} is known here")
-    try:
-        notes = list(_notes(before, after))
-        less = seen_less(before, after)
-        changes = [
-            *_coverage(before, after),
-            *_protection(before, after),
-            *_findings(before["findings"], after["findings"], less=less, met=_was_met(after)),
-            *_named("endpoint", before["endpoints"], after["endpoints"], _endpoint),
-            *_servers(before["tls_servers"], after["tls_servers"]),
-            *_vendors(before["vendors"], after["vendors"]),
-        ]
-        return {
-            "type": "comparison",
-            "format": FORMAT,
-            "before": _side(before),
-            "after": _side(after),
-            "notes": notes,
-            "seen_less": less,
-            "changes": [change._asdict() for kind in KINDS for change in changes if change.kind == kind],
-        }
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, OSError) as error:
-        raise NotComparableError(f"it is not what a report is: {type(error).__name__} {error}") from None
+            raise NotComparableError(
+                f"the {word} one is of format {report.get('format')!r}, and {FORMAT} is known here"
+            )
+        if wrong := fault(report):
+            raise NotComparableError(f"the {word} one is not what a report is: {wrong}")
+    notes = list(_notes(before, after))
+    less = seen_less(before, after)
+    changes = [
+        *_coverage(before, after),
+        *_protection(before, after),
+        *_findings(before["findings"], after["findings"], less=less, met=_was_met(after)),
+        *_named("endpoint", before["endpoints"], after["endpoints"], _endpoint),
+        *_servers(before["tls_servers"], after["tls_servers"]),
+        *_vendors(before["vendors"], after["vendors"]),
+    ]
+    return {
+        "type": "comparison",
+        "format": FORMAT,
+        "before": _side(before),
+        "after": _side(after),
+        "notes": notes,
+        "seen_less": less,
+        "changes": [change._asdict() for kind in KINDS for change in changes if change.kind == kind],
+    }
 
 
 def interval(part: int, whole: int) -> tuple[float, float]:
@@ -104,7 +106,6 @@ def _sighted(report: Row) -> int:
 
 def _side(report: Row) -> dict[str, Any]:
     states = report["legs"]["states"]
-    period(report["period"]["from"], report["period"]["to"])  # raises for what is no time
     return {
         "period": dict(report["period"]),
         "site": report["source"]["site"],
@@ -217,9 +218,10 @@ def _findings(before: Sequence[Row], after: Sequence[Row], *, less: bool, met: b
         if one and other:
             yield from _lasting(name, one, other)
         elif other:
-            accepted = other["state"] == "waived" or other["severity"] == SEVERITIES[0]
+            accepted = other["waived_by"] is not None or other["severity"] == SEVERITIES[0]
             kind: Kind = "new" if accepted else "worse"
-            yield Change(kind, "finding", name, f"new, {other['severity']}, {other['state']}")
+            waived = ", was waived" if other["waived_by"] and other["state"] == "resolved" else ""
+            yield Change(kind, "finding", name, f"new, {other['severity']}, {other['state']}{waived}")
         elif one and one["state"] != "resolved":
             if less:
                 yield Change("gone", "finding", name, f"{one['severity']}, not found again, and less was seen")

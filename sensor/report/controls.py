@@ -23,7 +23,7 @@ from sensor.policy.catalogue import (
     STORED_INTEGRITY,
     TRANSMISSION,
 )
-from sensor.report.words import BLIND, count, day, duration, share, sighted
+from sensor.report.words import BLIND, count, day, duration, share, sighted, were
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,8 +58,8 @@ NOTES = (
     ),
     (
         "Documentation is kept for six years from its creation, or from when it was last in effect, whichever is "
-        "later (164.316(b)(2)(i)). This report can be part of it; keep it with the attached JSON and the ledger's "
-        "checkpoint."
+        "later (164.316(b)(2)(i)). This report can be part of it; keep it with the attached JSON and its "
+        "evidence: the ledger and its checkpoint, or the captures."
     ),
 )
 
@@ -159,8 +159,8 @@ def _integrity(report: Report) -> Iterator[str]:
         )
     if exposed:
         yield (
-            f"{count(exposed, 'encrypted leg')} more exchanged keys that were readable in the signalling: whoever read "
-            "them can change what they protect."
+            f"{count(exposed, 'encrypted leg')} exchanged keys that were readable in the signalling: whoever read them "
+            "can change what they protect."
         )
     weak = sum(finding["code"] in ("media-null-cipher", "media-weak-srtp") for finding in report["findings"])
     if keyed:
@@ -224,7 +224,7 @@ def _stored(report: Report) -> Iterator[str]:
 def _review(report: Report) -> Iterator[str]:
     findings = report["findings"]
     over = sum(finding["state"] == "resolved" for finding in findings)
-    yield f"{count(len(findings), 'finding')} in the period, of which {over} were over at its end."
+    yield f"{count(len(findings), 'finding')} in the period, of which {over} {were(over)} over at its end."
     kept = sum(report["transactions"].values())
     if kept:
         yield f"{count(kept, 'SIP transaction')} of the period, kept with pseudonyms."
@@ -264,7 +264,10 @@ def _documentation(report: Report) -> Iterator[str]:
     if oldest is not None:
         yield f"The ledger's oldest entry was written on {day(oldest)}."
     deleted = len(report["ledger"]["deleted"])
-    yield f"{count(deleted, 'segment')} deleted by retention in the period, each with an entry of its own."
+    if deleted:
+        yield f"{count(deleted, 'segment')} deleted by retention in the period, each with an entry of its own."
+    else:
+        yield "Nothing of the ledger was deleted by retention in the period."
 
 
 CONTROLS = (
@@ -380,6 +383,6 @@ CONTROLS = (
         "required",
         "required",
         _documentation,
-        ("Policies, procedures and decisions, and where copies of the ledger are kept.",),
+        ("Policies, procedures and decisions, and where copies of the evidence are kept.",),
     ),
 )

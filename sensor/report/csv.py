@@ -33,7 +33,7 @@ def safe(cell: str) -> str:
 def _rows(report: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
     yield (
         *("severity", "state", "code", "title", "kind", "a", "b", "name", "segments", "evidence", "controls"),
-        *("first", "last", "count", "waived_by", "id"),
+        *("first", "last", "over", "count", "waived_by", "id"),
     )
     for finding in report["findings"]:
         subject = finding["subject"]
@@ -42,6 +42,7 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
             *(subject[key] for key in ("kind", "a", "b", "name")),
             *("; ".join(finding[key]) for key in ("segments", "evidence", "controls")),
             *(moment(finding[key]) for key in ("first", "last")),
+            moment(finding["over"]) if finding["over"] is not None else "",
             *(finding["count"], finding["waived_by"] or "", finding["id"]),
         )
     yield ()

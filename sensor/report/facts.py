@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sensor.model import SEVERITIES
@@ -183,6 +184,8 @@ class _Pass:
         self._covered = facts.first  # until here something was said of the sight
         self._stopped: str | None = None
         self._started = False
+        self._synchronised: bool | None = None  # not known yet
+        self._servers: dict[tuple[str, int], dict[int, _Entry]] = {}  # by when the sensor first saw them, in each run
 
     def take(self, entry: Mapping[str, Any], *, inside: bool) -> None:
         """Look at one entry, which may be from before the period."""
@@ -209,6 +212,7 @@ class _Pass:
         facts = self._facts
         self._hole(facts.end)
         facts.sight.gaps.sort()
+        facts.servers = {end: _joined(lives.values()) for end, lives in self._servers.items()}
         self._join_findings()
 
     def _leg_inside(self, leg: Mapping[str, Any]) -> None:
@@ -255,22 +259,26 @@ class _Pass:
         self._facts.endpoints[endpoint["address"]] = dict(endpoint)
 
     def _tls_server_inside(self, server: Mapping[str, Any]) -> None:
-        self._facts.servers[server["address"], server["port"]] = dict(server)
+        lives = self._servers.setdefault((server["address"], server["port"]), {})
+        lives[server["first"]] = dict(server)  # it counts from then on
 
     def _finding(self, step: Mapping[str, Any], *, inside: bool) -> None:
         findings = self._facts.findings
         former = findings.get(step["id"])
-        if step["step"] == "resolved" and not inside:  # by its step: one that is waived is so to its end
+        over = step["step"] == "resolved"  # by its step: the state of one that is waived is so to its end
+        if over and not inside:
             findings.pop(step["id"], None)  # over before the period
             return
         SEVERITIES.index(step["severity"])  # ValueError for one that there is not
-        merged = dict(step)
+        merged = {**step, "over": step["at"] if over else None}
+        if over:
+            merged["state"] = "resolved"  # who waived it stays beside
         merged["openings"] = former["openings"] if former else 0
         merged["earlier"] = former["earlier"] if former else 0
         if former is None or step["step"] == "opened":
             merged["openings"] += 1
         if former is not None:
-            if former["step"] == "resolved" and step["step"] != "resolved":
+            if former["over"] is not None and not over:
                 merged["earlier"] += former["count"]  # another life, which counts from the beginning
             merged["first"] = min(former["first"], step["first"])
             merged["evidence"] = step["evidence"] or former["evidence"]
@@ -315,6 +323,9 @@ class _Pass:
         self._facts.sight.gaps.append(Gap(gap["from"], gap["to"], f"{gap['lost']} entries lost: {gap['why']}"))
 
     def _clock_inside(self, clock: Mapping[str, Any]) -> None:
+        if not clock.get("back") and clock.get("synchronised") is self._synchronised:
+            return  # as it is said of each day
+        self._synchronised = clock.get("synchronised", self._synchronised)
         what = f"set back by {clock['back'] / 1000:.3f} s" if clock.get("back") else ""
         if clock.get("synchronised") is not None:
             what = ", ".join(filter(None, (what, "synchronised" if clock["synchronised"] else "not synchronised")))
@@ -397,6 +408,21 @@ class Names:
 def is_pseudonym(range_: str) -> bool:
     """Say whether what stands for a range is a pseudonym."""
     return isinstance(_ranges([("", [range_])])[0][0], str)
+
+
+def _joined(lives: Iterable[_Entry]) -> _Entry:
+    """Return what a server was seen to do in several runs of a sensor, or in several captures."""
+    ordered = sorted(lives, key=itemgetter("last"))
+    shown = [each for each in ordered if each["chain"] is not None] or ordered
+    said = ("versions", "ciphers", "groups")
+    return {
+        **shown[-1],
+        **{name: sorted({each for life in ordered for each in life[name]}) for name in said},
+        "handshakes": dict(sum((Counter(life["handshakes"]) for life in ordered), Counter())),
+        "resumed": sum(life["resumed"] for life in ordered),
+        "first": min(life["first"] for life in ordered),
+        "last": ordered[-1]["last"],
+    }
 
 
 _Ranges = list[tuple[IPv4Network | IPv6Network | str, str]]

@@ -166,6 +166,7 @@ def _findings(facts: Facts) -> list[Report]:
             "controls": finding["controls"],
             "first": finding["first"],
             "last": finding["last"],
+            "over": finding["over"],
             "count": finding["count"],
             "openings": finding["openings"],
             "waived_by": finding["waived_by"],

@@ -26,9 +26,6 @@ TIMEOUT_S = 120.0
 _DRAWN = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3A9), (0x3B1, 0x3C9), (0x410, 0x44F))
 _SIGNS = frozenset("\n\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2190\u2192\u2194\u2264\u2265\u2212\u20ac")
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
-_BREAK = "\u200b"
-_LONG_WORD = re.compile(r"\S{24,}")
-_PLACE = re.compile(r"[:/@_=.,;+-](?=.)|[^:/@_=.,;+\u200b-]{14}(?=[^:/@_=.,;+-])")
 
 
 class TypesettingError(Exception):
@@ -42,7 +39,7 @@ def render(document: Document, report_json: bytes) -> bytes:
         (root / "report.typ").write_bytes(files("sensor.report").joinpath("report.typ").read_bytes())
         (root / "report.json").write_bytes(report_json)
         blocks = list(_blocks(document, root))
-        shown = {**_shown(asdict(replace(document, blocks=()))), "blocks": [_shown_block(block) for block in blocks]}
+        shown = _shown({**asdict(replace(document, blocks=())), "blocks": blocks})
         (root / "document.json").write_text(json.dumps(shown))
         # -P: what lies where the command was given is no module, as reports are made beside captures of others.
         command = [sys.executable, "-P", typeset.__file__, str(root), str(document.made_at // 1000)]
@@ -80,18 +77,10 @@ def _data(block: Block) -> dict[str, Any]:
     return {"type": type(block).__name__.lower(), **asdict(block)}
 
 
-def _shown_block(block: dict[str, Any]) -> dict[str, Any]:
-    """Return a block as it can be drawn; code is copied out of the document, and has nothing in it but itself."""
-    if block["type"] == "code":
-        return {key: _drawn(each) if isinstance(each, str) else each for key, each in block.items()}
-    shown: dict[str, Any] = _shown(block)
-    return shown
-
-
 def _shown(value: Any) -> Any:
-    """Return data with its texts as they can be drawn, and with places to break in long words."""
+    """Return data with its texts as they can be drawn."""
     if isinstance(value, str):
-        return _breakable(_drawn(value))
+        return _drawn(value)
     if isinstance(value, (list, tuple)):
         return [_shown(each) for each in value]
     if isinstance(value, dict):
@@ -108,8 +97,3 @@ def _drawn(text: str) -> str:
 
 def _has_glyph(character: str) -> bool:
     return character in _SIGNS or any(first <= ord(character) <= last for first, last in _DRAWN)
-
-
-def _breakable(text: str) -> str:
-    """Return a text whose long words may break behind punctuation, and within what is long without any."""
-    return _LONG_WORD.sub(lambda word: _PLACE.sub(rf"\g<0>{_BREAK}", word[0]), text)

@@ -23,6 +23,11 @@ def count(number: int, what: str, many: str = "") -> str:
     return f"{number} {what if number == 1 else many or what + 's'}"
 
 
+def were(number: int) -> str:
+    """Return "was" for one, "were" for any other number."""
+    return "was" if number == 1 else "were"
+
+
 def share(part: int, whole: int) -> str:
     """Return a share in percent, cut off behind its first decimal: 9,999 of 10,000 are 99.9 %; a dash of nothing."""
     return f"{part * 1000 // whole / 10:.1f} %" if whole else "\u2013"

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.live.lab import Namespace, wait_for
 BOOT_S = 180.0  # what a first boot installs included
 HALT_S = 20.0
 COMMAND_S = 120.0
+CONTROLLERS = ("memory", "pids")  # by which systemd limits memory and tasks
 MEMORY = "/dev/shm"  # where disks of machines are: nothing waits for a real one
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 # Joins control groups, up to "--"; has its own mounts, the machine's root directory among them; becomes the machine.
@@ -29,17 +30,19 @@ class Machine:
     """A machine, as somebody sees it who is root in it."""
 
     def __init__(
-        self, tree: Path, disk: Path, namespace: Namespace, groups: Sequence[str], shared: Sequence[Path]
+        self, tree: Path, disk: Path, namespace: Namespace, groups: Mapping[str, Path], shared: Sequence[Path]
     ) -> None:
         self.namespace = namespace
         self._disk = disk
+        # Hierarchies of controllers of their own, as before the unified one, if this machine has these
+        self._controllers = [each for each in CONTROLLERS if each in groups]
         for name in ("root", "changed", "work"):
             (disk / name).mkdir()
         root = disk / "root"
         overlay = f"lowerdir={tree},upperdir={disk / 'changed'},workdir={disk / 'work'}"
         # The machine goes when we do, however that is.
         self._command = ["setpriv", "--pdeathsig=TERM"]
-        self._command += ["sh", "-ec", START, "start", *groups, "--", overlay, str(root)]
+        self._command += ["sh", "-ec", START, "start", *map(str, groups.values()), "--", overlay, str(root)]
         self._command += [
             "systemd-nspawn",
             f"--directory={root}",
@@ -74,7 +77,8 @@ class Machine:
                 | {
                     "NOTIFY_SOCKET": str(address),
                     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # /proc/sys/net, which is the namespace's own
-                    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # as Debian 12 has it, whatever this machine has
+                    # As Debian 12 has it, whatever this machine has, unless it is controllers that are asked for
+                    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0" if self._controllers else "1",
                 },
             )
             said = b""
@@ -92,6 +96,10 @@ class Machine:
         leader = re.search(rb"^X_NSPAWN_LEADER_PID=(\d+)$", said, re.MULTILINE)
         assert leader, said
         self._leader = int(leader[1])
+        for controller in self._controllers:
+            self.run("mount", "-o", "remount,bind,rw", f"/sys/fs/cgroup/{controller}")
+        if self._controllers:  # which systemd looks for at its start, and takes where it may write
+            self.run("systemctl", "daemon-reexec")
 
     def halt(self) -> None:
         """Switch it off: its systemd is asked first."""
@@ -146,9 +154,12 @@ class Machine:
 
 
 @contextmanager
-def booted(tree: Path, namespace: Namespace, *shared: Path) -> Iterator[Machine]:
-    """Boot a machine in a namespace and take it away again; it sees the folders ``shared`` as /mnt/<name>."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as disk, _control_groups(namespace.name) as groups:
+def booted(tree: Path, namespace: Namespace, *shared: Path, limits: bool = False) -> Iterator[Machine]:
+    """Boot a machine in a namespace and take it away again; it sees the folders ``shared`` as /mnt/<name>.
+
+    With ``limits`` its systemd has the controllers of memory and tasks, if they are to be had here.
+    """
+    with tempfile.TemporaryDirectory(dir=MEMORY) as disk, _control_groups(namespace.name, limits) as groups:
         machine = Machine(tree, Path(disk), namespace, groups, shared)
         try:
             machine.boot()
@@ -164,23 +175,28 @@ def _kill_children(pid: int) -> None:
 
 
 @contextmanager
-def _control_groups(name: str) -> Iterator[Sequence[str]]:
-    """Make a control group for one machine: two in one group would take each other for themselves."""
-    roots = {"": "", "name=systemd": ""}  # of the unified hierarchy, and of the one that systemd had before
+def _control_groups(name: str, limits: bool) -> Iterator[Mapping[str, Path]]:
+    """Make a control group for one machine: two in one group would take each other for themselves.
+
+    Returns it for each hierarchy: the unified one, the one that systemd had before, those of controllers.
+    """
+    roots = dict.fromkeys(("", "name=systemd", *(CONTROLLERS if limits else ())), "")
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, (kind, _, options) = (part.split() for part in line.partition(" - "))
         if kind == "cgroup2":
             roots[""] = fields[4]
-        elif kind == "cgroup" and "name=systemd" in options.split(","):
-            roots["name=systemd"] = fields[4]
-    own = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines())
-    groups = [Path(f"{roots[which]}{place}", name) for _, which, place in own if roots.get(which)]
-    for group in groups:
+        elif kind == "cgroup":
+            roots |= dict.fromkeys(roots.keys() & set(options.split(",")), fields[4])
+    own = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    if limits:  # of the unified hierarchy's groups the first is the one that hands its controllers on
+        own = [[which, place if which else "/"] for which, place in own]
+    groups = {which: Path(f"{roots[which]}{place}", name) for which, place in own if roots.get(which)}
+    for group in groups.values():
         group.mkdir()
     try:
-        yield [str(group) for group in groups]
+        yield groups
     finally:
-        for group in groups:
+        for group in groups.values():
             for folder, _, _ in os.walk(group, topdown=False):
                 wait_for(partial(_removed, folder), f"{folder} is empty")
 

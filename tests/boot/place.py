@@ -3,7 +3,6 @@
 import itertools
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -42,8 +41,11 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def place(*shared: Path) -> Iterator[Place]:
-    """Build a place and take it away again; the machine sees the folders ``shared`` in /mnt."""
+def place(*shared: Path, limits: bool = False) -> Iterator[Place]:
+    """Build a place and take it away again; the machine sees the folders ``shared`` in /mnt.
+
+    With ``limits`` its systemd limits memory and tasks, if it can.
+    """
     number = next(_NUMBERS)
     with namespaces(f"machine{number}", f"outside{number}") as (inside, outside):
         with inside.entered():  # a machine has IPv6, unless somebody turns it off
@@ -53,7 +55,10 @@ def place(*shared: Path) -> Iterator[Place]:
         for namespace, address in ((inside, MANAGEMENT), (outside, "192.0.2.1")):
             namespace.ip("address", "add", f"{address}/24", "dev", "mgmt0")
             namespace.ip("link", "set", "mgmt0", "up")
-        with closing(Mirror(inside, outside=outside)) as mirror, booted(tree(), inside, *shared) as machine:
+        with (
+            closing(Mirror(inside, outside=outside)) as mirror,
+            booted(tree(), inside, *shared, limits=limits) as machine,
+        ):
             try:
                 yield Place(machine, outside, mirror, Exporter(inside))
             finally:
@@ -63,8 +68,7 @@ def place(*shared: Path) -> Iterator[Place]:
 
 def packages(folder: Path) -> Path:
     """Put the package and a previous one into a folder, for machines to install from; return it."""
-    told = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True)
-    built = ROOT / "dist" / f"legwatch_{__version__}_{told.stdout.strip()}.deb"
+    built = ROOT / "dist" / f"legwatch_{__version__}_{previous.architecture()}.deb"
     assert built.exists(), f"make package makes {built.relative_to(ROOT)}"
     shutil.copy(built, folder / Path(PACKAGE).name)
     previous.make(built, folder)

@@ -1,4 +1,4 @@
-"""The package as a version before this one might have been, made from this one's in seconds."""
+"""The packages as a version before this one might have been, made from this one's in seconds."""
 
 import io
 import re
@@ -7,13 +7,25 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
+from deploy.package import tools
+from tests.live.lab import ROOT
+
 VERSION = "0.0.1"
 FILE = "/usr/share/legwatch/of-the-previous-version"  # is in it, and in the next one no more
+CONTENT = b"gone with the upgrade\n"
 COMMENT = b"# as the previous version had it\n"  # in its configuration files
 
 
+def architecture() -> str:
+    """Return this machine's, as Debian says it."""
+    told = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True)
+    return told.stdout.strip()
+
+
 def make(built: Path, folder: Path) -> Path:
-    """Put the previous version of a package into a folder; return its file."""
+    """Put the previous version of a .deb into a folder; return its file."""
     conffiles = _part(built, "--ctrl-tarfile").extractfile("./conffiles")
     assert conffiles
     configuration = [f".{name}" for name in conffiles.read().decode().split()]
@@ -28,10 +40,28 @@ def make(built: Path, folder: Path) -> Path:
 
     (folder / "debian-binary").write_text("2.0\n")
     _rewrite(_part(built, "--ctrl-tarfile"), folder / "control.tar", versioned)
-    _rewrite(_part(built, "--fsys-tarfile"), folder / "data.tar", earlier, {FILE: b"gone with the upgrade\n"})
+    _rewrite(_part(built, "--fsys-tarfile"), folder / "data.tar", earlier, {FILE: CONTENT})
     parts = ("debian-binary", "control.tar", "data.tar")
     subprocess.run(["ar", "rc", "previous.deb", *parts], cwd=folder, check=True)
     return folder / "previous.deb"
+
+
+def make_rpm(folder: Path) -> Path:
+    """Put the previous version of the .rpm into a folder, from what `make package` left in build/; return its file."""
+    config = yaml.safe_load((ROOT / "deploy/package/nfpm.yaml").read_text())
+    for each in config["contents"]:
+        if each.get("type") == "config|noreplace":
+            earlier = folder / Path(each["src"]).name
+            earlier.write_bytes((ROOT / each["src"]).read_bytes() + COMMENT)
+            each["src"] = str(earlier)
+    (folder / "file").write_bytes(CONTENT)
+    config["contents"].append({"src": str(folder / "file"), "dst": FILE})
+    (folder / "nfpm.yaml").write_text(yaml.safe_dump(config))
+    # What it requires is asked by nobody.
+    told = {"ARCH": architecture(), "VERSION": VERSION} | dict.fromkeys(("GLIBC", "PYTHON_FROM", "PYTHON_BEFORE"), "0")
+    made = folder / "previous.rpm"
+    tools.run("nfpm", "package", "--config", folder / "nfpm.yaml", "--packager", "rpm", "--target", made, **told)
+    return made
 
 
 def _part(package: Path, which: str) -> tarfile.TarFile:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.boot import place as places
-from tests.boot.intruder.sitecustomize import ALLOWED, LANDLOCKED, REFUSED
+from tests.boot.intruder.sitecustomize import ALLOWED, LANDLOCKED, LEFT, REFUSED
 from tests.boot.place import PACKAGE, Place
-from tests.live.lab import wait_for
+from tests.live.lab import ROOT, wait_for
 
 pytestmark = pytest.mark.boot
 
@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 REASONS = {"EPERM", "EACCES", "EROFS", "ENOENT", "ESRCH", "EAFNOSUPPORT", "SIGSYS"}
 SYMBOLS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 FOLDERS = ("/etc", "/run", "/dev/shm", "/var/lib", "/tmp", "/var/tmp", "/home", "/srv")
+FIREWALL = re.search(
+    r"^table netdev legwatch {.*?^}\n", (ROOT / "docs/OPERATIONS.md").read_text(), re.DOTALL | re.MULTILINE
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,7 @@ def place(packages: Path) -> Iterator[Place]:
     with places.place(packages, HERE / "intruder") as made:
         machine = made.machine
         machine.install(PACKAGE)
+        machine.install("nftables")
         made.name_interface()
         for folder in FOLDERS:
             machine.run("install", "--directory", "--mode=777", f"{folder}/for-anybody")
@@ -45,9 +49,14 @@ def place(packages: Path) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def came(place: Place) -> dict[str, str]:
     """What came of each attempt."""
+    return tried(place, 1)
+
+
+def tried(place: Place, time: int) -> dict[str, str]:
+    """Have the intruder try all."""
     place.machine.run("systemctl", "kill", "--kill-whom=main", "--signal=USR1", "legwatch")
-    (said,) = wait_for(lambda: place.events(name="intruder"), "the intruder has tried all")
-    outcomes: dict[str, str] = said["came"]
+    said = wait_for(lambda: place.events(name="intruder")[time - 1 :], "the intruder has tried all")
+    outcomes: dict[str, str] = said[0]["came"]
     return outcomes
 
 
@@ -86,6 +95,18 @@ def test_intruder_is_held_by_landlock_where_the_kernel_has_it(place: Place, came
     (started,) = place.events(name="started")
     expected = {"EACCES", "ENOENT"} if started["landlock"] else {"done"}
     assert {came[what] for what in LANDLOCKED} <= expected
+
+
+def test_intruder_sends_frames_until_a_firewall_refuses_what_comes_of_packet_sockets(
+    place: Place, came: dict[str, str]
+) -> None:
+    assert {came[what] for what in LEFT} == {"done"}
+    assert FIREWALL
+    place.machine.path("/run/firewall").write_text(FIREWALL[0].replace("eth0", "mgmt0"))
+    place.machine.run("nft", "--file", "/run/firewall")
+    again = tried(place, 2)
+    assert {again[what] for what in LEFT} == {"ENOBUFS"}
+    assert {again[what] for what in ALLOWED} == {"done"}
 
 
 def test_sensor_goes_on_after_all_of_it(place: Place, came: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ PACKAGES = (
     "udev",
 )
 # What can be installed in it without a network, for it waits in apt's cache
-WAITING = ("ansible-core", "chrony", "cloud-init", "ethtool", "nftables")
+WAITING = ("ansible-core", "chrony", "cloud-init", "ethtool", "nftables", "rpm")
 DOWNLOAD = "-qq --yes --no-install-recommends --download-only install"
 SETTINGS = ("Acquire::Check-", "Acquire::http", "Acquire::Retries")  # of this machine's apt
 

@@ -73,7 +73,9 @@ def main() -> int:
         else:
             done[name] = "done"
     Path(state, "own").write_text("x")
-    said = {"landlock": landlock, "rights": rights(), "packets": packets.take(), "uid": os.getuid(), "done": done}
+    made = os.fstat(packets.take())
+    owner = [made.st_uid, made.st_gid]
+    said = {"landlock": landlock, "rights": rights(), "packets": owner, "uid": os.getuid(), "done": done}
     sys.stdout.write(f"{json.dumps(said)}\n")
     sys.stdout.flush()
     signal.pause()  # for whoever looks from outside

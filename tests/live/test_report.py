@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -37,6 +38,11 @@ def test_pdf_is_tagged_and_dated_by_its_evidence_to_poppler(reports: Path) -> No
     assert re.search(r"^Tagged: +yes$", shown, re.MULTILINE)
     assert re.search(r"^CreationDate: +2026-03-02T15:00:36Z?", shown, re.MULTILINE)
     assert re.search(r"^JavaScript: +no$", shown, re.MULTILINE)
+
+
+def test_digest_copied_from_the_pdf_is_that_of_the_capture(reports: Path) -> None:
+    words = "".join(map(str.rstrip, said("pdftotext", reports / "clinic.pdf", "-").splitlines()))
+    assert hashlib.sha256(Path(CLINIC).read_bytes()).hexdigest() in words
 
 
 def test_what_is_attached_is_the_report_object(reports: Path) -> None:

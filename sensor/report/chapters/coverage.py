@@ -33,7 +33,7 @@ def coverage(report: Report) -> Iterator[Block]:
         yield Figure(
             charts.coverage_strip(first, last, coverage["spans"]),
             f"What was seen from {moment(first)} to {moment(last)}, in time: the table above in a picture.",
-            "What was seen when",
+            "What was seen when (UTC)",
         )
     if coverage["reasons"]:
         yield Paragraph("Why sight was degraded or lost, with the time for which each held:")

@@ -29,7 +29,7 @@ def tls(report: Report) -> Iterator[Block]:
     servers = report["tls_servers"]
     if servers:
         yield table(
-            (Column("Server", 4), Column("Versions", 2), Column("Handshakes", 3), Column("Certificate", 6)),
+            (Column("Server", 4), Column("Versions", 2), Column("Handshakes", 3), Column("Certificate read last", 6)),
             [
                 (
                     f"{_host(server['address'], server['port'])}" + (f"\n{server['name']}" if server["name"] else ""),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.report import callmap, charts
 from sensor.report.blocks import Column, Figure, Heading, Paragraph
-from sensor.report.chapters.tables import NOTHING, share_of, short, table
+from sensor.report.chapters.tables import NOTHING, share_of, short, table, waiver_of
 from sensor.report.facts import STATES
-from sensor.report.words import BLIND, count, sighted
+from sensor.report.words import BLIND, count, moment, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,7 +99,7 @@ def unprotected(report: Report) -> Iterator[Block]:
         f"{count(len(paths), 'path')} of {len(report['paths'])} had media or signalling in clear, the worst first."
     )
     yield table(
-        (Column("Path", 7), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 8)),
+        (Column("Path", 5), Column("Media", 3), Column("Signalling", 3), Column("Evidence", 11)),
         [
             (
                 f"{_end(path, 0)}\n{_end(path, 1)}",
@@ -135,6 +135,7 @@ def _counted(states: Mapping[str, int]) -> str:
 
 
 def _statement(finding: Mapping[str, Any]) -> str:
-    waived = f" Waived: {finding['waived_by']}." if finding["state"] == "waived" else ""
     evidence = short(finding["evidence"][-1]) if finding["evidence"] else ""
-    return f"[{finding['severity']}] {finding['title']}: {evidence}{waived}"
+    over = f"Over {moment(finding['over'])}" if finding["over"] is not None else ""
+    said = ". ".join(filter(None, (evidence, waiver_of(finding), over)))
+    return f"[{finding['severity']}] {finding['title']}: {said}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sensor.model import SEVERITIES
 from sensor.report.blocks import Callout, Column, Heading, Numbers, Paragraph
 from sensor.report.chapters.tables import EVIDENCE, NOTHING, finding_table, seconds_seen, table
-from sensor.report.words import BLIND, count, duration, moment, share, sighted
+from sensor.report.words import BLIND, count, duration, moment, share, sighted, were
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def summary(report: Report) -> Iterator[Block]:
     """Return the first chapter: what matters most, and what must not be overlooked."""
     yield Heading("Summary")
     yield from _warnings(report)
-    legs, findings = report["legs"], report["findings"]
+    source, legs, findings = report["source"], report["legs"], report["findings"]
     states = legs["states"]
     seen = legs["total"] - states["not-observed"]
     standing = [finding for finding in findings if finding["state"] == "open"]
@@ -66,7 +66,7 @@ def summary(report: Report) -> Iterator[Block]:
             (str(states["undetermined"]), "legs undetermined"),
             (str(states["not-observed"]), "legs agreed, media not seen"),
             (str(grave), "open findings, high or critical"),
-            (_share_seen(report), "of the time seen"),
+            (_share_seen(report), "of capture time" if source["kind"] == "captures" else "of the time seen"),
         )
     )
     if findings:
@@ -102,7 +102,7 @@ def _by_severity(findings: Sequence[Mapping[str, Any]]) -> str:
     over = sum(finding["state"] == "resolved" for finding in findings)
     return (
         f"{count(len(findings), 'finding')} in the period: {', '.join(parts)}. "
-        f"At its end {over} of them were over and {waived} waived."
+        f"At its end {over} of them {were(over)} over and {waived} waived."
     )
 
 

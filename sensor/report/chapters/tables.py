@@ -47,13 +47,25 @@ def finding_table(findings: Sequence[Mapping[str, Any]]) -> Table:
                 finding["severity"] + ("" if finding["state"] == "open" else f"\n{finding['state']}"),
                 f"{finding['title']}\n{finding['code']}",
                 _subject(finding["subject"]),
-                "\n".join(map(short, finding["evidence"][-EVIDENCE:]))
-                + (f"\nWaived by {finding['waived_by']}" if finding["waived_by"] else ""),
-                "\n".join(dict.fromkeys((moment(finding["first"]), moment(finding["last"])))),
+                "\n".join(filter(None, (*map(short, finding["evidence"][-EVIDENCE:]), waiver_of(finding)))),
+                "\n".join(_times(finding)),
             )
             for finding in findings
         ],
     )
+
+
+def waiver_of(finding: Mapping[str, Any]) -> str:
+    """Return in words who waived a finding, "" where nobody did."""
+    if not finding["waived_by"]:
+        return ""
+    return f"{'Waived' if finding['state'] == 'waived' else 'Was waived'} by {finding['waived_by']}"
+
+
+def _times(finding: Mapping[str, Any]) -> Iterator[str]:
+    yield from dict.fromkeys((moment(finding["first"]), moment(finding["last"])))
+    if finding["over"] is not None:
+        yield f"over {moment(finding['over'])}"
 
 
 def _subject(subject: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PTRACE_ATTACH, _PTRACE_TRACEME = 16, 0
 _SIOCSIFFLAGS = 0x8914
+_SOL_PACKET, _PACKET_QDISC_BYPASS = 263, 20
 _PER_LINUX32 = 8
 _OTHER = 255  # what failed for no error of the system
 
@@ -80,6 +81,19 @@ def _run_new_code() -> None:
 
 def _make_device() -> None:
     os.mknod(Path(os.environ["STATE_DIRECTORY"], "device"), 0o20600, os.makedev(1, 1))
+
+
+def _as_socket(descriptor: int) -> socket.socket | None:
+    with suppress(OSError):
+        return socket.socket(fileno=os.dup(descriptor))
+    return None
+
+
+def _send_frame(straight: int) -> None:
+    """Send through a packet socket of the sensor, past the queue of the interface or not, to another network."""
+    with next(each for each in map(_as_socket, range(1024)) if each and each.family == socket.AF_PACKET) as own:
+        own.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, straight)
+        own.sendto(b"\xff" * 12 + b"\x88\xb5calls", ("mgmt0", 0x88B5))
 
 
 ALLOWED: dict[str, Callable[[], object]] = {
@@ -149,6 +163,12 @@ LANDLOCKED: dict[str, Callable[[], object]] = {
     "write to its own /tmp": _write("/tmp/file"),
 }
 
+# Nothing of the sensor's refuses these: a firewall may.
+LEFT: dict[str, Callable[[], object]] = {
+    "send a frame": lambda: _send_frame(0),
+    "send a frame past the queue": lambda: _send_frame(1),
+}
+
 
 def outcome(attempt: Callable[[], object]) -> str:
     """Try in a process of its own."""
@@ -171,7 +191,7 @@ def outcome(attempt: Callable[[], object]) -> str:
 
 
 def _try_all(_number: int, _frame: object) -> None:
-    came = {name: outcome(attempt) for name, attempt in (ALLOWED | REFUSED | LANDLOCKED).items()}
+    came = {name: outcome(attempt) for name, attempt in (ALLOWED | REFUSED | LANDLOCKED | LEFT).items()}
     sys.stdout.write(json.dumps({"event": "intruder", "came": came}) + "\n")
     sys.stdout.flush()
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from deploy.verify import legwatch_verify
 from sensor.ledger.keys import SigningKey, VerifierKey, new_pem, rotation
 from sensor.ledger.layout import LedgerError
-from sensor.ledger.retention import expire
+from sensor.ledger.retention import Retention
 from sensor.ledger.sealing import compress_sealed
 from sensor.ledger.verify import verify
 from sensor.ledger.writer import Writer
@@ -533,7 +533,7 @@ def expired(tmp_path: Path) -> Made:
     writer = Writer(made.path, made.pems[-1], origin_name=NAME)
     now = START_MS + 2 * DAY_MS + 5000
     writer.open(now)
-    assert expire(writer, 0, now, set()) == 2
+    assert Retention(writer, 0).expire(now) == 2
     writer.close()
     return made
 

@@ -148,6 +148,14 @@ def test_clock_is_said_when_it_becomes_another_one(night: Callable[[Config], Nig
     assert [entry["synchronised"] for entry in sensor.end() if entry["kind"] == "clock"] == [True, False, True]
 
 
+def test_whether_the_clock_is_kept_is_said_of_each_day(night: Callable[[Config], Night]) -> None:
+    sensor = night(Config())
+    sensor.watch()
+    for _ in range(4):  # the third is of another day
+        sensor.look(15_000)
+    assert [entry["synchronised"] for entry in sensor.end() if entry["kind"] == "clock"] == [True, True]
+
+
 def test_legs_in_progress_are_in_their_minute_and_those_that_ended_in_theirs(night: Callable[[Config], Night]) -> None:
     sensor = night(Config())
     sensor.watch(0.5)

@@ -38,7 +38,7 @@ def test_sensor_that_sees_is_0_and_says_so_first(path: Path, capsys: Capture) ->
     with Loop(path):
         status, out = printed(path, capsys)
     assert status == 0
-    assert out.splitlines()[0].strip().startswith("✓ READY   span-1 at main, span0 (up), up ")
+    assert out.splitlines()[0].strip().startswith("✓ READY   span-1 at main, span0 (link up), running ")
 
 
 def test_degraded_sensor_is_0_and_says_what_is_not_as_it_should_be(path: Path, capsys: Capture) -> None:

@@ -65,7 +65,7 @@ def test_busy_sensor_is_shown_whole_with_signs_beside_colours(path: Path, size: 
         shown = await until(pilot, "q Quit")
         assert len(shown) <= size[1]
         assert max(map(len, shown)) <= size[0]
-        assert shown[0].strip().startswith("! DEGRADED   span-1 at main, span0 (up)")
+        assert shown[0].strip().startswith("! DEGRADED   span-1 at main, span0 (link up)")
         screen = "\n".join(shown)
         for text in (
             *("! degraded one-way-mirror 60 of 60 media flows", "✓ encrypted", "412", "✗ clear", "? undetermined"),

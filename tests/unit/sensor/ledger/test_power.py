@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sensor.ledger import reader, retention
+from sensor.ledger import reader
 from sensor.ledger.entries import Entry
 from sensor.ledger.keys import SigningKey, VerifierKey, new_pem
 from sensor.ledger.layout import CHECKPOINT, DAY_MS, Directory
+from sensor.ledger.retention import Retention
 from sensor.ledger.verify import verify
 from sensor.ledger.writer import Writer
 from tests.unit.sensor.ledger.power import Recorder, lay, states
@@ -147,7 +148,7 @@ def test_segment_whose_time_is_over_goes_only_when_that_is_signed(run: Run, tmp_
     recorder = run.record()
     recorder.promise(len(before))
     writer.open(T0 + 3 * DAY_MS)
-    assert retention.expire(writer, 1, T0 + 3 * DAY_MS, set()) == 2
+    assert Retention(writer, 1).expire(T0 + 3 * DAY_MS) == 2
     recorder.promise(writer.size)
     writer.close()
     run.end()

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sensor.ledger import proofs, reader, retention
+from sensor.ledger import proofs, reader
 from sensor.ledger.keys import VerifierKey, new_pem
 from sensor.ledger.layout import CHECKPOINT, DAY_MS, LedgerError
 from sensor.ledger.proofs import ProofError
+from sensor.ledger.retention import Retention
 from sensor.ledger.writer import Writer
 
 T0 = 1_767_830_400_000  # 2026-01-08 00:00 UTC
@@ -36,7 +37,7 @@ class Made:
     def forget(self, keep_days: int) -> None:
         writer = Writer(self.directory, PEM, origin_name="legwatch/test")
         writer.open(T0 + DAYS * DAY_MS - 1)
-        assert retention.expire(writer, keep_days, T0 + DAYS * DAY_MS - 1, set())
+        assert Retention(writer, keep_days).expire(T0 + DAYS * DAY_MS - 1)
         writer.close()
         self.size = writer.size
 

@@ -107,6 +107,36 @@ def start(at: int = DAY) -> Entry:
     }
 
 
+def tls_server(at: int = DAY + HOUR, **chain: Any) -> Entry:
+    """What the exchange's server of SIP over TLS was seen to do."""
+    return {
+        "kind": "tls-server",
+        "at": at,
+        "address": PBX,
+        "port": 5061,
+        "basis": "port",
+        "versions": [0x0303],
+        "ciphers": [0xC02F],
+        "groups": [],
+        "handshakes": {"completed": 3},
+        "resumed": 0,
+        "certificate": "readable",
+        "chain": {
+            "sha256": "cd" * 32,
+            "key": "RSA 2048",
+            "signature": "sha256WithRSAEncryption",
+            "self_signed": False,
+            "trust": "trusted",
+            "weak": [],
+            "not_before": DAY - 24 * HOUR,
+            "not_after": DAY + 24 * HOUR,
+            **chain,
+        },
+        "first": at,
+        "last": at,
+    }
+
+
 def stop(at: int) -> Entry:
     """The sensor stops."""
     return {"kind": "stop", "at": at, "packets": 1, "reason": "SIGTERM"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
@@ -16,7 +17,7 @@ from jsonschema import Draft202012Validator
 
 from sensor.cli import main
 from sensor.report.compare import NotComparableError, compare, interval, words
-from tests.unit.sensor.report.made import DAY, HOUR, MINUTE, ORDINARY, PHONE, ledger, leg, report
+from tests.unit.sensor.report.made import DAY, HOUR, LAST, MINUTE, ORDINARY, PHONE, ledger, leg, report
 from tests.unit.sensor.report.networks import states
 
 ROOT = Path(__file__).parents[4]
@@ -154,8 +155,10 @@ class TestFindings:
         assert changes(before, after) == [("worse", "finding", self.SUBJECT, "new, critical, resolved")]
 
     def test_new_one_that_is_waived_is_new(self, before: Report, after: Report) -> None:
-        before["findings"], after["findings"][0]["state"] = [], "waived"
-        assert changes(before, after) == [("new", "finding", self.SUBJECT, "new, critical, waived")]
+        before["findings"] = []
+        for state, text in (("waived", "waived"), ("resolved", "resolved, was waived")):
+            after["findings"][0].update(state=state, waived_by="Ops: old phones (until 2026-06-30)")
+            assert changes(before, after) == [("new", "finding", self.SUBJECT, f"new, critical, {text}")]
 
     def test_new_one_that_only_informs_is_new(self, before: Report, after: Report) -> None:
         found = after["findings"][0]
@@ -355,7 +358,17 @@ def test_what_is_no_report_is_refused(before: Report, wrong: Report) -> None:
         compare(before, wrong)
 
 
-def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+Way = tuple[Any, ...]
+
+
+def put(report: Report, way: Way, value: object) -> None:
+    part: Any = report
+    for key in way[:-1]:
+        part = part[key]
+    part[way[-1]] = value
+
+
+def places(value: Any, way: Way = ()) -> Iterator[Way]:
     """The way to each part of a report object."""
     if way:
         yield way
@@ -367,15 +380,55 @@ def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def test_report_that_was_edited_is_compared_or_refused_and_never_a_crash(before: Report, wrong: object) -> None:
     """A crash would end with 1, as something that got worse does."""
     before["tls_servers"] = [SERVER]
-    for *way, last in places(before):
+    for way in places(before):
         edited = deepcopy(before)
-        part = edited
-        for key in way:
-            part = part[key]
-        part[last] = wrong
+        put(edited, way, wrong)
         for pair in ((before, edited), (edited, before)):
             with suppress(NotComparableError):
                 assert list(words(compare(*pair), most=1))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -1, 1.0, True, "1", None, 2**53], ids=repr)
+@pytest.mark.parametrize(
+    "way",
+    [
+        ("legs", "states", "clear"),
+        ("legs", "signalling", "encrypted"),
+        ("legs", "by_device", 0, "states", "undetermined"),
+        ("coverage", "seconds", "seen"),
+        ("coverage", "share"),
+    ],
+)
+def test_count_that_is_none_is_refused_by_its_place(before: Report, after: Report, way: Way, wrong: object) -> None:
+    put(after, way, wrong)
+    with pytest.raises(
+        NotComparableError, match=f"^the later one is not what a report is: {'.'.join(map(str, way))}: "
+    ):
+        compare(before, after)
+    with pytest.raises(NotComparableError, match=r"^the former one"):
+        compare(after, before)
+
+
+@pytest.mark.parametrize(
+    ("way", "wrong"),
+    [
+        (("findings", 0, "state"), "gone"),
+        (("findings", 0, "severity"), "worst"),
+        (("source", "kind"), "hearsay"),
+        (("period", "from"), LAST + 1),
+        (("period", "to"), 10**18),
+        (("coverage", "share"), 1001),
+        (("tls_servers", 0, "chain", "trust"), "some"),
+        (("endpoints",), {}),
+        (("ledger", "verified"), "yes"),
+    ],
+    ids=str,
+)
+def test_word_or_time_that_there_is_not_is_refused(before: Report, after: Report, way: Way, wrong: object) -> None:
+    before["tls_servers"], after["tls_servers"] = [SERVER], [deepcopy(SERVER)]
+    put(after, way, wrong)
+    with pytest.raises(NotComparableError, match=rf"^the later one is not what a report is: {way[0]}\b"):
+        compare(before, after)
 
 
 def test_report_without_a_part_is_refused(before: Report, after: Report) -> None:
@@ -427,6 +480,16 @@ class TestCommand:
         wrong.write_text(text)
         assert main(["compare", files[0], str(wrong)]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+    @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "-1"])
+    def test_report_with_an_edited_number_is_2_and_one_line(
+        self, tmp_path: Path, files: tuple[str, str], capsys: Capture, number: str
+    ) -> None:
+        wrong = tmp_path / "wrong.json"
+        wrong.write_text(re.sub(r'"clear": \d+', f'"clear": {number}', Path(files[0]).read_text(), count=1))
+        assert main(["compare", files[0], str(wrong)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "wrong.json" in line
 
     def test_no_such_file_and_no_ledger_are_2(self, files: tuple[str, str], tmp_path: Path, capsys: Capture) -> None:
         assert main(["compare", files[0], str(tmp_path / "no.json")]) == 2

@@ -26,6 +26,7 @@ from tests.unit.sensor.report.made import (
     minutes,
     start,
     stop,
+    tls_server,
 )
 
 LEDGER_SCHEMA = json.loads((Path(__file__).parents[4] / "docs/schema/ledger.schema.json").read_text())
@@ -111,6 +112,26 @@ def test_a_waived_finding_that_was_over_before_the_period_is_not_in_it() -> None
     assert not facts(*steps).findings
     lives = facts(*steps, finding(DAY, **waived), finding(DAY + 1, "resolved", count=2, **waived)).findings.values()
     assert [(each["openings"], each["count"]) for each in lives] == [(1, 2)]
+
+
+def test_a_waived_finding_that_ends_in_the_period_is_over_and_was_waived() -> None:
+    waived = {"state": "waived", "waived_by": "Ops: old phones (until 2026-06-30)"}
+    steps = [finding(DAY, **waived), finding(DAY + HOUR, "resolved", **waived)]
+    (over,) = facts(*steps).findings.values()
+    assert (over["state"], over["over"], over["waived_by"]) == ("resolved", DAY + HOUR, waived["waived_by"])
+    (again,) = facts(*steps, finding(DAY + 2 * HOUR, **waived)).findings.values()
+    assert (again["state"], again["over"], again["count"]) == ("waived", None, 2)
+
+
+def test_a_server_is_what_all_runs_saw_of_it_and_counts_once_in_each() -> None:
+    first = tls_server(DAY + HOUR)
+    later = {**first, "at": DAY + 2 * HOUR, "last": DAY + 2 * HOUR, "handshakes": {"completed": 5}}
+    hidden = {"versions": [0x0304], "certificate": "not-observable", "chain": None}
+    other = {**tls_server(DAY + 3 * HOUR), **hidden, "handshakes": {"completed": 2, "failed": 1}, "resumed": 1}
+    (server,) = facts(first, later, other).servers.values()
+    assert (server["versions"], server["handshakes"]) == ([0x0303, 0x0304], {"completed": 7, "failed": 1})
+    assert (server["first"], server["last"], server["resumed"]) == (DAY + HOUR, DAY + 3 * HOUR, 1)
+    assert (server["certificate"], server["chain"]["sha256"]) == ("readable", "cd" * 32)
 
 
 def test_a_finding_that_comes_back_counts_all_its_lives() -> None:

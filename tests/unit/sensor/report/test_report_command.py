@@ -126,7 +126,7 @@ def test_report_since_another_is_compared_with_that_one(place: Path, public: str
     assert made["changes"]["before"]["legs"] == 3
     (place.parent / "other.json").write_text("{}")
     capsys.readouterr()
-    for name, says in (("other.json", "it is no report"), ("nowhere.json", "No such file")):
+    for name, says in (("other.json", "is no report"), ("nowhere.json", "No such file")):
         arguments = [*DAYS, "--ledger", str(place), "--since", str(place.parent / name), "-o", str(place / "x.json")]
         assert main(["report", *arguments]) == 2
         assert says in capsys.readouterr().err

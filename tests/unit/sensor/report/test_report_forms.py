@@ -20,16 +20,21 @@ import pypdf
 import pytest
 
 from sensor.report import csv, html, pdf
+from sensor.report.blocks import Figure, Heading
 from sensor.report.document import document
+from tests.pictures import SVG, texts
+from tests.pictures import parsed as parsed_picture
 from tests.unit.sensor.report.made import (
     DAY,
     HOUR,
+    LEDGER,
     ORDINARY,
     POLICY,
     finding,
     leg,
     report,
     start,
+    tls_server,
 )
 
 HOSTILE = '</td><script>alert(1)</script>" #panic() $x$ *b* _i_ `raw` @ref <label> \\ // 中文 \u202e \x1b[2J \x00 🕵'
@@ -117,11 +122,33 @@ def test_pdf_shows_site_and_period_on_every_page_and_how_many_there_are(ordinary
 
 
 def test_pdf_of_hostile_words_shows_them_as_words(trapped: bytes) -> None:
-    shown = text(trapped).replace("\n", "").replace("\u200b", "")
+    shown = text(trapped).replace("\n", "")
     assert "<script>alert(1)</script>" in shown
     assert "#panic()" in shown
     assert "[U+4E2D][U+6587]" in shown
     assert "[U+0000]" in shown
+
+
+def test_pdf_text_is_copied_digests_and_keys_are_what_was_written() -> None:
+    # Two letters f in Libertinus are one glyph.
+    digests = [f"{number:x}ff{number:x}" * 16 for number in range(4)]
+    key = "legwatch/north-wing/5d41402a+deadbeef+AVffi9/2mOUxBeZfnGJlTDZxqFk+TuT8k0uhYxZ1cQaB"
+    files = [
+        {"name": f"{n}.pcap", "sha256": digest, "from": DAY, "to": DAY + HOUR, "packets": n, "error": None}
+        for n, digest in enumerate(digests[:2])
+    ]
+    attestation = {**POLICY["attestations"][0], "file": "recordings.pdf", "sha256": digests[2]}
+    checkpoint = f"legwatch/north/1\n42\n{'/+fi' * 10}q6s=\n\n\u2014 legwatch/north/1 {'ff+/' * 22}YS0=\n"
+    ledger = {**LEDGER, "checkpoint": checkpoint, "command": f"python3 legwatch_verify.py DIR --key {key}"}
+    entries = [start(), {**POLICY, "attestations": [attestation]}, tls_server(sha256=digests[3])]
+    captures = {"kind": "captures", "site": "North wing", "files": files}
+    made = typeset(report(entries, source=captures, ledger=ledger))
+    shown = "".join(map(str.rstrip, text(made).splitlines()))
+    assert [word for word in (*digests, *checkpoint.split(), key) if word not in shown] == []
+    assert set(filter(None, checkpoint.split("\n"))) <= set(text(made).split("\n"))  # line by line
+    # Readers copy these words in place of what is drawn; pypdf does not.
+    drawn = b"".join(page["/Contents"].get_object().get_data() for page in reader(made).pages)  # type: ignore[union-attr]
+    assert not [words for words in re.findall(rb"ActualText[^>]*", drawn) if b"200B" in words]
 
 
 def test_pdf_cannot_be_made_and_the_reason_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +165,18 @@ def test_typesetter_that_fails_says_why(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"no" in done.stderr
     assert not (tmp_path / "report.pdf").exists()
+
+
+def test_picture_below_its_heading_is_named_and_draws_no_title() -> None:
+    blocks = document(report(ORDINARY)).blocks
+    pictures = [block for block in blocks if isinstance(block, Figure)]
+    assert len(pictures) == 6
+    for picture in pictures:
+        assert picture.alternative
+        root = parsed_picture(picture.svg)  # which has a title, and a description
+        assert not [each for each in root.iter(f"{SVG}text") if float(each.get("font-size", "0")) > 12]
+        headings = {block.text for block in blocks if isinstance(block, Heading)}
+        assert not headings & {text.words for text in texts(root)}
 
 
 class Tags(HTMLParser):

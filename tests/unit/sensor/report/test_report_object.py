@@ -106,6 +106,18 @@ def test_a_waiver_names_the_findings_that_it_waived() -> None:
     assert [waiver["findings"] for waiver in made["waivers"]] == [["f1"]]
 
 
+def test_a_waived_finding_that_ended_is_said_to_be_over_and_when_and_who_had_waived_it() -> None:
+    by = "Ops: old phones (until 2026-06-30)"
+    waived = finding(DAY + HOUR, state="waived", waived_by=by)
+    made = report([start(), POLICY, waived, {**waived, "at": DAY + 2 * HOUR, "step": "resolved", "evidence": []}])
+    Draft202012Validator(SCHEMA).validate(made)
+    said = words(made)
+    assert "At its end 1 of them was over and 0 waived." in said
+    assert f"Was waived by {by}" in said
+    assert "over 2026-01-05 02:00:00" in said
+    assert [waiver["findings"] for waiver in made["waivers"]] == [["f1"]]
+
+
 def test_a_share_is_never_rounded_up() -> None:
     legs = [leg(DAY + n) for n in range(9999)]
     said = words(report([start(), POLICY, *legs, leg(DAY + 1, observed="clear")]))
@@ -161,6 +173,13 @@ def test_a_torn_end_a_set_clock_and_recordings_are_said() -> None:
     assert "1 leg of recording sessions (SIPREC), 1 of them in clear." in said
 
 
+def test_a_clock_that_stays_as_it_is_is_said_once() -> None:
+    clocks = [{"kind": "clock", "at": DAY + hour * HOUR, "back": 0, "synchronised": hour > 2} for hour in range(1, 6)]
+    said = words(report([start(), POLICY, *clocks, leg()]))
+    assert said.count("not synchronised") == 1
+    assert said.count("synchronised") == 2
+
+
 @pytest.mark.parametrize("made", [BLIND, EMPTY], ids=["blind", "empty"])
 def test_what_was_not_found_by_who_saw_nothing_supports_no_control(made: dict[str, Any]) -> None:
     of_itself = {"164.312(b)", "164.312(c)(1)", "164.316(b)(2)(i)"}
@@ -179,7 +198,7 @@ def test_keys_that_were_readable_support_no_integrity() -> None:
     made = report([*ORDINARY, leg(key_exchange="sdes-exposed")])
     (integrity,) = (each for each in made["controls"] if each["control"] == "164.312(e)(2)(i)")
     assert integrity["supports"][0].startswith("1 encrypted leg exchanged keys for SRTP")
-    assert integrity["supports"][1].startswith("1 encrypted leg more exchanged keys that were readable")
+    assert integrity["supports"][1].startswith("1 encrypted leg exchanged keys that were readable")
 
 
 def test_vendor_whose_ranges_are_pseudonyms_is_not_said_to_have_no_calls() -> None:
