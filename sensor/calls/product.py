@@ -11,49 +11,48 @@ import re
 
 NUMBER = 7  # digits outside of versions that may be a telephone number, whatever stands between them
 VERSIONS = 3  # that a text has at most; what looks like more is digits
+PIECES = 16  # between spaces and signs
 _VERSION_DIGITS = 9
 
 _WORDS = """
-3cx 3cxphone aastra acrobits adtran agent alcatel algo allworx android app ascom asterisk ata atcom audiocodes avaya
-avm axis b2bua baresip beta bintec blink bluebox box bria broadsoft broadworks build callcentric ccx cert certified
-chan cisco ciscosystems clearone client cloud communicator conference counterpath csipsimple cube cucm darwin debian
-dect desk deskphone desktop device dfsg digium dlink door doorbird dsp edge eesy ekiga elastix enterprise ericsson
-example exosip fanvil fpbx freepbx freeswitch fritz gateway genesys gigaset git gnu grandstream groundwire gxp gxv
-handset htek huawei hylafax imsdroid innovaphone intercom ios ip ipad iphone issabel ixia jain jitsi jssip kamailio kx
-lifesize linksys linphone linux lts lucent lync macos media mediaserver mediation metaswitch microsip mitel mizu
-mobile mod nec netgear nokia nortel obi obihai ooma openscape opensips openstage opentalk os osx oxe panasonic patton
-pbx pc phone phonerlite pjproject pjsip pjsua platform poly polycom polyedge portsip presence pro proxy pstn rauland
-rc realpresence registrar release ribbon rtpengine sangoma sbc sdk sems server session siemens sip sipcli sipgate
-sipgateway sipjs sipp sippy sipura snom sofia softphone sonus spa spectralink starface station switch switchvox
-sylkserver system teams telekom telephone teles touch trunk tsip twilio ua ubuntu ucm ui unify unknown user video
-vocera voice voip vonage voxbone vtech vvx wave web webex webrtc wifi wildix win windows x86 xivo xlite xorcom yate
-yealink yeastar zoiper zoom zultys zyxel
+3cx 3cxphone aastra acrobits adtran agent alcatel algo allworx android app ascom asterisk ata atcom audc audiocodes
+avaya avm axis b2bua baresip beta bintec blink bluebox box bria broadsoft broadworks build callcentric ccx cert
+certified chan cisco ciscosystems clearone client cloud communicator conference counterpath csipsimple cube cucm
+darwin debian dect desk deskphone desktop device dfsg digium dlink door doorbird dsp edge eesy ekiga elastix
+enterprise ericsson example exosip fanvil fpbx freepbx freeswitch fritz gateway genesys gigaset git gnu grandstream
+groundwire gxp gxv handset htek huawei hylafax imsdroid innovaphone intercom ios ip ipad iphone issabel ixia jain
+jitsi jssip kamailio kx lifesize linksys linphone linux lite lts lucent lync macos manager media mediaserver mediation
+metaswitch microsip mitel mizu mobile mod nec netgear nokia nortel obi obihai office one ooma openscape opensips
+openstage opentalk os osx oxe panasonic patton pbx pc pcc phone phonerlite pjproject pjsip pjsua platform point poly
+polycom polyedge portsip presence pro proxy pstn rauland rc realpresence registrar release ribbon rtpengine sangoma
+sbc sdk sems series server session siemens sip sipcli sipgate sipgateway sipjs sipp sippy sipura snom sofia soft
+softphone sonus sound spectralink spip starface station switch switchvox sylkserver system teams telekom telephone
+teles touch trunk tsip twilio ua uac ubuntu uc ucm ui unify unknown user video vocera voice voip vonage voxbone vtech
+vvx wave web webex webrtc wifi wildix win windows x x86 xivo xlite xorcom yate yealink yeastar zoiper zoom zultys
+zyxel
 """
 _KNOWN = "|".join(sorted(set(_WORDS.split()), key=len, reverse=True))
-_MODEL = r"(?:[A-Z]{1,3}|[a-z]{1,2})\d{1,4}[A-Z]{0,3}\d?"
+_MODEL = r"(?:[A-Z]{0,3}|[a-z]{1,2})\d{1,4}[A-Z]{0,3}\d?"
 _RELEASE = r"(?:v|V|r|rv)?\d{1,4}[A-Za-z]?(?:\.(?:[A-Z]?\d{1,4}[A-Za-z]?|x)){0,4}"
-_PIECE = re.compile(f"(?i:({_KNOWN})*+)(?:{_MODEL}|{_RELEASE})?")
+_PIECE = re.compile(f"(?i:({_KNOWN})*+)(?:{_MODEL}|{_RELEASE})?", re.ASCII)
 _BETWEEN = re.compile(r"[ ()/_,;:~!-]+")
 
-_DOTTED = re.compile(r"(?<![0-9.])\d{1,4}(?:\.\d{1,4}){2,4}(?!\.?[0-9])")
+_DOTTED = re.compile(r"(?<![0-9.])\d{1,4}(?:\.\d{1,4}){2,4}(?!\.?[0-9])", re.ASCII)
 _PLATFORM = re.compile(r"x86_64|amd64|i[3-6]86", re.ASCII)
 _BUILD = re.compile(r"(\d\.\d+(?:-[a-z]+)?)(?:[~+]| (?:stamp|build|rev) ).*")  # what follows says no more of a product
-_COMMENT = re.compile(r" *\([^()]*(?:\)|$)")  # one that the capture cut, too
+_PARENTHESES = re.compile(r"(\\.|[()])")  # a quoted pair is none
 _MAC = r"(?:[0-9a-f]{12}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2})"
 _DEVICE = re.compile(
-    rf"[ _/;:,(-]*(?:(?<![a-z])(?:SEP|MAC|DevId)[ :=]*)?(?<![0-9a-f]){_MAC}(?![0-9a-f])\)?", re.IGNORECASE
+    rf"[ _/;:,(-]{{0,3}}(?:(?<![a-z])(?:SEP|MAC|DevId)[ :=]{{0,2}})?(?<![0-9a-f]){_MAC}(?![0-9a-f])\)?", re.IGNORECASE
 )
 
 
 def product_of(said: str) -> str:
     """Return the products that a text names; "" where it may say more than that."""
     text = _DEVICE.sub("", said).strip()
-    for whole in (text, _BUILD.sub(r"\1", text)):
-        if _digits(whole) < NUMBER:
-            for shown in (whole, _without_comments(whole)):
-                if _is_product(shown):
-                    return shown
-    return ""
+    wholes = (each for each in (text, _BUILD.sub(r"\1", text)) if _digits(each) < NUMBER)
+    forms = dict.fromkeys(form for whole in wholes for form in (whole, _without_comments(whole)))
+    return next(filter(_is_product, forms), "")
 
 
 def _digits(text: str) -> int:
@@ -70,12 +69,19 @@ def _is_version(dotted: str) -> bool:
 
 
 def _without_comments(text: str) -> str:
-    """Return the text without comments, which may be in each other."""
-    while (less := _COMMENT.sub("", text)) != text:
-        text = less
-    return text.strip()
+    """Return the text without comments, which may be in each other, and cut."""
+    kept, depth = [], 0
+    for part in _PARENTHESES.split(text):
+        if part == "(":
+            depth += 1
+        elif part == ")":
+            depth = max(depth - 1, 0)
+        elif not depth:
+            kept.append(part.strip())
+    return " ".join(filter(None, kept))
 
 
 def _is_product(text: str) -> bool:
-    found = [_PIECE.fullmatch(piece) for piece in _BETWEEN.split(text)]
-    return all(found) and any(each and each[1] for each in found)
+    pieces = _BETWEEN.split(text, PIECES)
+    found = [each for piece in pieces if (each := _PIECE.fullmatch(piece))]
+    return len(found) == len(pieces) and any(each[1] for each in found)

@@ -32,6 +32,11 @@ from sensor.calls.product import product_of
         "LinphoneAndroid/4.6.2 LinphoneSDK/5.0.49",
         "MicroSIP/3.21.3",
         "Fanvil X4U 2.4.10",
+        "Cisco-CP7841-3PCC/11.3.6",
+        "Cisco/SPA525G2-7.6.2",
+        "PolycomSoundPointIP-SPIP_335-UA/4.0.4.2906",
+        "AUDC-IPPhone-450HD_UC_3.4.8.808/1.0",
+        "OpenSIPS (3.2.4 (x86_64/linux))",
         "Panasonic-KX-HDV130/8.0",
         "Bria 6",
         "Phone 1.0",
@@ -53,6 +58,8 @@ def test_product_is_shown_as_it_is(said: str) -> None:
         ("snomD785/10.1.46.16 0004.f2ab.cdef", "snomD785/10.1.46.16"),
         ("LinphoneiOS/4.5.1 (Canaria's iPhone) LinphoneSDK/5.0.40", "LinphoneiOS/4.5.1 LinphoneSDK/5.0.40"),
         ("Linphone/4.5.1 (of (Canaria) Finch", "Linphone/4.5.1"),
+        ("Linphone/4.5.1 (of \\) Canaria) 5.0", "Linphone/4.5.1 5.0"),
+        ("X-Lite release 4.9.8 stamp 84253", "X-Lite release 4.9.8"),
         ("Asterisk PBX 18.10.0~dfsg+~cs6.10.40431411-2", "Asterisk PBX 18.10.0"),
         ("FreeSWITCH-mod_sofia/1.10.7-release+git~20211024T163933Z~883d2cb662", "FreeSWITCH-mod_sofia/1.10.7-release"),
         ("Bria 6 release 6.5.1 stamp 109828", "Bria 6 release 6.5.1"),
@@ -97,6 +104,7 @@ def test_device_comment_or_build_beside_a_product_is_left_out(said: str, shown: 
         "Phone A155 B501 C997 D34",
         "Phone X1Y5Z5Q50199734",
         "Phone \u0661\u0665\u0665\u0665\u0660\u0661\u0669",
+        "Phone \u0661\u0665.\u0665.\u0660",
         "Phone \uff11\uff15\uff15\uff15\uff10\uff11\uff19",
         "Phone 550e8400-e29b-41d4-a716-446655440000",
         "Phone of 15550199734 v1.2.3",
@@ -118,9 +126,11 @@ def test_any_text_with_a_number_in_it_never_shows_the_number(text: str, digits: 
         assert "".join(digits) not in "".join(each for each in shown if each.isdigit())
 
 
-@pytest.mark.parametrize("said", ["phonesip" * 16, "(" * 128, "1." * 64, "00:" * 42, "a1" * 64, "sip-" * 31 + "sip?"])
+@pytest.mark.parametrize(
+    "said", ["phonesip" * 16, "(" * 128, "1." * 64, "00:" * 42, "a1" * 64, "sip-" * 31 + "sip?", "- " * 64]
+)
 def test_hostile_text_takes_no_time(said: str) -> None:
     start = time.process_time()
     for _ in range(100):
         product_of(said)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 0.2
