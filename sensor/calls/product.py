@@ -2,7 +2,8 @@
 
 RFC 3261 sections 20.35 and 20.41 mean products (``token["/" token]``, section 25.1) and comments; phones write
 names, numbers and device identifiers there, too. All that is shown are words of products, which are listed here, models
-and versions. What is more than that is not shown at all: a name is a token as any other.
+and versions. Words beside them are left out, for a name is a token as any other, and where a telephone number may be
+nothing is shown.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ PIECES = 16  # between spaces and signs
 _VERSION_DIGITS = 9
 
 _WORDS = """
-3cx 3cxphone aastra acrobits adtran agent alcatel algo allworx android app ascom asterisk ata atcom audc audiocodes
-avaya avm axis b2bua baresip beta bintec blink bluebox box bria broadsoft broadworks build callcentric ccx cert
-certified chan cisco ciscosystems clearone client cloud communicator conference counterpath csipsimple cube cucm
-darwin debian dect desk deskphone desktop device dfsg digium dlink door doorbird dsp edge eesy ekiga elastix
-enterprise ericsson example exosip fanvil fpbx freepbx freeswitch fritz gateway genesys gigaset git gnu grandstream
-groundwire gxp gxv handset htek huawei hylafax imsdroid innovaphone intercom ios ip ipad iphone issabel ixia jain
-jitsi jssip kamailio kx lifesize linksys linphone linux lite lts lucent lync macos manager media mediaserver mediation
-metaswitch microsip mitel mizu mobile mod nec netgear nokia nortel obi obihai office one ooma openscape opensips
-openstage opentalk os osx oxe panasonic patton pbx pc pcc phone phonerlite pjproject pjsip pjsua platform point poly
-polycom polyedge portsip presence pro proxy pstn rauland rc realpresence registrar release ribbon rtpengine sangoma
-sbc sdk sems series server session siemens sip sipcli sipgate sipgateway sipjs sipp sippy sipura snom sofia soft
-softphone sonus sound spectralink spip starface station switch switchvox sylkserver system teams telekom telephone
-teles touch trunk tsip twilio ua uac ubuntu uc ucm ui unify unknown user video vocera voice voip vonage voxbone vtech
-vvx wave web webex webrtc wifi wildix win windows x x86 xivo xlite xorcom yate yealink yeastar zoiper zoom zultys
-zyxel
+3cx 3cxphone aastra acrobits adtran agent alcatel algo allworx android app arcor ascom asterisk ata atcom audc
+audiocodes avaya avm axis b2bua baresip beta bintec blink bluebox box bria broadsoft broadworks build callcentric ccx
+cert certified chan cirpack cisco ciscosystems clearone client cloud communicator conference core counterpath
+csipsimple cube cucm darwin debian dect desk deskphone desktop device dfsg digium dlink door doorbird dsp edge eesy
+ekiga elastix enterprise ericsson example exosip express fanvil fpbx freepbx freeswitch fritz gateway genesys gigaset
+git gnu grandstream groundwire gxp gxv handset htek huawei hylafax imsdroid innovaphone intercom ios ip ipad iphone
+issabel ixia jain jitsi jssip kamailio kx lib lifesize linksys linphone linphonec linux lite lts lucent lync macos
+manager media mediaserver mediation metaswitch microsip mitel mizu mobile mod nec nero netgear nokia nortel obi obihai
+office omnipcx one ooma openscape opensips openstage opentalk os osx oxe panasonic patton pbx pc pcc phone phonerlite
+pjproject pjsip pjsua platform point poly polycom polyedge portsip presence pro proxy pstn rauland rc realpresence
+registrar release ribbon router rtpengine sangoma sbc sdk sems series server session siemens sip sipcli sipgate
+sipgateway sipjs sipp sipps sippy sipura snom sofia soft softphone sonus sound spectralink spip starface station
+switch switchvox sylkserver system teams telekom telephone teles touch trunk tsip twilio ua uac ubuntu uc ucm ui unify
+unknown user version verso video vocera voice voip vonage voxbone vsbc vtech vvx wave web webex webrtc wifi wildix win
+windows x x86 xivo xlite xorcom yate yealink yeastar zoiper zoom zultys zyxel
 """
 _KNOWN = "|".join(sorted(set(_WORDS.split()), key=len, reverse=True))
 _MODEL = r"(?:[A-Z]{0,3}|[a-z]{1,2})\d{1,4}[A-Z]{0,3}\d?"
@@ -39,7 +40,8 @@ _BETWEEN = re.compile(r"[ ()/_,;:~!-]+")
 
 _DOTTED = re.compile(r"(?<![0-9.])\d{1,4}(?:\.\d{1,4}){2,4}(?!\.?[0-9])", re.ASCII)
 _PLATFORM = re.compile(r"x86_64|amd64|i[3-6]86", re.ASCII)
-_BUILD = re.compile(r"(\d\.\d+(?:-[a-z]+)?)(?:[~+]| (?:stamp|build|rev) ).*")  # what follows says no more of a product
+# What follows says no more of a product.
+_BUILD = re.compile(r"(\d\.\d+(?:-[a-z]+)?)(?:[~+]|-\d{1,3}-[0-9a-f]{7}| (?:stamp|build|rev) ).*")
 _PARENTHESES = re.compile(r"(\\.|[()])")  # a quoted pair is none
 _MAC = r"(?:[0-9a-f]{12}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2})"
 _DEVICE = re.compile(
@@ -52,7 +54,8 @@ def product_of(said: str) -> str:
     text = _DEVICE.sub("", said).strip()
     wholes = (each for each in (text, _BUILD.sub(r"\1", text)) if _digits(each) < NUMBER)
     forms = dict.fromkeys(form for whole in wholes for form in (whole, _without_comments(whole)))
-    return next(filter(_is_product, forms), "")
+    fewer = (_products_in(form) for form in forms)
+    return next(filter(_is_product, (*forms, *fewer)), "")
 
 
 def _digits(text: str) -> int:
@@ -81,7 +84,19 @@ def _without_comments(text: str) -> str:
     return " ".join(filter(None, kept))
 
 
+def _products_in(text: str) -> str:
+    """Return the words of products and their versions; a number alone may be anything's."""
+    words = text.split(maxsplit=PIECES)
+    return " ".join(word for word in words if not word.isdecimal() and _has_only_products(word))
+
+
 def _is_product(text: str) -> bool:
-    pieces = _BETWEEN.split(text, PIECES)
-    found = [each for piece in pieces if (each := _PIECE.fullmatch(piece))]
-    return len(found) == len(pieces) and any(each[1] for each in found)
+    return any(each and each[1] for each in _pieces(text)) and _has_only_products(text)
+
+
+def _has_only_products(text: str) -> bool:
+    return all(_pieces(text))
+
+
+def _pieces(text: str) -> list[re.Match[str] | None]:
+    return [_PIECE.fullmatch(piece) for piece in _BETWEEN.split(text, PIECES)]

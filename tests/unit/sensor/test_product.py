@@ -63,9 +63,18 @@ def test_product_is_shown_as_it_is(said: str) -> None:
         ("Asterisk PBX 18.10.0~dfsg+~cs6.10.40431411-2", "Asterisk PBX 18.10.0"),
         ("FreeSWITCH-mod_sofia/1.10.7-release+git~20211024T163933Z~883d2cb662", "FreeSWITCH-mod_sofia/1.10.7-release"),
         ("Bria 6 release 6.5.1 stamp 109828", "Bria 6 release 6.5.1"),
+        ("FreeSWITCH-mod_sofia/1.6.12-20-b91a0a6~64bit", "FreeSWITCH-mod_sofia/1.6.12"),
+        ("Yealink Canaria 66.85.0.5", "Yealink 66.85.0.5"),
+        ("Bria canaria.finch@example.org", "Bria"),
+        ("Bria 6 <sip:canaria.finch@example.org>", "Bria"),
+        ('snom "Finch, Canaria" 8.7.5', "snom 8.7.5"),
+        ("snom 'Canaria' 8.7.5", "snom 8.7.5"),
+        ("Bria 4711 Canaria", "Bria"),
+        ("Phone tel:+1555", "Phone"),
+        ("Phone \u0661\u0665.\u0665.\u0660", "Phone"),
     ],
 )
-def test_device_comment_or_build_beside_a_product_is_left_out(said: str, shown: str) -> None:
+def test_what_stands_beside_a_product_is_left_out(said: str, shown: str) -> None:
     assert product_of(said) == shown
 
 
@@ -76,14 +85,8 @@ def test_device_comment_or_build_beside_a_product_is_left_out(said: str, shown: 
         "Canaria Finch",
         "Canaria/1.0",
         "CanariaFinch/1.0.2",
-        "Yealink Canaria 66.85.0.5",
         "Bria-Canaria.Finch/6.5.1",
-        "Bria 6 canaria.finch@example.org",
-        "Bria 6 <sip:canaria.finch@example.org>",
-        'snom "Finch, Canaria" 8.7.5',
-        "snom 'Canaria' 8.7.5",
         "Bria 6 sip:5550199",
-        "Bria 6 tel:+1555",
         "Bria 6 +1 (555) 019-9734 Canaria Finch",
         "Bria 6 +1 (555) 019-9734",
         "Bria 6 (555) 0199",
@@ -104,7 +107,6 @@ def test_device_comment_or_build_beside_a_product_is_left_out(said: str, shown: 
         "Phone A155 B501 C997 D34",
         "Phone X1Y5Z5Q50199734",
         "Phone \u0661\u0665\u0665\u0665\u0660\u0661\u0669",
-        "Phone \u0661\u0665.\u0665.\u0660",
         "Phone \uff11\uff15\uff15\uff15\uff10\uff11\uff19",
         "Phone 550e8400-e29b-41d4-a716-446655440000",
         "Phone of 15550199734 v1.2.3",
