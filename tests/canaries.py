@@ -37,6 +37,7 @@ To: <sip:{DIALLED}@example.org>
 Call-ID: {CALL_ID}
 Contact: <sip:+{NUMBER}@{PHONE.ip}>
 P-Asserted-Identity: "{NAME}" <tel:+{NUMBER}>
+User-Agent: Bria 6 +1 (555) 019-9734 {NAME}
 """
 
 
@@ -60,6 +61,7 @@ def session(host: Host, port: int) -> str:
 def signalling() -> Iterator[tuple[bool, bytes]]:
     """The messages, each with True when the phone sends it."""
     answered = HEAD.replace("example.org>\nCall", "example.org>;tag=314159\nCall")
+    answered = answered.replace("User-Agent: Bria 6 +1 (555) 019-9734", "Server: Asterisk PBX 18.10 155 5019 9734")
     target = f"sip:{DIALLED}@example.org SIP/2.0"
     credentials = (
         f'Authorization: Digest username="{NUMBER}", realm="example.org", nonce="1", uri="sip:example.org", '
@@ -119,3 +121,14 @@ def frames() -> list[Frame]:
     bye = message(f"BYE sip:{DIALLED}@example.org SIP/2.0", f"{HEAD}CSeq: 30 BYE\n")
     made.append((now + MS, wire.udp(*SIP, bye)))
     return made
+
+
+def leaks(text: str) -> list[str]:
+    """The secrets that stand in a text, case and punctuation between digits aside."""
+    plain = text.lower()
+    bare = "".join(character for character in plain if character.isalnum())
+    return [
+        secret
+        for secret in SECRETS
+        if secret.lower() in plain or "".join(character for character in secret.lower() if character.isalnum()) in bare
+    ]

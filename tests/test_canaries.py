@@ -10,7 +10,7 @@ import pypdf
 import pytest
 
 from deploy.demo.wire import MS, udp, write_pcap
-from tests.canaries import CALL_ID, DIGITS, EVENT, RTP, SECRETS, START_NS, frames
+from tests.canaries import CALL_ID, DIGITS, EVENT, RTP, START_NS, frames, leaks
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,17 +34,6 @@ def run(*arguments: str | Path, status: int) -> str:
 def scan(*arguments: str | Path) -> str:
     """Everything that a scan prints."""
     return run("scan", *arguments, status=1)
-
-
-def leaks(text: str) -> list[str]:
-    """The secrets that stand in a text, case and punctuation between digits aside."""
-    plain = text.lower()
-    bare = "".join(character for character in plain if character.isalnum())
-    return [
-        secret
-        for secret in SECRETS
-        if secret.lower() in plain or "".join(character for character in secret.lower() if character.isalnum()) in bare
-    ]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["people", "json"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from sensor.calls.product import product_of
 from sensor.model import Endpoint
 
 if TYPE_CHECKING:
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from fastpath.records import Agent, AppSeen, Verdict
     from sensor.model import Protection
-
-_NUMBER = re.compile(r"\d{7,}")  # what a product names itself by is shorter; a telephone number may be longer
 
 
 class Endpoints:
@@ -58,7 +56,7 @@ class Endpoints:
     def agent(self, record: Agent) -> None:
         """Take what an endpoint calls itself."""
         endpoint = self._heard(record.key.a if record.from_a else record.key.b, record.ts_ns)
-        endpoint.user_agent = _NUMBER.sub("#", record.user_agent)
+        endpoint.user_agent = product_of(record.user_agent)
 
     def close(self) -> None:
         """Say every endpoint, after the last record."""

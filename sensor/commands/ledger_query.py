@@ -15,6 +15,7 @@ from sensor.commands.asked import directory_of, moment_of
 from sensor.commands.ledger import note_of
 from sensor.ledger.index import Index
 from sensor.ledger.layout import CHECKPOINT, LedgerError
+from sensor.ledger.note import Checkpoint, split
 from sensor.ledger.question import EVER, Question, answers
 from sensor.output.signs import printable
 from sensor.report.csv import safe
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 
     from sensor.ledger.entries import Entry, Value
 
-_Found = tuple[int, "Entry"]
 _TRAITS = ("kind", "code", "verdict", "segment", "endpoint")
-_BEFORE = ("n", "at", "kind")  # columns that every entry has
+_BEFORE = ("n", "signed", "at", "kind")  # columns that every entry has
 
 
 def execute(args: Namespace) -> int:
@@ -44,8 +44,12 @@ def execute(args: Namespace) -> int:
     question = Question(first, last, traits)
     index = _index(args, directory) if args.action == "query" else None
 
-    def found() -> Iterator[_Found]:
-        return islice(answers(directory, question, index), getattr(args, "limit", None))
+    size = _size(directory)
+
+    def found() -> Iterator[Entry]:
+        for number, entry in islice(answers(directory, question, index), getattr(args, "limit", None)):
+            ours: Entry = {"n": number, "signed": number < size}
+            yield ours | entry | ours  # whatever names the entry has
 
     try:
         _FORMS[args.format](found)
@@ -54,11 +58,17 @@ def execute(args: Namespace) -> int:
     return 0
 
 
+def _size(directory: Path) -> int:
+    """Return how many entries the checkpoint is of, 0 where there is none: anybody can have written what is behind."""
+    path = directory / CHECKPOINT
+    return Checkpoint.parse(split(note_of(path))[0]).size if path.exists() else 0
+
+
 def _index(args: Namespace, directory: Path) -> Index:
     """Return the index that is asked for, or that of the ledger's name."""
     if args.index:
         path = Path(args.index)
-        if path.parent.resolve() == directory.resolve():
+        if path.resolve().parent == directory.resolve():
             raise OperatorError(f"--index {args.index}: the ledger's directory is for the ledger only")
         return Index(path)
     origin = note_of(directory / CHECKPOINT).partition("\n")[0]
@@ -67,27 +77,28 @@ def _index(args: Namespace, directory: Path) -> Index:
     return Index(cache / "legwatch" / f"{name}.sqlite")
 
 
-def _table(found: Callable[[], Iterator[_Found]]) -> None:
-    for number, entry in found():
+def _table(found: Callable[[], Iterator[Entry]]) -> None:
+    for entry in found():
         rest = " ".join(f"{name}={text}" for name, text in _flat(entry).items() if text and name not in _BEFORE)
         at, kind = moment(cast("int", entry["at"])), str(entry["kind"])
-        print(f"{number:>9}  {at}  {printable(kind):11}  {printable(rest)}")  # noqa: T201
+        mark = "" if entry["signed"] else "NOT SIGNED  "
+        print(f"{entry['n']:>9}  {at}  {printable(kind):11}  {mark}{printable(rest)}")  # noqa: T201
 
 
-def _lines(found: Callable[[], Iterator[_Found]]) -> None:
-    for number, entry in found():
-        print(json.dumps({"n": number, **entry}, separators=(",", ":")))  # noqa: T201
+def _lines(found: Callable[[], Iterator[Entry]]) -> None:
+    for entry in found():
+        print(json.dumps(entry, separators=(",", ":")))  # noqa: T201
 
 
-def _csv(found: Callable[[], Iterator[_Found]]) -> None:
+def _csv(found: Callable[[], Iterator[Entry]]) -> None:
     """Print a column for each name that any of the entries has: they are read twice."""
     names = dict.fromkeys(_BEFORE)
-    for _, entry in found():
+    for entry in found():
         names |= dict.fromkeys(_flat(entry))
     writer = csv.writer(sys.stdout, lineterminator="\r\n")  # RFC 4180
     writer.writerow([safe(name) for name in names])
-    for number, entry in found():
-        cells = {**_flat(entry), "n": str(number)}
+    for entry in found():
+        cells = _flat(entry)
         writer.writerow([cells.get(name, "") for name in names])
 
 
@@ -119,4 +130,4 @@ def _words(values: Iterable[Value]) -> Iterator[str]:
         yield value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-_FORMS: dict[str, Callable[[Callable[[], Iterator[_Found]]], None]] = {"table": _table, "json": _lines, "csv": _csv}
+_FORMS: dict[str, Callable[[Callable[[], Iterator[Entry]]], None]] = {"table": _table, "json": _lines, "csv": _csv}

@@ -164,10 +164,12 @@ class Ledger:
     def _run(self) -> None:
         while True:
             ending = self._stopping
-            pause_s = GROUP_S if self._attempt() else RETRY_S
+            worked = self._attempt()
             if ending:
+                if worked and self._waiting:
+                    continue
                 break
-            self._wake.wait(pause_s)
+            self._wake.wait(GROUP_S if worked else RETRY_S)
             if not self._stopping:
                 self._wake.clear()
         self._end()
@@ -188,6 +190,7 @@ class Ledger:
     def _step(self) -> None:
         if not self._writer.is_open:
             self._recovered = self._writer.open(self._now_ms()) or self._recovered
+            self._writer.commit()  # what an error left is signed before more is taken: the rest waits, and is counted
         commit_at = time.monotonic() + GROUP_S
         while time.monotonic() < commit_at and (batch := self._next()):
             self._append(batch)

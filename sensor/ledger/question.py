@@ -46,7 +46,7 @@ def answers(directory: Path, question: Question, index: Index | None = None) -> 
                 begin, end = span_of(segment.day)
                 if question.last < begin or end <= question.first:
                     continue
-                if index is None or index.may_hold(place, segment, question):
+                if index is None or index.may_hold(place, segment, segments, question):
                     yield from (
                         found for found in reader.entries_of(place, segment, segments) if question.is_of(found[1])
                     )

@@ -74,7 +74,7 @@ class Writer:
         self._pending: list[_Batch] = []  # that no checkpoint has yet, the first entry being the one behind it
         self._written = 0  # of these batches
         self._tail_ms: int | None = None  # the time of the first entry that is written and in no checkpoint
-        self.octets = 0  # of entries, that were ever written
+        self.octets = 0  # of entries that were taken
         self._sealing: Beside[None] | None = None
 
     @property
@@ -126,6 +126,7 @@ class Writer:
             batches.append((now_ms, [encode({**entry, "at": now_ms}) for entry in entries]))
         self._at = now_ms
         self._pending += batches
+        self.octets += sum(len(line) + 1 for _, lines in batches for line in lines)
         self._write_pending()
 
     def commit(self) -> Checkpoint:
@@ -280,11 +281,9 @@ class Writer:
             self._start_segment(self._place, Segment(self._number + 1, day))
         self._tail_ms = at if self._tail_ms is None else self._tail_ms
         leaves = [leaf_hash(line) for line in lines]
-        text = b"\n".join((*lines, b""))
-        write_all(self._text, text)
+        write_all(self._text, b"\n".join((*lines, b"")))
         write_all(self._sums, b"".join([leaf[:SUM_OCTETS] for leaf in leaves]))
         self._edge.extend(leaves)
-        self.octets += len(text)
 
     def _commit(self) -> Checkpoint:
         assert self._place is not None  # noqa: S101

@@ -26,10 +26,10 @@ def test_endpoint_has_address_mac_agent_and_its_last_state_by_role() -> None:
     ]
 
 
-def test_number_in_a_user_agent_is_not_repeated() -> None:
+def test_number_in_a_user_agent_leaves_nothing_of_it() -> None:
     endpoints = Endpoints(lambda _endpoint: None)
     endpoints.agent(Agent(1, T0, media_key(), True, "Phone of 15550199734 v1.2.3"))
-    assert [endpoint.user_agent for endpoint in endpoints] == ["Phone of # v1.2.3"]
+    assert [endpoint.user_agent for endpoint in endpoints] == [""]
 
 
 def test_those_not_heard_of_for_longest_make_room() -> None:

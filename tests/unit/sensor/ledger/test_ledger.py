@@ -1,5 +1,6 @@
 """The thread that writes: nobody waits for it, and what it could not take is said."""
 
+import errno
 import itertools
 import os
 import resource
@@ -14,7 +15,7 @@ import pytest
 from sensor.ledger import reader
 from sensor.ledger.entries import Entry
 from sensor.ledger.keys import VerifierKey, new_pem
-from sensor.ledger.layout import DAY_MS
+from sensor.ledger.layout import DAY_MS, Directory
 from sensor.ledger.ledger import MAX_WAITING, Keeping, Ledger
 from sensor.ledger.verify import verify
 from sensor.ledger.writer import Writer
@@ -232,6 +233,51 @@ def test_what_the_disk_does_not_take_by_the_end_is_counted(tmp_path: Path) -> No
         ledger.put(entry(number))
     assert ledger.stop(5.0) == MAX_WAITING + 3
     other.close()
+
+
+def test_entries_wait_and_are_counted_when_only_the_checkpoint_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not written anew with each attempt, and more with each."""
+    monkeypatch.setattr("sensor.ledger.ledger.RETRY_S", 0.01)
+    ledger = make(tmp_path)
+    ledger.start()
+    ledger.put(entry(0))
+    wait(lambda: ledger.counters()["commits"])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Directory, "put", refuse)
+        for number in range(1, 100):
+            ledger.put(entry(number))
+        wait(ledger.problem)
+        taken = ledger.counters()["entries"]
+        for number in range(MAX_WAITING + 7):
+            ledger.put(entry(number))
+        wait(lambda: ledger.counters()["errors"] > 10)
+        assert ledger.counters()["entries"] == taken
+        assert ledger.counters()["lost"] > 0
+        octets = ledger.counters()["octets"]
+        errors = ledger.counters()["errors"]
+        wait(lambda: ledger.counters()["errors"] > errors + 5)
+        assert ledger.counters()["octets"] == octets
+    assert ledger.stop(20.0) == 0
+
+
+def test_all_that_waits_at_the_end_is_written_while_there_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.ledger.ledger.GROUP_S", 0.001)  # of one step it would be a part
+    monkeypatch.setattr("sensor.ledger.ledger.BATCH", 16)
+    ledger = make(tmp_path)
+    ledger.start()
+    wait(ledger.checkpoint)
+    for number in range(5000):
+        ledger.put(entry(number))
+    assert ledger.stop(20.0) == 0
+    assert len(said(tmp_path, "leg")) == 5000
 
 
 def test_segment_that_cannot_be_deleted_is_told_once_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

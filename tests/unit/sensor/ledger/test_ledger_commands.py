@@ -1,6 +1,7 @@
 """`legwatch ledger`: what is asked of a ledger, and what a wrong question gets."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+import zstandard
 
 from sensor.cli import main
 from sensor.ledger import reader
@@ -136,18 +138,104 @@ def index_of(tmp_path: Path) -> Path:
     return index
 
 
-@pytest.mark.parametrize("octets", [b"", b"nothing", b"SQLite format 3\0" + bytes(4080)])
+@pytest.mark.parametrize("keep", [100, 4096, -1])
 def test_index_that_is_damaged_is_made_again(
-    made: Made, tmp_path: Path, octets: bytes, capsys: pytest.CaptureFixture[str]
+    made: Made, tmp_path: Path, keep: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert numbers(capsys, made, "--kind", "finding") == [11]
     index = index_of(tmp_path)
     whole = index.read_bytes()
-    index.write_bytes(octets or whole[: len(whole) // 2])
+    index.write_bytes(whole[:keep] if keep > 0 else whole[:100] + bytes(len(whole) - 100))
     assert numbers(capsys, made, "--kind", "finding") == [11]
     with sqlite3.connect(index_of(tmp_path)) as base:
         assert base.execute("SELECT number, entries FROM segment ORDER BY number").fetchall() == [(0, 6), (1, 6)]
     base.close()
+
+
+def foreign(path: Path, what: str, made: Made) -> None:
+    """Make a file that is somebody's and no index."""
+    if what == "database":
+        with sqlite3.connect(path) as base:
+            base.executescript("CREATE TABLE mine (a); INSERT INTO mine VALUES (42); PRAGMA user_version = 7")
+        base.close()
+    elif what == "note":
+        path.write_bytes((made.path / "00000000-20260108.note").read_bytes())
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"%PDF-1.7 my only copy")
+
+
+@pytest.mark.parametrize("what", ["document", "database", "note"])
+def test_file_that_is_no_index_is_refused_and_stays_as_it_is(
+    made: Made, tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine"
+    foreign(file, what, made)
+    before = file.read_bytes()
+    assert run(capsys, "query", "--ledger", made.path, "--index", file)[0] == 2
+    assert file.read_bytes() == before
+
+
+def test_pipe_is_no_index_and_is_not_waited_for(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign(tmp_path / "mine", "pipe", made)
+    assert run(capsys, "query", "--ledger", made.path, "--index", tmp_path / "mine")[0] == 2
+    assert (tmp_path / "mine").is_fifo()
+
+
+def test_link_into_the_ledger_is_no_place_for_an_index(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link").symlink_to(made.path / "index")
+    assert run(capsys, "query", "--ledger", made.path, "--index", tmp_path / "link")[0] == 2
+    assert not (made.path / "index").exists()
+
+
+def packed(text: bytes) -> bytes:
+    """A sealed segment's file: its frame, and behind it the digest."""
+    frame = zstandard.ZstdCompressor(write_checksum=True).compress(text)
+    return frame + bytes.fromhex("502a4d1820000000") + hashlib.sha256(frame).digest()
+
+
+def test_entries_that_were_others_for_a_moment_leave_nothing_in_the_index(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment = made.path / "00000001-20260109.jsonl.zst"
+    whole = segment.read_bytes()
+    text = zstandard.ZstdDecompressor().stream_reader(whole).read()
+    segment.write_bytes(packed(text.replace(b'"media-clear"', b'"media-fine!"')))
+    assert numbers(capsys, made, "--code", "media-clear") == []
+    segment.write_bytes(whole)
+    assert numbers(capsys, made, "--code", "media-clear") == [11]
+
+
+def test_note_that_was_another_for_a_moment_leaves_nothing_in_the_index(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that takes the entries of the next segment for itself: with none of its own, that one's root is right."""
+    before, segment = made.path / "00000000-20260108.note", made.path / "00000001-20260109.jsonl.zst"
+    whole = before.read_bytes(), segment.read_bytes()
+    before.write_bytes((made.path / "00000001-20260109.note").read_bytes())
+    segment.write_bytes(packed(b""))
+    assert numbers(capsys, made, "--code", "media-clear") == []
+    before.write_bytes(whole[0])
+    segment.write_bytes(whole[1])
+    assert numbers(capsys, made, "--code", "media-clear") == [11]
+
+
+@pytest.mark.parametrize("value", ["x", None, b"\0", 1e300])
+def test_times_in_an_index_that_are_none_are_made_again(
+    made: Made, tmp_path: Path, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert numbers(capsys, made, "--kind", "finding") == [11]
+    with sqlite3.connect(index_of(tmp_path)) as base:
+        base.execute("UPDATE segment SET first_ms = ?", (value,))
+    base.close()
+    assert numbers(capsys, made, "--kind", "finding") == [11]
+
+
+def test_question_that_is_no_text_has_no_answer(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert numbers(capsys, made, "--segment", os.fsdecode(b"\xff")) == []
 
 
 def test_index_of_entries_that_were_others_is_made_again(
@@ -208,6 +296,41 @@ def test_cells_that_a_spreadsheet_would_run_are_text(made: Made, capsys: pytest.
         assert row["count"] == "-1"  # a number
 
 
+@pytest.fixture
+def forged(made: Made) -> Made:
+    """A ledger with an entry that somebody wrote behind the last one, and calls signed."""
+    entry = {**FINDING, "code": "forged", "at": START_MS + 2 * DAY_MS + 5_000_000, "n": 3, "signed": True}
+    with (made.path / "00000002-20260110.jsonl").open("a") as file:
+        file.write(f"{json.dumps(entry, separators=(',', ':'))}\n")
+    return made
+
+
+@pytest.mark.parametrize("words", [["query", "--code"], ["export", "--kind"]])
+def test_entry_that_no_checkpoint_is_of_is_marked_in_every_form(
+    forged: Made, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*words, {"query": "forged", "export": "finding"}[words[0]], "--ledger", str(forged.path)]
+    last = json.loads(run(capsys, *words, "--format", "json")[1].splitlines()[-1])
+    assert (last["n"], last["signed"], last["code"]) == (18, False, "forged")
+    *_, row = csv.DictReader(io.StringIO(run(capsys, *words, "--format", "csv")[1]))
+    assert (row["n"], row["signed"], row["code"]) == ("18", "false", "forged")
+    if words[0] == "query":
+        out = run(capsys, *words)[1]
+        assert out.startswith("       18  2026-01-10 01:23:20  finding      NOT SIGNED  step=opened ")
+
+
+def test_entry_that_the_checkpoint_is_of_is_signed(forged: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "query", "--ledger", forged.path, "--format", "csv")[1]
+    assert [row["signed"] for row in csv.DictReader(io.StringIO(out))] == ["true"] * 18 + ["false"]
+
+
+def test_entry_of_a_ledger_without_a_checkpoint_is_not_signed(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    (made.path / "checkpoint").unlink()
+    status, out = run(capsys, "export", "--ledger", made.path)
+    assert status == 0
+    assert {json.loads(line)["signed"] for line in out.splitlines()} == {False}
+
+
 # --- export
 
 
@@ -215,7 +338,7 @@ def test_export_has_every_entry_with_its_number(made: Made, capsys: pytest.Captu
     status, out = run(capsys, "export", "--ledger", made.path)
     assert status == 0
     lines = [json.loads(line) for line in out.splitlines()]
-    assert lines == [{"n": number, **entry} for number, entry in reader.entries(made.path)]
+    assert lines == [{"n": number, "signed": True, **entry} for number, entry in reader.entries(made.path)]
     assert run(capsys, "export", "--ledger", made.path, "--format", "csv")[0] == 2  # of one kind only
 
 
