@@ -1010,11 +1010,12 @@ def say(text: str) -> None:
 
 def verified(args: argparse.Namespace) -> Ledger:
     """Return a ledger that was verified, once more where it was written meanwhile."""
-    for name in args.witness:
-        try:
+    name = ""
+    try:
+        for name in args.witness:
             parse_note(name, read(Path(name)))
-        except MisfitError as misfit:
-            raise UnableError(f"witness {name} {misfit}") from None
+    except MisfitError as misfit:
+        raise UnableError(f"witness {name} {misfit}") from None
     for left in reversed(range(TRIES)):
         before = checkpoint_of(Path(args.directory))
         ledger = Ledger(Path(args.directory), args.keys, args.tsa_ca, int(time.time() * 1000))
