@@ -20,6 +20,7 @@ from tests.packets import (
     End,
     ethernet,
     frame,
+    headers_only,
     ip,
     rtp,
     tcp,
@@ -29,12 +30,6 @@ from tests.packets import (
 VOICE = b"voice" * 32
 SIP = b"INVITE sip:5550188412@example.org SIP/2.0\r\n\r\n"
 RTP = rtp(7, VOICE)
-
-
-def headers_only(octets: bytes, linktype: int) -> bytes | None:
-    """What evidence keeps of a frame."""
-    found = find_headers(octets, linktype)
-    return None if found is None else octets[: found.octets + found.rtp_octets]
 
 
 def extended(chain: list[tuple[int, bytes]], segment: bytes, kind: int = 17) -> bytes:
