@@ -112,13 +112,19 @@ def _no_number(constant: str) -> Report:
 
 
 def write(path: str, octets: bytes) -> None:
-    """Write a report, all or nothing; to standard output for "-"; OperatorError."""
+    """Write a report, all or nothing; to standard output for "-"; OperatorError.
+
+    A device or a pipe is written to, and what a link leads to is replaced: neither makes room for a file.
+    """
     if path == "-":
         sys.stdout.buffer.write(octets)
         return
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     part: str | None = None
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            Path(path).write_bytes(octets)
+            return
         with NamedTemporaryFile(prefix=".legwatch-", dir=target.parent, delete=False) as file:
             part = file.name
             file.write(octets)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -290,3 +292,24 @@ def test_scan_report_of_a_capture_that_breaks_off_says_so(tmp_path: Path, capsys
     made = json.loads(path.read_text())
     assert made["source"]["files"][0]["error"]
     assert made["coverage"]["seconds"]["degraded"] > 0
+
+
+def test_report_to_a_pipe_is_written_into_it(place: Path, public: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)  # it has room for the whole report
+        command = ["report", *DAYS, "--ledger", str(place), "--key", public, "--format", "json", "-o", str(pipe)]
+        assert main(command) == 0
+        assert pipe.is_fifo()
+        assert json.loads(reader.read())["legs"]["total"] == 3
+
+
+def test_report_to_a_link_is_written_where_it_leads(place: Path, public: str, tmp_path: Path) -> None:
+    link, target = place.parent / "report.json", tmp_path / "elsewhere" / "target.json"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    for _ in ("no file yet", "a file"):
+        said(place, "--key", public)
+        assert link.is_symlink()
+        assert json.loads(target.read_text())["legs"]["total"] == 3
