@@ -313,3 +313,9 @@ def test_report_to_a_link_is_written_where_it_leads(place: Path, public: str, tm
         said(place, "--key", public)
         assert link.is_symlink()
         assert json.loads(target.read_text())["legs"]["total"] == 3
+
+
+def test_report_of_a_directory_without_a_ledger_is_refused_in_one_line(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["report", *DAYS, "--ledger", str(tmp_path), "-o", str(tmp_path / "report.json")]) == 2
+    assert capsys.readouterr().err == f"{tmp_path}: is no ledger: it has neither a checkpoint nor entries\n"
+    assert list(tmp_path.iterdir()) == []
