@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shlex
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,13 @@ def test_report_of_a_directory_without_a_ledger_is_refused_in_one_line(tmp_path:
     assert main(["report", *DAYS, "--ledger", str(tmp_path), "-o", str(tmp_path / "report.json")]) == 2
     assert capsys.readouterr().err == f"{tmp_path}: is no ledger: it has neither a checkpoint nor entries\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pdf_without_room_for_temporary_files_names_their_directory(
+    place: Path, public: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    assert main(["report", *DAYS, "--ledger", str(place), "--key", public, "-o", str(tmp_path / "report.pdf")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"no PDF: {tmp_path}/gone: No such file or directory; ")
+    assert said.count("\n") == 1
