@@ -86,7 +86,9 @@ def former_of(directory: Path, period: Period, args: Namespace, report: Report) 
 def facts_of(directory: Path, period: Period, ledger: Mapping[str, Any]) -> Facts:
     """Return the facts of a period of a ledger; LedgerError.
 
-    Entries that are not what they should be are left out and counted. Of one with faults what can be read is taken, and where that ends is one more of them. Of one that was verified only
+    Entries that are not what they should be are left out and counted.
+
+    Of one with faults what can be read is taken, and where that ends is one more of them. Of one that was verified only
     what is signed is taken: what is behind the checkpoint anybody may have written.
     """
     faults: list[str] = ledger["faults"]

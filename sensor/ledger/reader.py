@@ -58,9 +58,7 @@ def entries(
         raise LedgerError(f"{directory}: {error.strerror}") from None
 
 
-def former(
-    directory: Path, before_ms: int, kinds: Iterable[str], unread: set[int] | None = None
-) -> Iterator[Entry]:
+def former(directory: Path, before_ms: int, kinds: Iterable[str], unread: set[int] | None = None) -> Iterator[Entry]:
     """Return the entries of some kinds that were appended before a time: what still holds then.
 
     Lines of other kinds are not even told apart, so that years of them cost little. Raises LedgerError as ``entries``.

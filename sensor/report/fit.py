@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NotRequired, Union
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic's own: it takes none other before Python 3.12
 
-from sensor.model import Severity  # noqa: TC001  (pydantic reads it)
+from sensor.model import Severity
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Time = Annotated[int, Field(ge=0, le=253_402_300_799_999)]  # to the end of the year 9999
@@ -38,18 +38,22 @@ Compared = Literal["agree", "clear-despite-srtp", "encrypted-despite-clear", "un
 _EXACT = ConfigDict(strict=True, extra="forbid")
 
 
-def _kind(kind: str, **fields: Any) -> Any:  # noqa: ANN401  (a type made of types)
+def _kind(kind: str, **fields: Any) -> Any:
     return _part(kind=Literal[kind], at=Time, **fields)
 
 
-def _part(**fields: Any) -> Any:  # noqa: ANN401
-    made = TypedDict("made", fields)  # type: ignore[misc]  # noqa: UP013  (names such as "from" have no other way)
+def _part(**fields: Any) -> Any:
+    made = TypedDict("made", fields)  # type: ignore[misc]
     made.__pydantic_config__ = _EXACT  # type: ignore[attr-defined]
     return made
 
 
-def _optional(type_: Any) -> Any:  # noqa: ANN401
+def _optional(type_: Any) -> Any:
     return NotRequired[type_]
+
+
+def _list(of: Any) -> Any:
+    return list[of]
 
 
 _SEEN = {"first": Time, "last": Time}
@@ -86,11 +90,11 @@ _KINDS = (
     _kind("stop", packets=Count, reason=str),
     _kind(
         "policy",
-        segments=list[_SEGMENT],
-        hosts=list[_part(**_NAMED)],  # type: ignore[misc]
-        vendors=list[_VENDOR],
-        waivers=list[_WAIVER],
-        attestations=list[_ATTESTATION],
+        segments=_list(_SEGMENT),
+        hosts=_list(_part(**_NAMED)),
+        vendors=_list(_VENDOR),
+        waivers=_list(_WAIVER),
+        attestations=_list(_ATTESTATION),
         configuration=_optional(Digest | None),
     ),
     _kind(
@@ -101,7 +105,7 @@ _KINDS = (
         reasons=list[str],
         **dict.fromkeys(("received", "classified", "malformed", "shed"), Count),
         **dict.fromkeys(("kernel_drops", "gaps", "duplicates", "one_way"), Count),
-        segments=list[_part(name=str, legs=Count, clear=Count)],  # type: ignore[misc]
+        segments=_list(_part(name=str, legs=Count, clear=Count)),
     ),
     _kind("clock", back=_optional(Count), synchronised=_optional(bool)),
     _kind("gap", **_SPAN, lost=Count, why=str),
@@ -179,7 +183,8 @@ _KINDS = (
         chain=_CHAIN | None,
     ),
 )
-_check = TypeAdapter(Annotated[Union[_KINDS], Field(discriminator="kind")]).validator.validate_python  # noqa: UP007
+_any: Any = Annotated[Union[_KINDS], Field(discriminator="kind")]  # noqa: UP007
+_check = TypeAdapter[Any](_any).validator.validate_python
 
 
 def fit(entry: object) -> bool:
