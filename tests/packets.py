@@ -33,6 +33,7 @@ from fastpath.records import (
     Verdict,
 )
 from fastpath.source import BufferSource
+from sensor.evidence.headers import find_headers
 
 Packet = tuple[int, bytes] | tuple[int, bytes, int] | tuple[int, bytes, int, int]
 Kind = TypeVar("Kind", AppSeen, Certificate, Control, Evidence, FlowEnded, Hello, SipMessage, Tones, Verdict)
@@ -288,3 +289,9 @@ def observe(packets: Iterable[Packet], *, budget: int = 1 << 20, **options: Any)
     after = engine.counters()
     assert (after["flows"], after["streams"], after["reassembly_bytes"]) == (0, 0, 0)
     return Outcome(records, counters, after)
+
+
+def headers_only(octets: bytes, linktype: int) -> bytes | None:
+    """What evidence keeps of a frame."""
+    found = find_headers(octets, linktype)
+    return None if found is None else octets[: found.octets + found.rtp_octets]

@@ -36,14 +36,19 @@ TRIES = 3  # where it is written meanwhile, and what was read first is not of wh
 AHEAD_MS = 300_000  # that two machines' clocks may be apart
 SUM_OCTETS = 4
 HASH_OCTETS = 32
+ID_OCTETS = 4  # of a key, before its signatures
 MAX_NOTE = 65_536  # octets; no checkpoint comes near
 MAX_LINE = 1 << 24  # octets; no entry comes near
+MAX_STAMP = 65_536  # octets; one with its certificates has some thousand
+MAX_PROOF = 1 << 26  # octets; three times an entry, which JSON may escape, and its note
+MAX_INTEGER = 2**53 - 1
+TOLD = ("ledger", "key", "clock", "deleted")  # kinds that say something of the ledger
 UNPACKED = 512  # octets at a time: what cannot be unpacked takes no more than this of what is before it along
 MAX_WINDOW = 1 << 27  # octets that a decoder of zstd has to remember
 
 FILE = re.compile(r"([0-9]{8})-([0-9]{8})(\.jsonl|\.jsonl\.zst|\.sums|\.note|\.note\.tsr)")
 NUMBER = r"(0|[1-9][0-9]{0,15})"
-SIGNATURE = r"— (\S+) ([A-Za-z0-9+/]+=*)\n"
+SIGNATURE = r"— ([^\s+]+) ([A-Za-z0-9+/]+=*)\n"
 NOTE = re.compile(rf"(([^\n]+)\n{NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n(?:edge ([A-Za-z0-9+/]+=*)\n)?)\n((?:{SIGNATURE})+)")
 KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")
 
@@ -98,7 +103,10 @@ def parse_key(text: str) -> Key:
     octets = unbase64(found[3]) if found else b""
     if not found or len(octets) != 1 + HASH_OCTETS or octets[0] != 1:
         raise MisfitError("is no verifier key of Ed25519: NAME+HASH+BASE64")
-    identity = hashlib.sha256(found[1].encode() + b"\n" + octets).digest()[:4]
+    try:
+        identity = hashlib.sha256(found[1].encode() + b"\n" + octets).digest()[:ID_OCTETS]
+    except UnicodeEncodeError:
+        raise MisfitError("is a verifier key whose name is no text") from None
     if identity.hex() != found[2]:
         raise MisfitError("is a verifier key whose hash is not its own")
     return Key(found[1], identity, octets[1:], text)
@@ -163,7 +171,7 @@ def parse_note(what: str, octets: bytes) -> Note:
     except UnicodeDecodeError:
         raise MisfitError("is no signed checkpoint") from None
     found = NOTE.fullmatch(note)
-    if found is None or len(octets) > MAX_NOTE:
+    if found is None or len(octets) > MAX_NOTE or any(each < " " and each != "\n" for each in note):
         raise MisfitError("is no signed checkpoint")
     text, origin, size, root, hashes, signed = found.groups()[:6]
     edge = None
@@ -172,7 +180,9 @@ def parse_note(what: str, octets: bytes) -> Note:
         if edge is None or edge.root() != unbase64(root):
             raise MisfitError("has an edge that does not give its root")
     by = [(name, unbase64(octets)) for name, octets in re.findall(SIGNATURE, signed)]
-    signatures = [(name, octets[:4], octets[4:]) for name, octets in by]
+    if any(len(octets) <= ID_OCTETS for _, octets in by):
+        raise MisfitError("is no signed checkpoint")
+    signatures = [(name, octets[:ID_OCTETS], octets[ID_OCTETS:]) for name, octets in by]
     return Note(what, text.encode(), origin, int(size), unbase64(root), edge, signatures)
 
 
@@ -253,10 +263,10 @@ def root_by_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]
 
 def is_consistent(first: Note, second: Note, proof: Sequence[bytes]) -> bool:
     """Say whether the second tree goes on from the first (RFC 9162 section 2.1.4.2)."""
+    if not 0 < first.size <= second.size:
+        return False
     if first.size == second.size:
         return first.root == second.root and not proof
-    if not 0 < first.size < second.size:
-        return False
     path = [first.root, *proof] if first.size & (first.size - 1) == 0 else list(proof)
     if not path:
         return False
@@ -395,7 +405,7 @@ def fields(der: bytes) -> list[tuple[int, bytes]]:
 def check_stamp(note: Path, stamp: Path, authority: str | None) -> str:
     """See that a time stamp is of a note, and signed if a certificate is given; return its time."""
     try:
-        ((_, response),) = fields(stamp.read_bytes())
+        ((_, response),) = fields(read(stamp, MAX_STAMP))
         (_, status), (_, token) = fields(response)
         (_, granted), *_ = fields(status)
         _, (_, signed) = fields(token)
@@ -412,7 +422,7 @@ def check_stamp(note: Path, stamp: Path, authority: str | None) -> str:
         raise MisfitError("is no time stamp") from None
     names = {"608648016503040201": "sha256", "608648016503040202": "sha384", "608648016503040203": "sha512"}
     name = names.get(oid.hex())
-    if granted != b"\0" or name is None or hashlib.new(name, note.read_bytes()).digest() != digest:
+    if granted != b"\0" or name is None or hashlib.new(name, read(note)).digest() != digest:
         raise MisfitError(f"is no time stamp of {note.name}")
     if authority is not None:
         at_time = str(int(when.timestamp()))  # certificates end, and what they signed stays signed
@@ -455,22 +465,40 @@ class Segment:
 def segments_in(directory: Path) -> list[Segment]:
     """Return the segments that files are of, by number."""
     found: dict[tuple[int, str], Segment] = {}
-    for file in directory.iterdir():
-        if match := FILE.fullmatch(file.name):
+    names = {file.name for file in directory.iterdir()}
+    for name in names:
+        match = FILE.fullmatch(name)
+        if match and not is_stray(name, names):
             number, day, part = match.groups()
             found.setdefault((int(number), day), Segment(int(number), day)).parts.add(part)
     return [found[each] for each in sorted(found)]
 
 
+def is_stray(name: str, names: set[str]) -> bool:
+    """Say whether a file is a time stamp of no note."""
+    return name.endswith(".tsr") and name[: -len(".tsr")] not in names
+
+
 def no_plain_file(directory: Path) -> str | None:
     """Return a part of the ledger that is a link, which may lead elsewhere tomorrow, or no file; None for none."""
-    for file in directory.iterdir():
-        if not FILE.fullmatch(file.name) and file.name != "checkpoint":
+    files = list(directory.iterdir())
+    names = {file.name for file in files}
+    for file in files:
+        if (not FILE.fullmatch(file.name) and file.name != "checkpoint") or is_stray(file.name, names):
             continue
         with suppress(FileNotFoundError):  # taken away since the directory was listed
             if not stat.S_ISREG(file.lstat().st_mode):
                 return file.name
     return None
+
+
+def unfit_directory(directory: Path, listed: Sequence[Segment]) -> Fault | None:
+    """Return why nothing in a directory can be told, None when it can."""
+    for segment, behind in zip(listed, listed[1:]):
+        if segment.number == behind.number:
+            return Fault(None, behind.stem, f"has the number that {segment.stem} has")
+    name = no_plain_file(directory)
+    return None if name is None else Fault(None, name, "is no plain file")
 
 
 class Ledger:
@@ -485,7 +513,7 @@ class Ledger:
         self.said: list[str] = []  # that is worth knowing, and no fault
         self.notes: list[tuple[Note, int | None, str]] = []  # with entry and place, should it not be signed rightly
         self.epochs: list[tuple[int, Key]] = []  # sizes above the number are signed by the key, up to the next
-        self.deleted: dict[tuple[Any, Any, Any], int] = {}  # with the entry that says so
+        self.deleted: dict[tuple[str, int, str], int] = {}  # with the entry that says so
         self.wanted: dict[int, bytes | None] = {}  # roots at sizes
         self.floor = 0  # the next entry's time is this at least
         self.first = 0
@@ -497,8 +525,9 @@ class Ledger:
 
     def verify(self, witnesses: Sequence[str]) -> None:
         """Verify it all; what does not hold is in ``faults``, the first entry first."""
-        if (name := no_plain_file(self.directory)) is not None:
-            self.faults.append(Fault(None, name, "is no plain file"))
+        listed = segments_in(self.directory)
+        if (unfit := unfit_directory(self.directory, listed)) is not None:
+            self.faults.append(unfit)
             return
         unread: str | None = None
         try:
@@ -510,7 +539,7 @@ class Ledger:
             unread = str(misfit)
         for name in witnesses:
             self.witness(name)
-        start = self.segments()
+        start = self.segments(listed)
         if unread is not None:
             self.faults.append(Fault(start, "checkpoint", unread))
         elif self.checkpoint is not None:
@@ -519,11 +548,11 @@ class Ledger:
         for note in self.witnesses:
             self.notes.append((note, None, f"witness {note.what}"))
             self.compare(note, f"witness {note.what}", None)
-        if self.behind is not None:
-            self.check_deleted(*self.behind)
         if self.checkpoint is not None:
             self.newest(self.checkpoint.size)
         self.signatures()
+        if self.behind is not None and not self.faults:  # what does not hold may be the entry that says it
+            self.check_deleted(*self.behind)
         self.faults.sort(key=lambda fault: (fault.entry is None, fault.entry or 0))
 
     def newest(self, size: int) -> None:
@@ -543,26 +572,24 @@ class Ledger:
         self.witnesses.append(note)
         self.wanted[note.size] = None
 
-    def segments(self) -> int:
+    def segments(self, segments: Sequence[Segment]) -> int:
         """Verify segment by segment; return the first entry of the last one."""
-        segments = segments_in(self.directory)
-        for segment, behind in zip(segments, segments[1:]):
-            if segment.number == behind.number:
-                self.faults.append(Fault(None, behind.stem, f"has the number that {segment.stem} has"))
-                return 0
         there = [each for each in segments if each.entries]
         if not there:
             self.faults.append(Fault(0, "", "there are no entries"))
             return 0
-        older = [each for each in segments if each.number < there[0].number]
+        older = [each for each in segments if each.number < there[0].number and each.sealed]
         base = self.base(there[0], older)
         start = self.first = self.tree.size
         for number, segment in enumerate(there, there[0].number):
             if segment.number != number:
-                self.faults.append(Fault(self.tree.size, segment.stem, "segments before it are missing"))
+                start = self.tree.size
+                self.faults.append(Fault(start, segment.stem, "segments before it are missing"))
+                self.rest([each for each in there if each.number >= segment.number], start)
                 break
             start = self.tree.size
             self.segment(segment, last=segment is there[-1])
+        self.rest([each for each in segments if each.number > there[0].number and not each.entries], None)
         if base is not None:
             self.behind = base, older[-1]
         for segment in segments:
@@ -570,11 +597,21 @@ class Ledger:
                 self.stamp(segment)
         return start
 
+    def rest(self, segments: Sequence[Segment], entry: int | None) -> None:
+        """Read the notes of segments that cannot be verified."""
+        if entry is None:
+            entry = min([self.tree.size, *(each.entry for each in self.faults if each.entry is not None)])
+        for segment in segments:
+            if not segment.entries:
+                self.faults.append(Fault(entry, segment.stem, "its entries are missing"))
+            if segment.sealed:
+                self.note(segment, entry)
+
     def base(self, first: Segment, older: Sequence[Segment]) -> Note | None:
         """Begin behind what was deleted; return its note, None when nothing was."""
         if first.number == 0:
             return None
-        if not older or older[-1].number != first.number - 1 or not older[-1].sealed:
+        if not older or older[-1].number != first.number - 1:
             self.faults.append(Fault(0, first.stem, "segments before it are missing, and the note of the last of them"))
             return None
         note = None
@@ -586,6 +623,7 @@ class Ledger:
             size = size if note is None else note.size
         if note is not None and note.edge is not None:
             self.tree = Tree(note.size, note.edge.hashes)
+            self.root()
         return note
 
     def check_deleted(self, base: Note, segment: Segment) -> None:
@@ -659,6 +697,7 @@ class Ledger:
         """Read a segment to its end; return the first thing that does not hold."""
         path = self.directory / f"{segment.stem}.jsonl"
         fault: Fault | None = None
+        start = self.tree.size
         try:
             plain = path.open("rb")
         except FileNotFoundError:  # it is compressed, maybe since the directory was looked at
@@ -668,7 +707,6 @@ class Ledger:
                 packed = check_digest(path)
             except MisfitError as misfit:
                 fault = Fault(self.tree.size, path.name, str(misfit))  # unless an entry can be named, below
-            start = self.tree.size
             try:
                 with unpacked(path) as text:
                     inner, octets = self.lines(segment, text, sums)
@@ -678,11 +716,29 @@ class Ledger:
                 fault = Fault(start, path.name, "unpacks to another length than it says")
             return inner or fault
         with plain:
-            return self.lines(segment, plain, sums)[0]
+            fault = self.lines(segment, plain, sums)[0]
+        if fault is None and ".jsonl.zst" in segment.parts and not self.is_same(segment):
+            fault = Fault(start, segment.stem, "is not what is compressed beside it")
+        return fault
+
+    def is_same(self, segment: Segment) -> bool:
+        """Say whether a text that is compressed already is what is compressed."""
+        path = self.directory / f"{segment.stem}.jsonl.zst"
+        try:
+            check_digest(path)
+            with (self.directory / f"{segment.stem}.jsonl").open("rb") as plain, unpacked(path) as text:
+                while octets := plain.read(1 << 20):
+                    if text.read(len(octets)) != octets:
+                        return False
+                return not text.read(1)
+        except FileNotFoundError:  # it has gone by now
+            return True
+        except MisfitError:
+            return False
 
     def lines(self, segment: Segment, text: BinaryIO, sums: BinaryIO) -> tuple[Fault | None, int]:
         """Hash each entry and look at it; return the first that does not hold, and the octets read."""
-        octets = 0
+        octets = wrong = 0
         tree = self.tree
         self.suspect = None
         while line := text.readline(MAX_LINE):
@@ -695,18 +751,28 @@ class Ledger:
             line = line[:-1]
             leaf = leaf_hash(line)
             each = sums.read(SUM_OCTETS)
+            # Behind one sum that is wrong reading goes on, as the note tells whether the sum or the entry was changed.
+            # Behind anything else it does not: a segment may be made to unpack to any size.
             if each != leaf[:SUM_OCTETS] and (segment.sealed or not leaf.startswith(each)):
+                wrong += 1
                 self.blame(number, segment, NOT_ITS_SUM)
+                if wrong > 1 or len(each) < SUM_OCTETS:
+                    return self.suspect, octets
             try:
                 self.look(number, line, segment)
             except MisfitError as misfit:
                 self.blame(number, segment, str(misfit))
+                return self.suspect, octets
             tree.append(leaf)
-            if tree.size in self.wanted:
-                self.wanted[tree.size] = tree.root()
+            self.root()
         if sums.read(1):
             self.blame(tree.size, segment, "is not there, and has a sum")
         return self.suspect, octets
+
+    def root(self) -> None:
+        """Keep the root here, should a checkpoint be of it."""
+        if self.tree.size in self.wanted:
+            self.wanted[self.tree.size] = self.tree.root()
 
     def blame(self, number: int, segment: Segment, what: str) -> None:
         """Remember the first entry of a segment that does not fit."""
@@ -715,13 +781,8 @@ class Ledger:
 
     def look(self, number: int, line: bytes, segment: Segment) -> None:
         """See what an entry says of the ledger."""
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            raise MisfitError("is no JSON") from None
-        kind, at = (entry.get("kind"), entry.get("at")) if type(entry) is dict else (None, None)
-        if type(at) is not int or type(kind) is not str:
-            raise MisfitError("has no kind or no time")
+        entry = entry_of(line)
+        kind, at = entry["kind"], entry["at"]
         if at > self.latest:
             raise MisfitError("is from the future")
         if at < self.floor:
@@ -736,9 +797,9 @@ class Ledger:
         elif kind == "clock" and type(entry.get("back")) is int:
             self.floor -= max(entry["back"], 0)
         elif kind == "deleted":
-            named = (entry.get(name) for name in ("segment", "size", "root"))
-            said = cast("tuple[Any, Any, Any]", tuple(each if type(each) in (int, str) else 0 for each in named))
-            self.deleted.setdefault(said, number)
+            stem, size, root = (entry.get(name) for name in ("segment", "size", "root"))
+            if type(stem) is str and type(size) is int and type(root) is str:
+                self.deleted.setdefault((stem, size, root), number)
 
     def begin(self, entry: dict[str, Any]) -> None:
         """Take the first key from the first entry."""
@@ -767,12 +828,6 @@ class Ledger:
         if note.size > self.tree.size:
             said = f"is of {note.size} entries: from here on they are missing"
             self.faults.append(Fault(self.tree.size, what, said))
-        elif note.size in (0, self.first):
-            root = Tree().root() if note.size == 0 else None
-            kept = [each for each, _, _ in self.notes if each.size == note.size and each.edge is not None]
-            root = kept[0].root if kept else root
-            if root != note.root:
-                self.faults.append(Fault(entry, what, f"of {note.size} entries: they were others"))
         elif note.size < self.first:
             self.said.append(f"{what} is of {note.size} entries, which are deleted: nothing is held against it")
         elif self.wanted[note.size] != note.root and not self.faults:
@@ -784,6 +839,8 @@ class Ledger:
 
     def signatures(self) -> None:
         """See that each note is signed by whom it has to be."""
+        if not self.epochs and self.faults:
+            return  # what does not hold may be, or hide, the entry that says it
         if not self.epochs:
             here = [key for key in self.keys if self.checkpoint is not None and is_by(self.checkpoint, key)]
             self.epochs.append((-1, (here or self.keys)[0]))
@@ -791,7 +848,8 @@ class Ledger:
         self.epochs = [each for each in self.epochs if each[0] < self.signed_to()]
         numbers = [number for number, _ in self.epochs]
         known = [key for _, key in self.epochs]
-        if not any(key in known for key in self.keys):
+        # The entry that names it may be the one that does not hold, or be behind it.
+        if not self.faults and not any(key in known for key in self.keys):
             self.faults.append(Fault(self.first, "", f"{self.keys[0].text} is no key of this ledger"))
         for note, entry, place in self.notes:
             key = self.epochs[max(bisect_left(numbers, note.size) - 1, 0)][1]
@@ -821,10 +879,46 @@ class Ledger:
 NOT_ITS_SUM = "is not the entry that its sum is of"
 
 
-def read(path: Path) -> bytes:
-    """Return what a note has; more than a note's octets are none."""
+def read(path: Path, most: int = MAX_NOTE) -> bytes:
+    """Return what a file has; one octet more than ``most`` tells that it has more."""
     with path.open("rb") as file:
-        return file.read(MAX_NOTE + 1)
+        return file.read(most + 1)
+
+
+def refuse(number: str) -> NoReturn:
+    """Refuse what no entry has: fractions, exponents, NaN."""
+    raise ValueError(number)
+
+
+ENTRIES = json.JSONDecoder(parse_float=refuse, parse_constant=refuse)
+
+
+def entry_of(line: bytes) -> dict[str, Any]:
+    """Return the entry that a line has."""
+    try:
+        entry = ENTRIES.decode(line.decode())
+    except (ValueError, RecursionError):
+        raise MisfitError("is no JSON that an entry has") from None
+    kind, at = (entry.get("kind"), entry.get("at")) if type(entry) is dict else (None, None)
+    if type(at) is not int or type(kind) is not str:
+        raise MisfitError("has no kind or no time")
+    canonical = line[:1] == b"{" and line[-1:] == b"}" and line.count(b'"at":') == 1
+    if canonical and (kind in TOLD or b"\\u" in line):
+        text = json.dumps(entry, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        canonical = text.encode(errors="replace") == line and all(map(is_allowed, entry.items()))
+    if not canonical:
+        raise MisfitError("is not in its canonical form")
+    return cast("dict[str, Any]", entry)
+
+
+def is_allowed(member: tuple[str, Any]) -> bool:
+    """Say whether an entry may have a member: a name in ASCII, and integers that every reader has exactly."""
+    name, value = member
+    if type(value) is list:
+        return name.isascii() and all(is_allowed(("", each)) for each in value)
+    if type(value) is dict:
+        return name.isascii() and all(map(is_allowed, value.items()))
+    return name.isascii() and (type(value) is not int or abs(value) <= MAX_INTEGER)
 
 
 # --- proofs
@@ -833,7 +927,7 @@ def read(path: Path) -> bytes:
 def proof_of(path: str, names: Sequence[str]) -> dict[str, Any]:
     """Read a proof file."""
     try:
-        proof = json.loads(Path(path).read_bytes())
+        proof = json.loads(read(Path(path), MAX_PROOF).decode())
     except (ValueError, RecursionError):
         raise MisfitError("is no JSON") from None
     if type(proof) is not dict or sorted(proof) != sorted(names):
@@ -850,12 +944,21 @@ def proof_of(path: str, names: Sequence[str]) -> dict[str, Any]:
 
 def signed_note(text: str, keys: Sequence[Key]) -> Note:
     """Read a note that one of the keys has signed."""
-    note = parse_note("", text.encode(errors="replace"))
-    for key in keys:
-        if is_by(note, key):
-            check_signature(note, key)
-            return note
-    raise MisfitError(f"is signed by none of {', '.join(key.text for key in keys)}")
+    note = parse_note("", encoded(text))
+    by = [key for key in keys if (key.name, key.id) in [(name, identity) for name, identity, _ in note.signatures]]
+    for key in by:
+        check_signature(note, key)
+    if not by:
+        raise MisfitError(f"is signed by none of {', '.join(key.text for key in keys)}")
+    return note
+
+
+def encoded(text: str) -> bytes:
+    """Return the octets of what a proof has; JSON may have what is no text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise MisfitError("has what is no text") from None
 
 
 def verify_entry(path: str, keys: Sequence[Key]) -> str:
@@ -864,7 +967,8 @@ def verify_entry(path: str, keys: Sequence[Key]) -> str:
     note = signed_note(proof["checkpoint"], keys)
     if note.size != proof["size"] or not 0 <= proof["index"] < note.size:
         raise MisfitError("is of another tree than its checkpoint, or of no entry of it")
-    line = proof["entry"].encode(errors="replace")
+    line = encoded(proof["entry"])
+    entry_of(line)
     if root_by_inclusion(leaf_hash(line), proof["index"], note.size, proof["hashes"]) != note.root:
         raise MisfitError(f"does not prove that this is entry {proof['index']}")
     return f"entry {proof['index']} of {note.origin}, verified in {note.size} entries:\n{proof['entry']}"
@@ -897,22 +1001,46 @@ def checkpoint_of(directory: Path) -> bytes:
         return b""
 
 
-def verify_directory(args: argparse.Namespace) -> int:
-    """Verify a ledger; say what came of it."""
-    for _ in range(TRIES):
+def say(text: str) -> None:
+    """Print a line without what a terminal obeys."""
+    text = "".join(each if each.isprintable() else "\ufffd" for each in text)
+    encoding = sys.stdout.encoding or "ascii"  # which may have no sign for some
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def verified(args: argparse.Namespace) -> Ledger:
+    """Return a ledger that was verified, once more where it was written meanwhile."""
+    name = ""
+    try:
+        for name in args.witness:
+            parse_note(name, read(Path(name)))
+    except MisfitError as misfit:
+        raise UnableError(f"witness {name} {misfit}") from None
+    for left in reversed(range(TRIES)):
         before = checkpoint_of(Path(args.directory))
         ledger = Ledger(Path(args.directory), args.keys, args.tsa_ca, int(time.time() * 1000))
-        ledger.verify(args.witness)
+        try:
+            ledger.verify(args.witness)
+        except FileNotFoundError:  # its time has come since the directory was listed
+            if left:
+                continue
+            raise
         if not ledger.faults or before == checkpoint_of(Path(args.directory)):
             break
+    return ledger
+
+
+def verify_directory(args: argparse.Namespace) -> int:
+    """Verify a ledger; say what came of it."""
+    ledger = verified(args)
     for said in ledger.said:
-        print(said)
+        say(said)
     if ledger.faults:
         fault, *more = ledger.faults
-        print(f"does not verify: {fault}" + (f" (and {len(more)} more that does not hold)" if more else ""))
+        say(f"does not verify: {fault}" + (f" (and {len(more)} more that does not hold)" if more else ""))
         return 1
     checkpoint = cast("Note", ledger.checkpoint)
-    print(f"{checkpoint.origin}: verified, entries {ledger.first} to {checkpoint.size - 1}")
+    say(f"{checkpoint.origin}: verified, entries {ledger.first} to {checkpoint.size - 1}")
     if unsigned := ledger.tree.size - checkpoint.size:
         print(f"{unsigned} entries behind them are signed by no checkpoint yet")
     if not ledger.witnesses:
@@ -944,11 +1072,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path, verify in ((args.entry, verify_entry), (args.consistency, verify_consistency)):
             if path:
                 what = path
-                print(verify(path, args.keys))
+                for line in verify(path, args.keys).split("\n"):
+                    say(line)
         if args.directory:
             status = verify_directory(args)
     except MisfitError as misfit:
-        print(f"does not verify: {what} {misfit}")
+        say(f"does not verify: {what} {misfit}")
         return 1
     except UnableError as unable:
         fail(str(unable))

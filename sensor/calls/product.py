@@ -30,9 +30,10 @@ registrar release ribbon router rtpengine sangoma sbc sdk sems series server ses
 sipgateway sipjs sipp sipps sippy sipura snom sofia soft softphone sonus sound spectralink spip starface station
 switch switchvox sylkserver system teams telekom telephone teles touch trunk tsip twilio ua uac ubuntu uc ucm ui unify
 unknown user version verso video vocera voice voip vonage voxbone vsbc vtech vvx wave web webex webrtc wifi wildix win
-windows x x86 xivo xlite xorcom yate yealink yeastar zoiper zoom zultys zyxel
+windows x86 xivo xlite xorcom yate yealink yeastar zoiper zoom zultys zyxel
 """
-_KNOWN = "|".join(sorted(set(_WORDS.split()), key=len, reverse=True))
+_LONE_X = r"x(?!\d)"  # of X-Lite; with digits behind it, it is an extension
+_KNOWN = "|".join((*sorted(set(_WORDS.split()), key=len, reverse=True), _LONE_X))
 _MODEL = r"(?:[A-Z]{0,3}|[a-z]{1,2})\d{1,4}[A-Z]{0,3}\d?"
 _RELEASE = r"(?:v|V|r|rv)?\d{1,4}[A-Za-z]?(?:\.(?:[A-Z]?\d{1,4}[A-Za-z]?|x)){0,4}"
 _PIECE = re.compile(f"(?i:({_KNOWN})*+)(?:{_MODEL}|{_RELEASE})?", re.ASCII)
@@ -54,7 +55,7 @@ def product_of(said: str) -> str:
     text = _DEVICE.sub("", said).strip()
     wholes = (each for each in (text, _BUILD.sub(r"\1", text)) if _digits(each) < NUMBER)
     forms = dict.fromkeys(form for whole in wholes for form in (whole, _without_comments(whole)))
-    fewer = (_products_in(form) for form in forms)
+    fewer = map(_products_in, forms)
     return next(filter(_is_product, (*forms, *fewer)), "")
 
 
@@ -85,9 +86,9 @@ def _without_comments(text: str) -> str:
 
 
 def _products_in(text: str) -> str:
-    """Return the words of products and their versions; a number alone may be anything's."""
-    words = text.split(maxsplit=PIECES)
-    return " ".join(word for word in words if not word.isdecimal() and _has_only_products(word))
+    """Return the words of products, and versions with dots: another number beside a name may be a person's."""
+    words = _without_comments(text).split(maxsplit=PIECES)
+    return " ".join(word for word in words if _is_product(word) or (_DOTTED.search(word) and _has_only_products(word)))
 
 
 def _is_product(text: str) -> bool:

@@ -16,7 +16,7 @@ from sensor.output.signs import printable
 if TYPE_CHECKING:
     from argparse import Namespace
 
-MAX_OCTETS = 1 << 25  # of a proof
+MAX_OCTETS = 1 << 26  # of a proof: three times an entry, which JSON may escape, and its note
 
 
 def execute(args: Namespace) -> int:

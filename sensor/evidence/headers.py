@@ -37,12 +37,6 @@ class Headers(NamedTuple):
     rtp_octets: int  # of an RTP header behind it; 0: none that is to be seen whole
 
 
-def headers_only(frame: bytes, linktype: int) -> bytes | None:
-    """Return the headers of a frame, without an octet of payload; None when they cannot be told with certainty."""
-    found = find_headers(frame, linktype)
-    return None if found is None else frame[: found.octets + found.rtp_octets]
-
-
 def find_headers(frame: bytes, linktype: int) -> Headers | None:
     """Return where the headers of a frame end; None when that cannot be told with certainty. It never raises."""
     if linktype == LINKTYPE_ETHERNET:

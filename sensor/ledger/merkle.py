@@ -130,22 +130,6 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the proof that leaf ``index`` is in the tree of these leaves."""
-    return [_root(leaves, *each) for each in inclusion_ranges(len(leaves), index)]
-
-
-def consistency_proof(leaves: Sequence[bytes], former: int) -> list[bytes]:
-    """Return the proof that the tree of these leaves goes on from that of the first ``former`` of them."""
-    return [_root(leaves, *each) for each in consistency_ranges(len(leaves), former)]
-
-
-def _root(leaves: Sequence[bytes], first: int, end: int) -> bytes:
-    edge = Edge()
-    edge.extend(leaves[first:end])
-    return edge.root()
-
-
 def root_of_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
     """Return the root of the tree that a proof shows a leaf in (RFC 9162 section 2.1.3.2).
 

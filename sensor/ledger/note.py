@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sensor.ledger.keys import ID_OCTETS, from_base64, to_base64
+from sensor.ledger.keys import ID_OCTETS, from_base64, is_name, to_base64
 from sensor.ledger.merkle import HASH_OCTETS, Edge
 
 if TYPE_CHECKING:
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from sensor.ledger.keys import SigningKey, VerifierKey
 
 MAX_OCTETS = 65_536  # of a note: no checkpoint comes near
+MAX_DIGITS = 16  # of a size
 MARK = "\N{EM DASH} "  # before each signature
 EDGE = "edge "
+_NO_TEXT = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
 class NoteError(ValueError):
@@ -44,13 +47,12 @@ class Checkpoint:
             raise NoteError("is no checkpoint")
         origin, size, root, *rest = lines
         octets = from_base64(root)
-        # No more digits than Python would read in a moment.
         if not origin or not _is_number(size) or octets is None or len(octets) != HASH_OCTETS:
             raise NoteError("is no checkpoint")
         edge: tuple[bytes, ...] = ()
         if rest:
             hashes = from_base64(rest[0].removeprefix(EDGE))
-            if not rest[0].startswith(EDGE) or hashes is None:
+            if not rest[0].startswith(EDGE) or not hashes:
                 raise NoteError("has a line that no checkpoint has")
             edge = tuple(hashes[each : each + HASH_OCTETS] for each in range(0, len(hashes), HASH_OCTETS))
         checkpoint = cls(origin, int(size), octets, edge)
@@ -74,7 +76,7 @@ class Checkpoint:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < len(str(2**64)) and str(int(text)) == text
+    return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS and str(int(text)) == text
 
 
 def sign(text: str, key: SigningKey) -> str:
@@ -87,13 +89,13 @@ def sign(text: str, key: SigningKey) -> str:
 def split(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """Return a note's text, and of each signature the name, the first octets of the key's hash, and the rest."""
     text, middle, end = note.rpartition("\n\n")
-    if not middle or not end.endswith("\n") or any(char < " " and char != "\n" for char in note):
+    if not middle or len(note) > MAX_OCTETS or not end.endswith("\n") or _NO_TEXT.search(note):
         raise NoteError("is no signed note")
     signatures = []
     for line in end[:-1].split("\n"):
         name, _, encoded = line.removeprefix(MARK).partition(" ")
         octets = from_base64(encoded)
-        if not line.startswith(MARK) or not name or octets is None or len(octets) <= ID_OCTETS:
+        if not line.startswith(MARK) or not is_name(name) or octets is None or len(octets) <= ID_OCTETS:
             raise NoteError("is no signed note")
         signatures.append((name, octets[:ID_OCTETS], octets[ID_OCTETS:]))
     return f"{text}\n", signatures

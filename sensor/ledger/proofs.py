@@ -82,7 +82,7 @@ def verify_inclusion_proof(proof: Proof, keys: Iterable[VerifierKey]) -> Entry:
     """Return the entry that a proof is of; ProofError when it proves nothing."""
     hashes = _hashes(proof, ("entry", "index", "size", "checkpoint"))
     entry, index, size, note = (proof.get(name) for name in ("entry", "index", "size", "checkpoint"))
-    if type(entry) is not str or type(index) is not int or type(note) is not str:
+    if type(entry) is not str or type(index) is not int or type(size) is not int or type(note) is not str:
         raise ProofError("is no proof of an entry")
     checkpoint = _signed(note, keys)
     if size != checkpoint.size:
@@ -90,7 +90,7 @@ def verify_inclusion_proof(proof: Proof, keys: Iterable[VerifierKey]) -> Entry:
     try:
         line = entry.encode()
         root = root_of_inclusion(leaf_hash(line), index, checkpoint.size, hashes)
-        found = canonical.decode(line)
+        found = canonical.verified(line)
     except ValueError as error:
         raise ProofError(f"proves nothing: {error}") from None
     if root != checkpoint.root:
@@ -107,7 +107,7 @@ def verify_consistency_proof(proof: Proof, keys: Iterable[VerifierKey]) -> tuple
     former, later = _signed(first, trusted), _signed(second, trusted)
     if former.origin != later.origin:
         raise ProofError("is of two ledgers")
-    if not verify_consistency(former.size, former.root, later.size, later.root, hashes):
+    if not former.size or not verify_consistency(former.size, former.root, later.size, later.root, hashes):
         raise ProofError("does not show that the second checkpoint goes on from the first")
     return former, later
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import zstandard
@@ -97,6 +98,8 @@ def _marked(
                     at, number = end + 1, number + 1
                 number += text.count(b"\n", at, whole)
                 rest = text[whole:]
+                if len(rest) > canonical.MAX_OCTETS:
+                    raise LedgerError(f"{segment.stem} has an entry that is too long")
             if rest and segment.sealed:
                 raise LedgerError(f"{segment.stem} ends within an entry")
     except zstandard.ZstdError:
@@ -151,9 +154,11 @@ def lines(place: Directory, segment: Segment) -> Iterator[bytes]:
     """
     with opened(place, segment) as file:
         try:
-            for line in file:
+            for line in iter(partial(file.readline, canonical.MAX_OCTETS), b""):
                 if line.endswith(b"\n"):
                     yield line[:-1]
+                elif len(line) == canonical.MAX_OCTETS:
+                    raise LedgerError(f"{segment.stem} has an entry that is too long")
                 elif segment.sealed:
                     raise LedgerError(f"{segment.stem} ends within an entry")
         except zstandard.ZstdError as error:
@@ -165,9 +170,14 @@ def opened(place: Directory, segment: Segment) -> BinaryIO:
     try:
         return os.fdopen(place.open(segment.file(TEXT)), "rb", BUFFER)
     except FileNotFoundError:  # compressed, maybe since the directory was looked at
-        packed = os.fdopen(place.open(segment.file(PACKED)), "rb")  # closed with what reads it
-    unpacked = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(packed, read_across_frames=True)
-    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", unpacked), UNPACKED))
+        return unpacked(place, segment)
+
+
+def unpacked(place: Directory, segment: Segment) -> BinaryIO:
+    """Return the text of a compressed segment, open; reading it may raise ZstdError."""
+    packed = os.fdopen(place.open(segment.file(PACKED)), "rb")  # closed with what reads it
+    text = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(packed, read_across_frames=True)
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", text), UNPACKED))
 
 
 def _decoded(line: bytes, number: int, unread: set[int] | None) -> Entry | None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import os
 from bisect import bisect_left, bisect_right
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING, cast
 
+from zstandard import ZstdError
+
 from sensor.ledger import canonical, reader
+from sensor.ledger.frame import is_frame
 from sensor.ledger.keys import VerifierKey, from_base64, rotation, to_base64
 from sensor.ledger.layout import (
     CHECKPOINT,
     NOTE,
+    PACKED,
     STAMP,
     SUM_OCTETS,
     SUMS,
@@ -23,18 +29,19 @@ from sensor.ledger.layout import (
 )
 from sensor.ledger.merkle import Edge, leaf_hash
 from sensor.ledger.note import MAX_OCTETS, Checkpoint, NoteError, opened, split
-from sensor.ledger.sealing import is_whole
+from sensor.ledger.sealing import DIGEST_OCTETS, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from cryptography.x509 import Certificate
 
-    from sensor.ledger.entries import Entry, Value
+    from sensor.ledger.entries import Entry
 
 AHEAD_MS = 300_000  # that the clock of the sensor may be before that of whoever verifies
-BATCH = 4096
+BATCH, BATCH_OCTETS = 4096, 1 << 22  # entries, and octets of them, that are hashed at once
 TRIES = 3  # where it is written meanwhile, and what was read first is not of what was read last
 
 
@@ -88,12 +95,17 @@ def verify(
     """
     try:
         with Directory(directory) as place:
-            for _ in range(TRIES):
+            for left in reversed(range(TRIES)):
                 verification = _Verification(place, keys, now_ms)
-                result = verification.run(witnesses) if segment is None else verification.run_one(segment)
+                try:
+                    result = verification.run(witnesses) if segment is None else verification.run_one(segment)
+                    _stamps(place, result, authority, segment)
+                except FileNotFoundError:  # its time has come since the directory was listed
+                    if left:
+                        continue
+                    raise
                 if not result.faults or not verification.is_passed():
                     break
-            _stamps(place, result, authority, segment)
             return result
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
@@ -119,7 +131,7 @@ class _Verification:
         self._marks: list[int] = []  # sizes at which a root is wanted, sorted
         self._roots: dict[int, bytes] = {}
         self._signed: list[_Signed] = []
-        self._deleted: dict[tuple[Value, Value, Value], int] = {}  # with the entry that says so
+        self._deleted: dict[tuple[str, int, str], int] = {}  # with the entry that says so
         self._checkpoint = b""  # as it was read
         # Sizes above the first of a pair are signed by the second, up to the next pair.
         self._epochs: list[tuple[int, VerifierKey]] = []
@@ -145,9 +157,7 @@ class _Verification:
         self._signed = [] if checkpoint is None else [checkpoint]
         result.checkpoint = None if checkpoint is None else checkpoint.checkpoint
         self._marks = [each.checkpoint.size for each in self._signed]
-        base = self._base(segment)
-        if base is not None:
-            self._signed.append(base)
+        base = self._base(segment, [])
         edge = Edge() if base is None else base.checkpoint.tree() or Edge()
         result.first = edge.size
         result.size = self._segment(segment, edge, None).size
@@ -166,30 +176,32 @@ class _Verification:
         whole = [checkpoint, *(self._parse("the witness", text) for text in witnesses)]
         self._signed = [each for each in whole if each is not None]
         self._marks = sorted({each.checkpoint.size for each in self._signed})
-        segments = [each for each in self._place.segments() if each.entries]
+        listed = self._place.segments()
+        self._check_files(listed)
+        segments = [each for each in listed if each.entries]
         if not segments:
             self._fault(0, None, "there are no entries")
             return
-        base = self._base(segments[0])
-        if base is not None:
-            self._signed.append(base)
+        base = self._base(segments[0], [each for each in listed if each.number < segments[0].number])
         edge = Edge() if base is None else base.checkpoint.tree() or Edge()
         result.first = start = edge.size
         for segment, behind in zip(segments, (*segments[1:], None), strict=True):
             start = edge.size
             edge = self._segment(segment, edge, behind)
         result.size = edge.size
+        self._without_text([each for each in listed if each.number > segments[0].number and not each.entries])
         result.faults = [replace(each, entry=start) if each in unread else each for each in result.faults]
         self._compare(start)
-        self._verify_signatures(start)
-        if base is not None and self._deleted.get(_deletion(base), self._signed_to()) >= self._signed_to():
-            self._fault(0, base.segment, "entries up to here are missing, and no entry says that they were deleted")
         if checkpoint is not None:
             size = checkpoint.checkpoint.size
             noted = max(each.checkpoint.size for each in self._signed if each.segment or each is checkpoint)
             if size < noted:
                 self._fault(size, None, f"the checkpoint is of {size} entries, and a note of {noted}: it was put back")
             result.unsigned = max(result.size - size, 0)
+        self._verify_signatures(start)
+        # What does not fit may be the entry that says it: nothing is read behind it in its segment.
+        if base is not None and not result.faults and not self._is_deleted(base):
+            self._fault(0, base.segment, "entries up to here are missing, and no entry says that they were deleted")
 
     def is_passed(self) -> bool:
         """Say whether the ledger has another checkpoint by now."""
@@ -224,8 +236,45 @@ class _Verification:
             self._fault(entry, segment, f"{what} {error}")
             return None
 
-    def _base(self, first: Segment) -> _Signed | None:
-        """Return the note that hashing begins behind, None where it begins with the first entry."""
+    def _check_files(self, segments: Sequence[Segment]) -> None:
+        """See that what is part of the ledger is plain files; LedgerError when it is not."""
+        names = set(self._place.names())
+        for segment in segments:
+            parts = {*segment.parts, *([STAMP] if segment.sealed else [])}
+            for name in {segment.file(part) for part in parts} & names:
+                with suppress(FileNotFoundError):  # taken away since the directory was listed
+                    os.close(self._place.open(name))
+
+    def _is_deleted(self, base: _Signed) -> bool:
+        """Say whether a signed entry says that what is up to a note was deleted."""
+        assert base.segment is not None  # noqa: S101
+        said = base.segment.stem, base.checkpoint.size, to_base64(base.checkpoint.root)
+        return self._deleted.get(said, self._signed_to()) < self._signed_to()
+
+    def _without_text(self, segments: Sequence[Segment]) -> None:
+        """Read the notes of segments whose entries are missing, from where they are on."""
+        if segments:
+            entry = min([self._result.size, *(each.entry for each in self._result.faults if each.entry is not None)])
+            for segment in segments:
+                self._fault(entry, segment, "its entries are missing")
+                if segment.sealed:
+                    self._noted(segment, entry)
+
+    def _noted(self, segment: Segment, entry: int) -> _Signed | None:
+        """Return the note of a sealed segment, None when it is none; it is one of those to be signed rightly."""
+        note = self._read("its note", segment.file(NOTE), segment, entry)
+        if note is not None and note.checkpoint.tree() is None:
+            self._fault(entry, segment, "its note has no edge")
+            return None
+        if note is not None:
+            self._signed.append(note)
+        return note
+
+    def _base(self, first: Segment, older: Sequence[Segment]) -> _Signed | None:
+        """Return the note that hashing begins behind, None where it begins with the first entry.
+
+        Notes that are ``older`` have to be right, too.
+        """
         if first.number == 0:
             return None
         try:
@@ -234,34 +283,29 @@ class _Verification:
             self._fault(0, first, str(error))
             return None
         assert before is not None  # noqa: S101
-        return self._read("its note", before.file(NOTE), before, 0)
+        size, note = 0, None
+        for segment in [each for each in older if each.sealed] or [before]:
+            note = self._noted(segment, 0)
+            if note is not None and note.checkpoint.size <= size:
+                self._fault(0, segment, "its note is of no more entries than the one before")
+            size = size if note is None else note.checkpoint.size
+        return note
 
     def _segment(self, segment: Segment, edge: Edge, behind: Segment | None) -> Edge:
         """Verify a segment; return the tree that the one behind it goes on from."""
         first = edge.size
         self._fits = True
         self._day = span_of(segment.day)
-        sums = self._sums(segment, first)
         self._mark(edge)
-        lines = self._lines(segment)
-        while batch := list(islice(lines, self._wanted(edge.size))):
-            self._batch(segment, batch, sums[(edge.size - first) * SUM_OCTETS :], edge)
-            self._mark(edge)
-        if self._unreadable:
-            self._misfit(edge.size, segment, self._unreadable)
-        elif self._fits and len(sums) > (edge.size - first) * SUM_OCTETS:
-            self._misfit(edge.size, segment, "there is a sum and no entry")
-        if self._fits and TEXT not in segment.parts and not is_whole(self._place, segment):
-            self._misfit(first, segment, "its file is not what its digest is of")
+        with self._sums(segment, first) as sums:
+            self._entries(segment, sums, edge)
+        if self._fits and PACKED in segment.parts:
+            self._packed(segment, first)
         if behind is None and not segment.sealed:
             return edge
-        note = self._read("its note", segment.file(NOTE), segment, first)
-        if note is None:
-            return edge
-        self._signed.append(note)
-        noted = note.checkpoint.tree()
-        if noted is None:
-            self._fault(first, segment, "its note has no edge")
+        note = self._noted(segment, first)
+        noted = None if note is None else note.checkpoint.tree()
+        if note is None or noted is None:
             return edge
         if (noted.size, note.checkpoint.root) != (edge.size, edge.root()) and self._fits:
             self._misfit(min(first, noted.size), segment, "its entries are not those that its note is of")
@@ -277,13 +321,54 @@ class _Verification:
         except LedgerError:
             return None
 
-    def _sums(self, segment: Segment, first: int) -> bytes:
+    @contextmanager
+    def _sums(self, segment: Segment, first: int) -> Iterator[_Sums]:
         try:
-            return self._place.read(segment.file(SUMS))
+            file = os.fdopen(self._place.open(segment.file(SUMS)), "rb")
         except FileNotFoundError:
             if segment.sealed:
-                self._fault(first, segment, "its sums are missing")
-            return b""
+                self._misfit(first, segment, "its sums are missing")
+            yield _Sums(io.BytesIO(), 0)
+        else:
+            with file:
+                yield _Sums(file, os.fstat(file.fileno()).st_size)
+
+    def _entries(self, segment: Segment, sums: _Sums, edge: Edge) -> None:
+        """Hold the entries of a segment against its sums, up to the first that does not fit.
+
+        It may be made to unpack to any size: what is behind that entry is not read.
+        """
+        lines = self._lines(segment)
+        while self._fits and (batch := self._taken(lines, edge.size)):
+            self._batch(segment, batch, sums.read(len(batch) * SUM_OCTETS), edge)
+            self._mark(edge)
+        if self._fits and self._unreadable:
+            self._misfit(edge.size, segment, self._unreadable)
+        elif self._fits and sums.read(1):
+            self._misfit(edge.size, segment, "there is a sum and no entry")
+
+    def _packed(self, segment: Segment, first: int) -> None:
+        """See that the file of a compressed segment is what was made, and that a text beside it is the same."""
+        with os.fdopen(self._place.open(segment.file(PACKED)), "rb") as file:
+            fits = is_frame(file, os.fstat(file.fileno()).st_size - DIGEST_OCTETS)
+        if not fits:
+            self._misfit(first, segment, "its file is not one frame with its size, its checksum and its digest")
+        elif not is_whole(self._place, segment):
+            self._misfit(first, segment, "its file is not what its digest is of")
+        elif TEXT in segment.parts and not self._is_same(segment):
+            self._misfit(first, segment, "its text is not what is compressed beside it")
+
+    def _is_same(self, segment: Segment) -> bool:
+        with suppress(FileNotFoundError), reader.opened(self._place, segment) as text:
+            try:
+                with reader.unpacked(self._place, segment) as other:
+                    while block := text.read(reader.BUFFER):
+                        if other.read(len(block)) != block:
+                            return False
+                    return not other.read(1)
+            except ZstdError:
+                return False
+        return True  # the text has gone by now
 
     def _lines(self, segment: Segment) -> Iterator[bytes]:
         self._unreadable = ""
@@ -292,17 +377,24 @@ class _Verification:
         except LedgerError as error:
             self._unreadable = str(error)
 
-    def _wanted(self, size: int) -> int:
-        """Return how many entries are hashed at once: up to the next root that is wanted."""
+    def _taken(self, lines: Iterator[bytes], size: int) -> list[bytes]:
+        """Return the lines that are hashed at once: up to the next root that is wanted, and not too many octets."""
         behind = bisect_right(self._marks, size)
-        return min(self._marks[behind] - size, BATCH) if behind < len(self._marks) else BATCH
+        most = min(self._marks[behind] - size, BATCH) if behind < len(self._marks) else BATCH
+        batch, octets = [], 0
+        for line in lines:
+            batch.append(line)
+            octets += len(line)
+            if len(batch) == most or octets > BATCH_OCTETS:
+                break
+        return batch
 
     def _mark(self, edge: Edge) -> None:
         if edge.size in self._marks:
             self._roots.setdefault(edge.size, edge.root())
 
     def _misfit(self, entry: int, segment: Segment, what: str) -> None:
-        """Note what does not fit; what comes behind it in the segment is compared with nothing any more."""
+        """Note what does not fit; what comes behind it in the segment is not read any more."""
         if self._fits:
             self._fault(entry, segment, what)
         self._fits = False
@@ -310,14 +402,18 @@ class _Verification:
     def _batch(self, segment: Segment, batch: list[bytes], sums: bytes, edge: Edge) -> None:
         leaves = [leaf_hash(line) for line in batch]
         given = b"".join([leaf[:SUM_OCTETS] for leaf in leaves])
-        if not sums.startswith(given):
-            self._find(segment, given, sums, edge.size)
-        for number, line in enumerate(batch, edge.size):
+        end = len(batch) if sums == given else _end(given, sums, segment)
+        first = edge.size
+        for number, line in enumerate(batch[:end]):
             try:
-                self._entry(number, canonical.decode(line))
+                self._entry(first + number, canonical.verified(line))
             except ValueError as error:
-                self._misfit(number, segment, str(error))
-        edge.extend(leaves)
+                self._misfit(first + number, segment, str(error))
+                end = number
+                break
+        if end < len(batch):
+            self._misfit(first + end, segment, "it is not the entry that its sum is of")
+        edge.extend(leaves[:end])
 
     def _entry(self, number: int, entry: Entry) -> None:
         """See when an entry says it was appended, and what it says of the ledger; ValueError when that cannot be."""
@@ -336,17 +432,9 @@ class _Verification:
         elif kind == "clock" and type(back := entry.get("back")) is int:
             self._floor -= max(back, 0)
         elif kind == "deleted":
-            self._deleted.setdefault((entry.get("segment"), entry.get("size"), entry.get("root")), number)
-
-    def _find(self, segment: Segment, given: bytes, sums: bytes, first: int) -> None:
-        for start in range(0, len(given), SUM_OCTETS):
-            each = sums[start : start + SUM_OCTETS]
-            fits = each == given[start : start + len(each)]
-            if len(each) < SUM_OCTETS and fits and not segment.sealed:
-                return  # they are written behind the entry, and nothing waits for that
-            if len(each) < SUM_OCTETS or not fits:
-                self._misfit(first + start // SUM_OCTETS, segment, "it is not the entry that its sum is of")
-                return
+            stem, size, root = (entry.get(name) for name in ("segment", "size", "root"))
+            if type(stem) is str and type(size) is int and type(root) is str:
+                self._deleted.setdefault((stem, size, root), number)
 
     def _first(self, entry: Entry) -> None:
         if entry["kind"] != "ledger":
@@ -388,12 +476,15 @@ class _Verification:
 
     def _verify_signatures(self, start: int) -> None:
         """See whether each note is signed by whom it has to be."""
+        if not self._epochs and self._result.faults:
+            return  # what does not fit may be, or hide, the entry that says it
         if not self._epochs:
             self._epochs.append((-1, self._without_entries()))
         # A key that only entries name which nobody has signed has signed nothing: anybody can name it.
         self._epochs = [each for each in self._epochs if each[0] < self._signed_to()]
         keys = [key for _, key in self._epochs]
-        if not any(key in keys for key in self._keys):
+        # The entry that names it may be the one that does not fit, or be behind it.
+        if not self._result.faults and not any(key in keys for key in self._keys):
             self._fault(self._result.first, None, "no key that is trusted has signed any of it")
         ids = {key.id for key in keys}
         for each in self._signed:
@@ -445,6 +536,24 @@ def _stamps(place: Directory, result: Result, authority: list[Certificate] | Non
             result.remarks.append(f"{segment.file(NOTE)} was there at {at:%Y-%m-%d %H:%M:%S} UTC{whom}")
 
 
-def _deletion(base: _Signed) -> tuple[Value, Value, Value]:
-    assert base.segment is not None  # noqa: S101
-    return base.segment.stem, base.checkpoint.size, to_base64(base.checkpoint.root)
+@dataclass(slots=True)
+class _Sums:
+    """The sums that were there when the file was opened: those that come meanwhile are of entries not yet seen."""
+
+    file: BinaryIO
+    left: int
+
+    def read(self, octets: int) -> bytes:
+        """Return the next ones."""
+        found = self.file.read(min(octets, self.left))
+        self.left -= len(found)
+        return found
+
+
+def _end(given: bytes, sums: bytes, segment: Segment) -> int:
+    """Return how many of the entries whose sums are ``given`` have those in the file; of an open one they may come."""
+    for start in range(0, len(given), SUM_OCTETS):
+        each = sums[start : start + SUM_OCTETS]
+        if each != given[start : start + len(each)] or (len(each) < SUM_OCTETS and segment.sealed):
+            return start // SUM_OCTETS
+    return len(given) // SUM_OCTETS

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 # Plain trees of fresh objects: nothing to check for cycles, and every flow line pays for what this costs.
 _encode = json.JSONEncoder(check_circular=False, allow_nan=False).encode
 _OUTCOMES = ("completed", "refused", "cut", "unknown")
-# A host name (RFC 1123 section 2.1) with a letter in it and no long number, which could be a telephone's.
-_HOST = re.compile(r"(?=.*[A-Za-z])(?!.*\d{7})[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,8}")
+# A host name (RFC 1123 section 2.1) with a letter in it and no long number, which could be a telephone's however it is
+# written.
+_HOST = re.compile(r"(?=.*[A-Za-z])(?!.*\d(?:[.-]?\d){6})[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,8}")
 _VERSIONS = {
     0x0300: "SSL 3.0",
     0x0301: "TLS 1.0",

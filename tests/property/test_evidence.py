@@ -9,9 +9,9 @@ import dpkt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.evidence.headers import RTP_OCTETS, headers_only
+from sensor.evidence.headers import RTP_OCTETS
 from tests.canaries import SECRETS
-from tests.packets import A6, B6, ETHERNET, RAW, A, B, frame, ip
+from tests.packets import A6, B6, ETHERNET, RAW, A, B, frame, headers_only, ip
 
 CANARIES = [secret.encode() for secret in SECRETS]
 RTP_LIKE = st.builds(

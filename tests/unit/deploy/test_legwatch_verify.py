@@ -4,6 +4,8 @@ Ours says the same of each, so that neither of the two is the only one that know
 """
 
 import base64
+import hashlib
+import io
 import json
 import random
 import shutil
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -570,7 +573,7 @@ def test_deletion_that_only_an_unsigned_entry_tells_of_is_found(made: Made) -> N
     assert verdict(made.path, made.keys[0]) == (False, 0)
 
 
-@pytest.mark.parametrize("old", [b'"kind":"deleted","root"', f'"segment":"{NEXT}"'.encode(), b'"size":6'])
+@pytest.mark.parametrize("old", [b'"kind":"deleted","root"', f'"segment":"{NEXT}"'.encode(), b'"size":6,'])
 def test_deletion_that_no_entry_tells_of_is_found(expired: Made, old: bytes) -> None:
     file = expired.path / f"{OPEN}.jsonl"
     octets = file.read_bytes()
@@ -587,6 +590,182 @@ def test_deletion_that_no_entry_tells_of_is_found(expired: Made, old: bytes) -> 
     (expired.path / "checkpoint").write_text(text)
     sign_again(expired.path / "checkpoint", expired.pems[-1])
     assert verdict(expired.path, expired.keys[-1]) == (False, 0)
+
+
+# --- what a hostile reading found: both say the same of it
+
+
+def behind(line: bytes) -> Mutation:
+    """Put a line that no checkpoint is of behind the open segment."""
+    return append(f"{OPEN}.jsonl", line + b"\n")
+
+
+AT = START_MS + 3 * DAY_MS - 1
+PUBLIC = base64.b64encode(b"\1" + bytes(32)).decode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'\xef\xbb\xbf{"at":%d,"kind":"leg"}' % AT,
+        f'{{"at":{AT},"kind":"leg"}}'.encode("utf-16-be"),
+        b'{"at":%d,"kind":"leg","x":"\xed\xa0\x80"}' % AT,
+        b'{"at":%d,"kind":"leg"}\r' % AT,
+        b'{"at":%d,"kind":"leg","x":1e999}' % AT,
+        b'{"at":%d,"kind":"leg","x":NaN}' % AT,
+        b'{"at":%d,"at":%d,"kind":"leg"}' % (AT, AT),
+        b'{"at":%d,"\\u0061t":%d,"kind":"leg"}' % (AT, AT),
+        b'{"at":%d,"back":1,"kind":"leg","kind":"clock"}' % AT,
+        b'{"at":%d,"kind":"clock","back":1}' % AT,
+        b'{"at":%d,"back":9007199254740992,"kind":"clock"}' % AT,
+        b'{"at":%d,"kind":"leg","x":%s}' % (AT, b"9" * 5000),
+        b'{"at":%d,"kind":"key","old":"\\ud800+00000000+%s"}' % (AT, PUBLIC.encode()),
+        b"",
+    ],
+)
+def test_line_that_another_reader_may_read_otherwise_is_named(made: Made, line: bytes) -> None:
+    behind(line)(made.path)
+    assert verdict(made.path, made.keys[0]) == (False, 17)
+
+
+@pytest.mark.parametrize("segment", [b"[]", b"{}", b"1", b"null"])
+def test_deletion_of_no_segment_is_an_entry_like_others(made: Made, segment: bytes) -> None:
+    behind(b'{"at":%d,"kind":"deleted","segment":%s,"size":1}' % (AT, segment))(made.path)
+    assert verdict(made.path, made.keys[0]) == (True, None)
+
+
+def packed(path: Path, octets: bytes) -> None:
+    """Have a sealed segment hold octets, with the digest that is theirs."""
+    digest = hashlib.sha256(octets).digest()
+    (path / f"{NEXT}.jsonl.zst").write_bytes(octets + bytes.fromhex("502a4d1820000000") + digest)
+
+
+def compressor(*, checksum: bool = True, size: bool = True) -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(write_checksum=checksum, write_content_size=size)
+
+
+HIDDEN = bytes.fromhex("512a4d1806000000") + b"hidden"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: compressor().compress(text[:200]) + compressor().compress(text[200:]),
+        lambda text: compressor(checksum=False).compress(text),
+        lambda text: compressor(size=False).compress(text),
+        lambda text: HIDDEN + compressor().compress(text),
+        lambda text: compressor().compress(text) + HIDDEN,
+    ],
+)
+def test_frame_that_no_writer_makes_is_found(made: Made, form: Callable[[bytes], bytes]) -> None:
+    text = b"".join(lines_of(made.path, NEXT))
+    packed(made.path, compressor().compress(text))
+    assert verdict(made.path, made.keys[0]) == (True, None)
+    packed(made.path, form(text))
+    assert verdict(made.path, made.keys[0]) == (False, 5)
+
+
+def test_text_beside_what_is_compressed_that_is_another_is_found(made: Made) -> None:
+    text = b"".join(lines_of(made.path, NEXT))
+    (made.path / f"{NEXT}.jsonl").write_bytes(text)
+    packed(made.path, compressor().compress(text.replace(b"clear", b"klear")))
+    assert verdict(made.path, made.keys[0]) == (False, 5)
+    (made.path / f"{NEXT}.jsonl.zst").write_bytes(b"nothing")
+    assert verdict(made.path, made.keys[0]) == (False, 5)
+
+
+def test_text_of_the_last_segments_that_is_missing_with_an_older_checkpoint_is_found(made: Made) -> None:
+    for name in (f"{NEXT}.jsonl.zst", f"{NEXT}.sums", f"{OPEN}.jsonl", f"{OPEN}.sums"):
+        (made.path / name).unlink()
+    (made.path / "checkpoint").write_text(made.checkpoints[0])
+    assert verdict(made.path, made.keys[0]) == (False, 5)
+
+
+@pytest.mark.parametrize("name", ["00000009-20270101.note", "00000009-20270101.sums"])
+def test_note_or_sums_behind_the_last_segment_are_found(made: Made, name: str) -> None:
+    (made.path / name).write_bytes(b"x")
+    assert verdict(made.path, made.keys[0]) == (False, 17)
+
+
+@pytest.mark.parametrize("name", ["00000000-20200101.note.tsr", "00000099-20260101.note.tsr"])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_time_stamp_of_no_note_does_not_matter(made: Made, name: str, is_link: bool) -> None:
+    (made.path / name).symlink_to("/nowhere") if is_link else (made.path / name).write_bytes(b"x")
+    assert verdict(made.path, made.keys[0]) == (True, None)
+
+
+def test_directory_that_has_the_name_of_a_part_is_refused(made: Made) -> None:
+    (made.path / "00000099-20260101.sums").mkdir()
+    assert verdict(made.path, made.keys[0]) == (False, None)
+
+
+def test_sums_left_of_a_segment_that_was_deleted_do_not_matter(expired: Made) -> None:
+    (expired.path / f"{SEALED}.sums").write_bytes(b"four")
+    assert verdict(expired.path, expired.keys[-1]) == (True, None)
+
+
+def test_two_days_of_one_number_name_no_entry(made: Made) -> None:
+    (made.path / "00000001-20260111.sums").write_bytes(b"")
+    assert verdict(made.path, made.keys[0]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["foo\x01bar AAAAAAAA", "other AAAA", "a\u00a0b AAAAAAAA", "a\x85b AAAAAAAA", "a\u2028b AAAAAAAA", "a+b AAAAAAAA"],
+)
+def test_signature_by_somebody_else_that_is_no_signature_is_found(made: Made, line: str) -> None:
+    append("checkpoint", f"— {line}\n".encode())(made.path)
+    assert verdict(made.path, made.keys[0]) == (False, 10)
+
+
+@pytest.mark.parametrize("size", ["9" * 16, "9" * 17, "9" * 19])
+def test_size_that_no_ledger_has_is_found(made: Made, size: str) -> None:
+    replace("checkpoint", b"\n15\n", f"\n{size}\n".encode())(made.path)
+    assert verdict(made.path, made.keys[0]) == (False, 17 if len(size) == 16 else 10)
+
+
+@pytest.mark.parametrize("name", [f"{SEALED}.sums", f"{SEALED}.jsonl.zst", f"{NEXT}.sums", f"{NEXT}.jsonl.zst"])
+def test_segment_with_a_change_of_the_key_that_is_missing_is_named_itself(tmp_path: Path, name: str) -> None:
+    made = ledgers.write(tmp_path / "ledger", [4, 5, 5], rotated=[1])
+    (made.path / name).unlink()
+    for key in made.keys:
+        verified, entry = verdict(made.path, key)
+        assert not verified
+        assert entry == (0 if name.startswith(SEALED) else 5)
+
+
+@pytest.mark.parametrize("name", [f"{SEALED}.note", f"{NEXT}.note"])
+def test_note_and_checkpoint_that_were_swapped_name_the_segment(made: Made, name: str) -> None:
+    swap(made.path / name, made.path / "checkpoint")
+    assert verdict(made.path, made.keys[0]) == (False, 0 if name.startswith(SEALED) else 5)
+
+
+def test_checkpoint_that_was_damaged_after_a_deletion_names_the_last_segment(expired: Made) -> None:
+    (expired.path / "checkpoint").write_bytes(b"x")
+    first = legwatch_verify.parse_note("", (expired.path / f"{NEXT}.note").read_bytes()).size
+    assert verdict(expired.path, expired.keys[-1]) == (False, first)
+
+
+@pytest.mark.parametrize("line", [b"\n", b'{"at":%d,"kind":"leg"}\n' % (START_MS + DAY_MS), b"a" * (1 << 20)])
+def test_segment_that_unpacks_to_much_more_than_its_sums_is_not_read_on(made: Made, line: bytes) -> None:
+    """A small file of 512 MiB."""
+    size = 1 << 29
+    octets, each = io.BytesIO(), line * ((1 << 20) // len(line))
+    with compressor().stream_writer(octets, size=size // len(each) * len(each), closefd=False) as writer:
+        for _ in range(size // len(each)):
+            writer.write(each)
+    packed(made.path, octets.getvalue())
+    begin = time.process_time()
+    assert verdict(made.path, made.keys[0]) == (False, 5)
+    assert time.process_time() - begin < 5.0
+
+
+@pytest.mark.parametrize("name", [f"{NEXT}.sums", f"{OPEN}.jsonl", f"{SEALED}.note.tsr"])
+def test_file_of_a_terabyte_without_octets_is_refused(made: Made, name: str) -> None:
+    with (made.path / name).open("ab") as file:
+        file.truncate(1 << 40)
+    for by in (by_theirs, by_ours):
+        assert not by(made.path, made.keys[0], [], NOW_MS)[0]
 
 
 # --- anything

@@ -7,7 +7,7 @@ import struct
 import dpkt
 import pytest
 
-from sensor.evidence.headers import MAX_EXTENSIONS, MAX_VLAN_TAGS, NEVER_RTP, find_headers, headers_only
+from sensor.evidence.headers import MAX_EXTENSIONS, MAX_VLAN_TAGS, NEVER_RTP, find_headers
 from tests.packets import (
     A6,
     B6,
@@ -20,6 +20,7 @@ from tests.packets import (
     End,
     ethernet,
     frame,
+    headers_only,
     ip,
     rtp,
     tcp,

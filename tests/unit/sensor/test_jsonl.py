@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from sensor.model import FlowContext, Subject
+from sensor.model import FlowContext, Subject, TlsServer
 from sensor.output.jsonl import JsonLines, flow_object, timestamp
 from sensor.output.summary import Summary
 from tests.unit.sensor.samples import CALL, CHANGE, CONTEXT, ENDPOINT, FLOW, STREAM, T0, TLS_FLOW, finding, leg
@@ -305,3 +305,23 @@ def test_any_text_of_the_wire_stays_within_its_line(codec: str, ssrc: int, jitte
 )
 def test_schema_refuses_what_the_contract_does_not_know(field: str, value: object) -> None:
     assert list(VALIDATOR.iter_errors(json.loads(json.dumps(flow_object(FLOW, CONTEXT) | {field: value}))))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("pbx.example.org", True),
+        ("sip-7.example.org", True),
+        ("15550199734.example.org", False),
+        ("555-019-9734.example.org", False),
+        ("5.5.5.0.1.9.9.enum.example.org", False),
+        ("not a host", False),
+    ],
+)
+def test_name_of_a_server_that_may_be_a_telephone_number_is_left_out(name: str, *, shown: bool) -> None:
+    out = io.StringIO()
+    JsonLines(out).tls_server_ended(
+        TlsServer("192.0.2.7", 5061, "port", [], [], [], [name], {}, 0, "not-seen", None, T0, T0)
+    )
+    (line,) = lines(out)
+    assert line["names"] == ([name] if shown else [])

@@ -7,8 +7,8 @@ import pytest
 from sensor.ledger.merkle import (
     EMPTY_ROOT,
     Edge,
-    consistency_proof,
-    inclusion_proof,
+    consistency_ranges,
+    inclusion_ranges,
     leaf_hash,
     node_hash,
     root_of_inclusion,
@@ -57,6 +57,14 @@ def root(leaves: list[bytes]) -> bytes:
     while split * 2 < len(leaves):
         split *= 2
     return node_hash(root(leaves[:split]), root(leaves[split:]))
+
+
+def inclusion_proof(leaves: list[bytes], index: int) -> list[bytes]:
+    return [root(leaves[first:end]) for first, end in inclusion_ranges(len(leaves), index)]
+
+
+def consistency_proof(leaves: list[bytes], former: int) -> list[bytes]:
+    return [root(leaves[first:end]) for first, end in consistency_ranges(len(leaves), former)]
 
 
 def hexes(hashes: list[bytes]) -> list[str]:

@@ -1,7 +1,10 @@
 """Proofs: made by one command, verified by another and by the verifier that imports nothing of ours."""
 
 import base64
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,10 @@ import pytest
 
 from deploy.verify import legwatch_verify
 from sensor.cli import main
-from sensor.ledger.keys import SigningKey
+from sensor.ledger import proofs
+from sensor.ledger.keys import SigningKey, new_pem
 from sensor.ledger.note import Checkpoint, sign
+from sensor.ledger.writer import Writer
 from tests import ledgers
 from tests.ledgers import Made
 
@@ -152,3 +157,79 @@ def test_checkpoint_of_another_ledger_is_not_gone_on_from(
 ) -> None:
     other = ledgers.write(tmp_path / "other", [4])
     assert prove(made, capsys, "--consistency", other.path / "checkpoint")[0] == 2
+
+
+def proof_of(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, dict[str, Any]]:
+    """An entry's proof, and the file where a changed one goes."""
+    return tmp_path / "proof", json.loads(prove(made, capsys, 3)[1])
+
+
+@pytest.mark.parametrize("change", [{"size": 13.0}, {"entry": "\ud800"}, {"checkpoint": "\ud800"}])
+def test_proof_with_what_only_some_readers_take_proves_nothing(
+    made: Made, tmp_path: Path, change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, proof = proof_of(made, tmp_path, capsys)
+    file.write_text(json.dumps(proof | change))
+    assert checked(file, made.keys[0], "--entry", capsys)[0] == 1
+
+
+def test_proof_behind_a_mark_of_its_encoding_proves_nothing(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, proof = proof_of(made, tmp_path, capsys)
+    file.write_text(json.dumps(proof), encoding="utf-8-sig")
+    assert checked(file, made.keys[0], "--entry", capsys)[0] == 1
+
+
+def test_proof_from_a_checkpoint_of_nothing_proves_nothing(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = made.checkpoints[0]
+    origin = second.partition("\n")[0]
+    key = SigningKey.from_pem(made.pems[0], origin)
+    nothing = sign(str(Checkpoint(origin, 0, hashlib.sha256().digest())), key)
+    file = tmp_path / "proof"
+    file.write_text(json.dumps({"first": nothing, "second": second, "hashes": []}))
+    assert checked(file, made.keys[0], "--consistency", capsys)[0] == 1
+    file.write_text(json.dumps({"first": nothing, "second": nothing, "hashes": []}))
+    assert checked(file, made.keys[0], "--consistency", capsys)[0] == 1
+
+
+def test_signature_by_somebody_with_the_hash_of_a_trusted_key_does_not_matter(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With another name it is by another key."""
+    file, proof = proof_of(made, tmp_path, capsys)
+    signature = proof["checkpoint"].split()[-1]
+    file.write_text(json.dumps(proof | {"checkpoint": f"{proof['checkpoint']}— x {signature[:-4]}\n"}))
+    assert checked(file, made.keys[0], "--entry", capsys)[0] == 0
+
+
+def test_entry_is_shown_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    """On one that knows ASCII only, too."""
+    writer = Writer(tmp_path / "ledger", pem := new_pem(), origin_name=ledgers.NAME)
+    writer.open(ledgers.START_MS)
+    writer.append([{"kind": "leg", "a": "x\u009b31m\u202eé"}], ledgers.START_MS)
+    writer.close()
+    file = tmp_path / "proof"
+    file.write_text(json.dumps(proofs.inclusion(tmp_path / "ledger", 1)))
+    origin = (tmp_path / "ledger" / "checkpoint").read_text().partition("\n")[0]
+    key = str(SigningKey.from_pem(pem, origin).verifier)
+    command = [sys.executable, str(legwatch_verify.__file__), "--entry", str(file), "--key", key]
+    for encoding, shown in (("ascii", rb"x\ufffd31m\ufffd\xe9"), ("utf-8", "x\ufffd31m\ufffdé".encode())):
+        done = subprocess.run(command, capture_output=True, check=False, env={"PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert shown in done.stdout
+
+
+@pytest.mark.parametrize("text", ["nothing", "\udcff"])
+def test_witness_that_is_no_checkpoint_is_wrong_use_for_both(
+    made: Made, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    witness = tmp_path / "witness"
+    witness.write_text(text, errors="surrogateescape")
+    words = ["--key", made.keys[0], "--witness", str(witness)]
+    assert main(["ledger", "verify", str(made.path), *words]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        legwatch_verify.main([str(made.path), *words])
+    assert capsys.readouterr().err.count("is no signed checkpoint\n") == 2
