@@ -156,9 +156,10 @@ def test_report_of_a_changed_ledger_is_made_says_so_and_exits_1(place: Path, pub
 def test_report_of_a_ledger_that_breaks_off_has_what_can_be_read_and_says_where_it_ends(
     place: Path, public: str
 ) -> None:
-    (segment,) = place.glob("00000000-*.zst")
-    segment.write_bytes(b"no frame")
-    made = said(place, "--key", public, status=1)
+    (segment,) = place.glob("00000001-*.jsonl")
+    segment.rename(segment.with_name(f"{segment.name}.zst")).write_bytes(b"no frame")
+    made = said(place, "--key", public, "--to", "2026-01-06", status=1)
+    assert made["legs"]["total"] == 3
     assert "what follows it is not in this report" in made["ledger"]["faults"][-1]
     assert main(["report", *DAYS, "--ledger", str(place), "-o", str(place / "x.json")]) == 2
 
