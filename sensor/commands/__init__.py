@@ -7,7 +7,7 @@ from dataclasses import replace
 from fastpath import __version__
 from sensor.config.schema import Config
 
-__all__ = ["OperatorError", "__version__", "configuration"]
+__all__ = ["OperatorError", "__version__", "configuration", "configuration_read"]
 
 
 class OperatorError(Exception):
@@ -16,11 +16,16 @@ class OperatorError(Exception):
 
 def configuration(path: str | None, *, reveal: bool = False) -> Config:
     """Return the configuration of a file, all defaults without one; OperatorError with all that is wrong with it."""
-    config = Config() if path is None else _load(path)
-    return replace(config, privacy=replace(config.privacy, identities="reveal")) if reveal else config
+    return configuration_read(path, reveal=reveal)[0]
 
 
-def _load(path: str) -> Config:
+def configuration_read(path: str | None, *, reveal: bool = False) -> tuple[Config, str | None]:
+    """Return the configuration as ``configuration`` does, and the SHA-256 of the file, None without one."""
+    config, digest = (Config(), None) if path is None else _load(path)
+    return replace(config, privacy=replace(config.privacy, identities="reveal")) if reveal else config, digest
+
+
+def _load(path: str) -> tuple[Config, str]:
     from sensor.config.load import ConfigError, load_config  # noqa: PLC0415  (the validator is slow to load)
 
     try:

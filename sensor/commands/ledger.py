@@ -132,7 +132,7 @@ def _say(place: Path, result: Result | None, faults: list[str], *, held: bool) -
 
 
 def _checkpoint(args: Namespace) -> int:
-    sys.stdout.write(note_of(directory_of(args) / CHECKPOINT))
+    sys.stdout.buffer.write(note_of(directory_of(args) / CHECKPOINT).encode())  # what is signed are these octets
     return 0
 
 

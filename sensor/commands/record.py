@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
-from pathlib import Path
 
 from sensor.analysis import Analysis
 from sensor.commands.pipeline import Pipeline
@@ -61,9 +60,9 @@ class Record(QuietSink):
     def begin(
         self, start: Mapping[str, str], interface: str, configuration: str | None, counters: Mapping[str, int]
     ) -> None:
-        """Begin: ``start`` names the sensor, ``configuration`` is the path of the file."""
+        """Begin: ``start`` names the sensor, ``configuration`` is the SHA-256 of the file."""
         now_ms = _now_ms()
-        self._configuration = _digest_of(configuration)
+        self._configuration = configuration
         policy = self._policy_entry()
         self._ledger.start()
         self._ledger.put({
@@ -98,8 +97,8 @@ class Record(QuietSink):
             self._inventory.popleft()()
 
     def reload(self, policy: Policy, configuration: str | None) -> None:
-        """Take another policy, out of the file ``configuration``."""
-        self._policy, self._configuration = policy, _digest_of(configuration)
+        """Take another policy, out of a file with the SHA-256 ``configuration``."""
+        self._policy, self._configuration = policy, configuration
         self._ledger.put(self._policy_entry())
 
     def problem(self) -> str:
@@ -171,14 +170,6 @@ class Record(QuietSink):
 
     def _policy_entry(self) -> Entry:
         return policy_entry(self._policy, self._host) | {"configuration": self._configuration}
-
-
-def _digest_of(path: str | None) -> str | None:
-    """Return the SHA-256 of a file as it is now; None where there is none to read."""
-    try:
-        return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 def _digest_of_policy(entry: Entry) -> str:

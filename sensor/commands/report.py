@@ -132,13 +132,15 @@ def _target(args: Namespace, period: Period) -> tuple[str, str]:
 
 
 def ledger_of(directory: Path, key: str | None) -> dict[str, Any]:
-    """Return what a report says of its ledger."""
+    """Return what a report says of its ledger; LedgerError where there is none."""
     name = shlex.quote(directory.resolve().name)
     try:
         note = (directory / CHECKPOINT).read_text(encoding="utf-8")
         checkpoint: Checkpoint | None = Checkpoint.parse(split(note)[0])
     except (OSError, UnicodeDecodeError, NoteError):
         note, checkpoint = "", None
+        if not reader.segments(directory):
+            raise LedgerError(f"{directory}: is no ledger: it has neither a checkpoint nor entries") from None
     said: dict[str, Any] = {
         "origin": checkpoint.origin if checkpoint else "not known",
         "size": checkpoint.size if checkpoint else 0,

@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from fastpath.source import OfflineSource
 from sensor.commands import OperatorError
@@ -90,7 +90,10 @@ def rendered(report: Report, form: str) -> bytes:
     try:
         return pdf.render(document(report), octets)
     except pdf.TypesettingError as error:
-        raise OperatorError(f"no PDF: {error}; the same report as html, json or csv does not need it") from None
+        problem = str(error)
+    except OSError as error:
+        problem = f"{tempfile.tempdir or 'temporary files'}: {error.strerror}"
+    raise OperatorError(f"no PDF: {problem}; the same report as html, json or csv does not need it")
 
 
 def read_report(path: str) -> Report:
@@ -112,14 +115,20 @@ def _no_number(constant: str) -> Report:
 
 
 def write(path: str, octets: bytes) -> None:
-    """Write a report, all or nothing; to standard output for "-"; OperatorError."""
+    """Write a report, all or nothing; to standard output for "-"; OperatorError.
+
+    A device or a pipe is written to, and what a link leads to is replaced: neither makes room for a file.
+    """
     if path == "-":
         sys.stdout.buffer.write(octets)
         return
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     part: str | None = None
     try:
-        with NamedTemporaryFile(prefix=".legwatch-", dir=target.parent, delete=False) as file:
+        if Path(path).exists() and not Path(path).is_file():
+            Path(path).write_bytes(octets)
+            return
+        with tempfile.NamedTemporaryFile(prefix=".legwatch-", dir=target.parent, delete=False) as file:
             part = file.name
             file.write(octets)
             os.fchmod(file.fileno(), 0o666 & ~_umask())

@@ -22,7 +22,7 @@ from sensor.beside import Beside
 from sensor.calls.unprotected import InClear
 from sensor.capture import CaptureError, CaptureThreads
 from sensor.capture.clock import Clock
-from sensor.commands import OperatorError, __version__, configuration, parts
+from sensor.commands import OperatorError, __version__, configuration_read, parts
 from sensor.commands.pipeline import Pipeline
 from sensor.commands.sight import Sight
 from sensor.config.schema import STDOUT, Config, parse_address
@@ -62,12 +62,13 @@ class _Daemon:
     def __init__(self, args: Namespace) -> None:
         hide_memory()
         self._args = args
-        self._config = config = self._configuration()
+        config, self._digest = self._configuration()
+        self._config = config
         self._events = Events(configure(sys.stdout))
         self._wake = threading.Event()  # lets the main loop take its next step at once
         self._stopping = False
         self._reloading = False
-        self._rereading: Beside[Config] | None = None
+        self._rereading: Beside[tuple[Config, str | None]] | None = None
         self._phase: Phase = "starting"
         self._sight = Sight(Seen(args.interface, self._phase), self._events)
         self._recent, self._drops, self._board = Recent(time.monotonic()), Drops(), Board()
@@ -147,7 +148,7 @@ class _Daemon:
             config = self._config
             start = {"version": __version__, "site": config.site, "sensor": self._name}
             start["filter"] = config.capture.filter
-            self._record.begin(start, self._args.interface, self._args.config, self._counters())
+            self._record.begin(start, self._args.interface, self._digest, self._counters())
         self._server.start()
         if self._status is not None:
             self._status.start()
@@ -300,9 +301,9 @@ class _Daemon:
             systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
             self._rereading = Beside(self._configuration, self._wake)
 
-    def _reload(self, read: Beside[Config]) -> None:
+    def _reload(self, read: Beside[tuple[Config, str | None]]) -> None:
         try:
-            config = read.outcome()
+            config, digest = read.outcome()
         except Exception as error:  # noqa: BLE001  (a defect of ours in reading it must not end the sensor)
             self._metrics.reload_succeeded = False
             faults = str(error) if isinstance(error, OperatorError) else f"{type(error).__name__} in reading it"
@@ -319,16 +320,16 @@ class _Daemon:
             if self._memory is not None:
                 self._memory.read_again(config.policy.baseline.forget_after)
             if self._record is not None:
-                self._record.reload(config.policy, self._args.config)
+                self._record.reload(config.policy, digest)
             self._metrics.reload_succeeded = True
             self._metrics.reload_time_s = time.time()
             self._events.say("reloaded", restart_needed_for=fixed)
         systemd.notify("READY=1")
 
-    def _configuration(self) -> Config:
-        """Return the configuration with what the command line says in its place."""
+    def _configuration(self) -> tuple[Config, str | None]:
+        """Return the configuration with what the command line says in its place, and the digest of its file."""
         args = self._args
-        config = configuration(args.config, reveal=args.reveal_identities)
+        config, digest = configuration_read(args.config, reveal=args.reveal_identities)
         if args.filter is not None:
             config = replace(config, capture=replace(config.capture, filter=args.filter))
         if args.listen is not None:
@@ -336,7 +337,7 @@ class _Daemon:
                 config = replace(config, metrics=replace(config.metrics, listen=parse_address(args.listen)))
             except ValueError as error:
                 raise OperatorError(f"--listen {args.listen}: {error}") from None
-        return config
+        return config, digest
 
     def _compare(self, memory: Memory, read: Callable[[], Stored | None]) -> None:
         """Take a baseline that was read, if there is one and it is another one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -46,9 +47,13 @@ from sensor.config.sinks import KINDS, Endpoint
 __all__ = ["MAX_BYTES", "ConfigError", "load_config", "parse_config", "to_yaml"]
 
 
-def load_config(path: str | Path) -> Config:
-    """Return the configuration in a file; ConfigError with all that is wrong with it. An empty file is all defaults."""
-    return parse_config(read_bytes(path), str(path))
+def load_config(path: str | Path) -> tuple[Config, str]:
+    """Return the configuration in a file, and the SHA-256 of the octets that it was read from.
+
+    ConfigError with all that is wrong with it. An empty file is all defaults.
+    """
+    octets = read_bytes(path)
+    return parse_config(octets, str(path)), hashlib.sha256(octets).hexdigest()
 
 
 def parse_config(text: str | bytes, name: str) -> Config:

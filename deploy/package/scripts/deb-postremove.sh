@@ -8,7 +8,9 @@ rm -rf /etc/legwatch /run/legwatch
 state=$(readlink -f /var/lib/legwatch) # which may be a link to another disk
 evidence=/var/lib/legwatch-evidence
 if [ -d "$state" ]; then
-    find "$state" -depth ! -path '*/ledger/*' ! -path '*/ledger' ! -name 'legwatch-evidence-*' \
+    # A ledger may be in any directory: its files are known by their names.
+    find "$state" -depth ! -path '*/ledger/*' ! -path '*/ledger' ! -name 'legwatch-evidence-*' ! -name 'checkpoint*' \
+        ! -name '[0-9]*-[0-9]*.jsonl*' ! -name '[0-9]*-[0-9]*.sums*' ! -name '[0-9]*-[0-9]*.note*' \
         \( ! -type d -o -empty \) -delete
 fi
 for place in "$state" "$evidence"; do

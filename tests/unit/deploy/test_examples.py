@@ -66,7 +66,7 @@ def test_example_tells_an_editor_where_its_schema_is(path: Path) -> None:
 @each_example
 def test_example_names_public_addresses_of_documentation_only(path: Path) -> None:
     """RFC 5737; all else is private."""
-    policy = load_config(path).policy
+    policy = load_config(path)[0].policy
     documented = ("192.0.2.", "198.51.100.", "203.0.113.")
     named = [network for segment in policy.segments for network in segment.cidrs]
     named += [network for vendor in policy.vendors for network in vendor.addresses]

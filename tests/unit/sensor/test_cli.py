@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from jsonschema import Draft202012Validator
 from sensor.cli import main
 from tests.process import STAY_ROOT, run_to_end
 from tests.unit.sensor.packets import CALL_ID, KEY, USER, arp, invite, udp, write_pcap
+from tests.unit.sensor.report.made import ORDINARY, ledger
 
 ROOT = Path(__file__).parents[3]
 CLINIC = ROOT / "deploy/demo/clinic.pcap"
@@ -345,3 +347,19 @@ class TestRun:
 
     def test_interface_without_a_name_is_one_line_and_2(self) -> None:
         assert_refused(["-i", ""], "--interface")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_sign_that_a_terminal_lacks_is_written_as_its_number(encoding: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([*LEGWATCH, "selftest"], capture_output=True, env=environment, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u2194" in done.stdout
+
+
+def test_checkpoint_is_the_same_octets_whatever_a_terminal_can_show(tmp_path: Path) -> None:
+    ledger(tmp_path / "ledger", ORDINARY)
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [*LEGWATCH, "ledger", "checkpoint", "--ledger", str(tmp_path / "ledger")]
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=True)
+    assert done.stdout == (tmp_path / "ledger/checkpoint").read_bytes()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensor.config import load
 from sensor.config.load import MAX_BYTES, ConfigError, load_config, parse_config, to_yaml
 from sensor.config.schema import Address, Config, parse_address
 
@@ -237,10 +239,25 @@ def test_file_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     assert refused.value.lines == [f"{tmp_path}/none.yaml: cannot be read: No such file or directory"]
 
 
+def test_digest_is_of_the_octets_that_were_parsed_whatever_the_file_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("site: first\n")
+
+    def parsed(text: str | bytes, name: str) -> Config:
+        path.write_text("site: second\n")
+        return parse_config(text, name)
+
+    monkeypatch.setattr(load, "parse_config", parsed)
+    config, digest = load_config(path)
+    assert (config.site, digest) == ("first", hashlib.sha256(b"site: first\n").hexdigest())
+
+
 def test_file_beyond_the_cap_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "big.yaml"
     path.write_text("#" * MAX_BYTES)
-    assert load_config(path) == Config()
+    assert load_config(path)[0] == Config()
     path.write_text("#" * (MAX_BYTES + 1))
     with pytest.raises(ConfigError, match="larger than 1048576 bytes"):
         load_config(path)

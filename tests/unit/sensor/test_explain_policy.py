@@ -136,11 +136,11 @@ def lines_of(policy: Policy, a: str, b: str, label: str = "", now_ns: int = NOW_
     ids=["isolated-data", "isolated-outside", "pair-denied", "one-segment", "pair-allowed", "paths"],
 )
 def test_who_may_talk_is_said_with_the_line_that_says_so(a: str, b: str, access: list[str]) -> None:
-    assert lines_of(load_config(HOSPITAL).policy, a, b, "Access") == access
+    assert lines_of(load_config(HOSPITAL)[0].policy, a, b, "Access") == access
 
 
 def test_pair_in_place_of_general_rules_is_named_at_each_of_them() -> None:
-    found = lines_of(load_config(HOSPITAL).policy, "10.20.16.5", "10.20.32.11")
+    found = lines_of(load_config(HOSPITAL)[0].policy, "10.20.16.5", "10.20.32.11")
     assert "SRTP        weak suites: AES_CM_128_HMAC_SHA1_32 (pair [nurse-call, servers])" in found
     assert "media of which nothing can be said is a finding after 60 s (pair [nurse-call, servers])" in found
     assert "Severity    dtmf-clear is critical, usually high (segment nurse-call)" in found

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CLINIC = Path(__file__).parents[3] / "deploy" / "demo" / "clinic.pcap"
 START = {"version": "1.2.3", "site": "main", "sensor": "span-1", "filter": ""}
 COUNTERS = {"received": 100, "classified": 90}
+DIGESTS = ("0" * 64, "1" * 64)  # of a configuration, and of the next one
 DAY_MS = 86_400_000
 EVENING_MS = 20_515 * DAY_MS - 30_000  # half a minute before a midnight of March 2026, after the clinic's day
 MINUTE_MS = 60_000
@@ -45,7 +46,7 @@ class Night:
 
     def watch(self, share: float = 1.0) -> None:
         """Begin, and see this share of what the clinic's packets show."""
-        self.record.begin(START, "span0", str(CLINIC), COUNTERS)
+        self.record.begin(START, "span0", DIGESTS[0], COUNTERS)
         engine = Pipeline(Config()).engine()
         seen = [each for records in batches(str(CLINIC), open_source(str(CLINIC)), engine) for each in records]
         for each in seen[: round(share * len(seen))]:
@@ -170,13 +171,17 @@ def test_legs_in_progress_are_in_their_minute_and_those_that_ended_in_theirs(nig
     assert within == [in_progress + ended, in_progress]
 
 
-def test_start_names_the_configuration_and_the_policy_by_their_digests(night: Callable[[Config], Night]) -> None:
+def test_configuration_is_named_by_the_digest_of_what_was_read(
+    night: Callable[[Config], Night],
+) -> None:
     sensor = night(Config())
     sensor.watch()
+    sensor.record.reload(Config().policy, DIGESTS[1])
     entries = sensor.end()
     start = entries[kinds(entries).index("start")]
     assert start | START | {"interface": "span0"} == start
-    assert start["configuration"] == record._digest_of(str(CLINIC))
+    assert start["configuration"] == DIGESTS[0]
+    assert [each["configuration"] for each in entries if each["kind"] == "policy"] == list(DIGESTS)
     assert start["policy"] == record._digest_of_policy(entries[kinds(entries).index("policy")])
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shlex
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -304,3 +307,40 @@ def test_scan_report_of_a_capture_that_breaks_off_says_so(tmp_path: Path, capsys
     made = json.loads(path.read_text())
     assert made["source"]["files"][0]["error"]
     assert made["coverage"]["seconds"]["degraded"] > 0
+
+
+def test_report_to_a_pipe_is_written_into_it(place: Path, public: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)  # it has room for the whole report
+        command = ["report", *DAYS, "--ledger", str(place), "--key", public, "--format", "json", "-o", str(pipe)]
+        assert main(command) == 0
+        assert pipe.is_fifo()
+        assert json.loads(reader.read())["legs"]["total"] == 3
+
+
+def test_report_to_a_link_is_written_where_it_leads(place: Path, public: str, tmp_path: Path) -> None:
+    link, target = place.parent / "report.json", tmp_path / "elsewhere" / "target.json"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    for _ in ("no file yet", "a file"):
+        said(place, "--key", public)
+        assert link.is_symlink()
+        assert json.loads(target.read_text())["legs"]["total"] == 3
+
+
+def test_report_of_a_directory_without_a_ledger_is_refused_in_one_line(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["report", *DAYS, "--ledger", str(tmp_path), "-o", str(tmp_path / "report.json")]) == 2
+    assert capsys.readouterr().err == f"{tmp_path}: is no ledger: it has neither a checkpoint nor entries\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pdf_without_room_for_temporary_files_names_their_directory(
+    place: Path, public: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    assert main(["report", *DAYS, "--ledger", str(place), "--key", public, "-o", str(tmp_path / "report.pdf")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"no PDF: {tmp_path}/gone: No such file or directory; ")
+    assert said.count("\n") == 1
