@@ -46,11 +46,10 @@ def _of_ledger(first: str, last: str, args: Namespace) -> dict[str, Any]:
     # Loaded only here: what compares files needs nothing that reads ledgers.
     from sensor.commands.report import ledger_of, made  # noqa: PLC0415
     from sensor.ledger.layout import LedgerError  # noqa: PLC0415
-    from sensor.report.facts import UnfitEntryError  # noqa: PLC0415
 
     period = period_of(first, last)
     directory = directory_of(args)
     try:
         return made(directory, period, "current-rule", ledger_of(directory, args.key))
-    except (LedgerError, UnfitEntryError) as error:
+    except LedgerError as error:
         raise OperatorError(str(error)) from None

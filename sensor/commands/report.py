@@ -22,15 +22,17 @@ from sensor.ledger.note import Checkpoint, NoteError, split
 from sensor.ledger.verify import verify
 from sensor.report.compare import NotComparableError, compare
 from sensor.report.controls import Profile
-from sensor.report.facts import HOLDS_ON, INVENTORY_LATE_MS, Facts, UnfitEntryError, gather
+from sensor.report.facts import HOLDS_ON, INVENTORY_LATE_MS, Facts, gather
+from sensor.report.fit import fit
 from sensor.report.object import Report, build
+from sensor.report.words import left_out
 
 _MS = 1000
 _FAULTS = 20  # of a ledger that does not verify; the first one is what matters
 
 
 def execute(args: Namespace) -> int:
-    """Make a report; 1 when the ledger does not verify."""
+    """Make a report; 1 when the ledger does not verify, or entries are left out."""
     period = period_of(args.first, args.last)
     form, path = _target(args, period)
     directory = directory_of(args)
@@ -38,7 +40,7 @@ def execute(args: Namespace) -> int:
         ledger = ledger_of(directory, args.key)
         report = made(directory, period, args.profile, ledger)
         former = former_of(directory, period, args, report)
-    except (LedgerError, UnfitEntryError) as error:
+    except LedgerError as error:
         raise OperatorError(str(error)) from None
     if former is not None:
         try:
@@ -50,6 +52,9 @@ def execute(args: Namespace) -> int:
         print(path)  # noqa: T201
     if ledger["verified"] is False:
         print(f"{directory} does not verify: {ledger['faults'][0]}", file=sys.stderr)  # noqa: T201
+        return 1
+    if unfit := report["ledger"]["unfit"]:
+        print(f"{directory}: {left_out(unfit)}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
@@ -81,18 +86,31 @@ def former_of(directory: Path, period: Period, args: Namespace, report: Report) 
 def facts_of(directory: Path, period: Period, ledger: Mapping[str, Any]) -> Facts:
     """Return the facts of a period of a ledger; LedgerError.
 
+    Entries that are not what they should be are left out and counted.
+
     Of one with faults what can be read is taken, and where that ends is one more of them. Of one that was verified only
     what is signed is taken: what is behind the checkpoint anybody may have written.
     """
     faults: list[str] = ledger["faults"]
     size = ledger["size"] if ledger["verified"] else None
-    within = reader.entries(directory, first_ms=period.first, last_ms=period.last + INVENTORY_LATE_MS)
-    before = reader.former(directory, period.first, HOLDS_ON)
+    unread: set[int] = set()
+    within = reader.entries(directory, first_ms=period.first, last_ms=period.last + INVENTORY_LATE_MS, unread=unread)
+    before = reader.former(directory, period.first, HOLDS_ON, unread)
     entries = chain(before, (entry for number, entry in within if size is None or number < size))
-    facts = gather(_readable(entries, faults) if faults else entries, *period)
-    oldest = next((entry["at"] for _, entry in reader.entries(directory)), None)
+    unfit: list[None] = []
+    facts = gather(_fit(_readable(entries, faults) if faults else entries, unfit), *period)
+    facts.unfit = len(unfit) + sum(size is None or number < size for number in unread)
+    oldest = next((entry["at"] for _, entry in reader.entries(directory, unread=set()) if fit(entry)), None)
     facts.oldest = cast("int | None", oldest)
     return facts
+
+
+def _fit(entries: Iterator[Entry], unfit: list[None]) -> Iterator[Entry]:
+    for entry in entries:
+        if fit(entry):
+            yield entry
+        else:
+            unfit.append(None)
 
 
 def _readable(entries: Iterator[Entry], faults: list[str]) -> Iterator[Entry]:

@@ -36,10 +36,12 @@ def segments(directory: Path) -> list[Segment]:
         raise LedgerError(f"{directory}: {error.strerror}") from None
 
 
-def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -> Iterator[tuple[int, Entry]]:
+def entries(
+    directory: Path, *, first_ms: int = 0, last_ms: int | None = None, unread: set[int] | None = None
+) -> Iterator[tuple[int, Entry]]:
     """Return the entries that were appended in a time, both ends included, each with its number.
 
-    Nothing is verified. Raises LedgerError where an entry cannot be read.
+    Nothing is verified. Raises LedgerError where an entry cannot be read; with ``unread``, its number goes there.
     """
     first_day = day_of(first_ms)
     last_day = None if last_ms is None else day_of(last_ms)
@@ -49,7 +51,7 @@ def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -
             for segment in (each for each in segments if each.entries):
                 if segment.day < first_day or (last_day is not None and segment.day > last_day):
                     continue
-                for number, entry in entries_of(place, segment, segments):
+                for number, entry in entries_of(place, segment, segments, unread):
                     at = cast("int", entry["at"])
                     if first_ms <= at and (last_ms is None or at <= last_ms):
                         yield number, entry
@@ -57,7 +59,7 @@ def entries(directory: Path, *, first_ms: int = 0, last_ms: int | None = None) -
         raise LedgerError(f"{directory}: {error.strerror}") from None
 
 
-def former(directory: Path, before_ms: int, kinds: Iterable[str]) -> Iterator[Entry]:
+def former(directory: Path, before_ms: int, kinds: Iterable[str], unread: set[int] | None = None) -> Iterator[Entry]:
     """Return the entries of some kinds that were appended before a time: what still holds then.
 
     Lines of other kinds are not even told apart, so that years of them cost little. Raises LedgerError as ``entries``.
@@ -70,8 +72,8 @@ def former(directory: Path, before_ms: int, kinds: Iterable[str]) -> Iterator[En
             segments = place.segments()
             for segment in (each for each in segments if each.entries and each.day <= day_of(before_ms)):
                 for number, line in _marked(place, segment, segments, mark):
-                    entry = _decoded(line, number)
-                    if entry["kind"] in wanted and cast("int", entry["at"]) < before_ms:
+                    entry = _decoded(line, number, unread)
+                    if entry is not None and entry["kind"] in wanted and cast("int", entry["at"]) < before_ms:
                         yield entry
     except OSError as error:
         raise LedgerError(f"{directory}: {error.strerror}") from None
@@ -107,13 +109,17 @@ def _marked(
                 yield other, line
 
 
-def entries_of(place: Directory, segment: Segment, segments: Sequence[Segment] = ()) -> Iterator[tuple[int, Entry]]:
+def entries_of(
+    place: Directory, segment: Segment, segments: Sequence[Segment] = (), unread: set[int] | None = None
+) -> Iterator[tuple[int, Entry]]:
     """Return the entries of a segment, each with its number; LedgerError as ``entries``, and OSError.
 
     ``segments`` are those that are known: who reads years of them lists the directory once.
     """
     for number, line in enumerate(lines(place, segment), start_of(place, segment, segments)):
-        yield number, _decoded(line, number)
+        entry = _decoded(line, number, unread)
+        if entry is not None:
+            yield number, entry
 
 
 def start_of(place: Directory, segment: Segment, segments: Sequence[Segment] = ()) -> int:
@@ -174,8 +180,11 @@ def unpacked(place: Directory, segment: Segment) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", text), UNPACKED))
 
 
-def _decoded(line: bytes, number: int) -> Entry:
+def _decoded(line: bytes, number: int, unread: set[int] | None) -> Entry | None:
     try:
         return canonical.decode(line)
     except ValueError as error:
+        if unread is not None:
+            unread.add(number)
+            return None
         raise LedgerError(f"entry {number} cannot be read: {error}") from None

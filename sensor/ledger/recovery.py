@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sensor.ledger import canonical, reader
@@ -142,7 +143,7 @@ def _within_segment(
     start, octets, sums, root, last = edge.size, 0, bytearray(), edge.root(), b""
     tail = _Tail(segment, now_ms)
     with reader.opened(place, segment) if TEXT in segment.parts else io.BytesIO() as file:
-        for text in file:
+        for text in iter(partial(file.readline, canonical.MAX_OCTETS), b""):
             line = text[:-1]
             if not text.endswith(b"\n"):
                 break

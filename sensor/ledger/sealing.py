@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import zstandard
 
-from sensor.ledger.layout import ASIDE, PACKED, TEXT, Directory
-from sensor.ledger.reader import BUFFER, MAX_WINDOW
+from sensor.ledger.layout import ASIDE, PACKED, TEXT, Directory, LedgerError
+from sensor.ledger.reader import BUFFER, unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +24,25 @@ DIGEST_OCTETS = len(SKIPPED) + 32
 
 
 def compress_sealed(path: Path) -> None:
-    """Compress each sealed segment of a ledger that is not yet; OSError when the disk does not take it."""
+    """Compress each sealed segment of a ledger that is not yet; OSError when the disk does not take it.
+
+    LedgerError at the end when a compressed file does not hold the text beside it: one of the two was changed, and a
+    verifier tells which, so both stay.
+    """
+    other = ""
     with Directory(path) as place:
         for segment in place.segments():
-            if segment.sealed and TEXT in segment.parts:
-                if PACKED not in segment.parts or not _holds_text(place, segment):
-                    _compress(place, segment)
-                place.remove(segment.file(TEXT))
-                place.sync()
+            if not segment.sealed or TEXT not in segment.parts:
+                continue
+            if PACKED not in segment.parts:  # else somebody was stopped before the text went
+                _compress(place, segment)
+            elif not _holds_text(place, segment):
+                other = segment.file(PACKED)
+                continue
+            place.remove(segment.file(TEXT))
+            place.sync()
+    if other:
+        raise LedgerError(f"{other} does not hold the text beside it")
 
 
 def is_whole(place: Directory, segment: Segment) -> bool:
@@ -46,20 +57,14 @@ def is_whole(place: Directory, segment: Segment) -> bool:
 
 
 def _holds_text(place: Directory, segment: Segment) -> bool:
-    """Say whether the compressed file is that of the text, which somebody was stopped from taking away."""
-    name = segment.file(PACKED)
     try:
         if not is_whole(place, segment):
             return False
-        with (
-            os.fdopen(place.open(segment.file(TEXT)), "rb") as text,
-            os.fdopen(place.open(name), "rb") as packed,
-            zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(packed) as unpacked,
-        ):
+        with os.fdopen(place.open(segment.file(TEXT)), "rb") as text, unpacked(place, segment) as packed:
             while octets := text.read(BUFFER):
-                if unpacked.read(len(octets)) != octets:
+                if packed.read(len(octets)) != octets:
                     return False
-            return not unpacked.read(1)
+            return not packed.read(1)
     except zstandard.ZstdError:
         return False
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sensor.model import SEVERITIES
 from sensor.report.given import fault
 from sensor.report.object import FORMAT
-from sensor.report.words import count, day, duration, period, share
+from sensor.report.words import count, day, duration, left_out, period, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -127,6 +127,8 @@ def _notes(before: Row, after: Row) -> Iterator[str]:
             yield f"No media of calls were seen {word}."
         if report["ledger"] is not None and report["ledger"]["verified"] is False:
             yield f"The ledger of the report {word} does not verify."
+        if report["ledger"] is not None and (unfit := report["ledger"].get("unfit")):
+            yield f"Of the ledger of the report {word}, {left_out(unfit)}."
     if seen_less(before, after):
         yield (
             f"Less was seen after ({_seen_words(after)}) than before ({_seen_words(before)}): "

@@ -124,6 +124,7 @@ class Facts:
     deleted: list[_Entry] = field(default_factory=list)
     oldest: int | None = None  # when the first entry that is there was written
     entries: int = 0  # in the period
+    unfit: int = 0  # left out, because they are not what the schema says of their kind
 
     @property
     def end(self) -> int:
@@ -147,29 +148,22 @@ def _touches(entry: Mapping[str, Any], first: int, last: int) -> bool:
     return bool(entry["first"] <= last and entry["last"] >= first)
 
 
-class UnfitEntryError(ValueError):
-    """An entry is not what its kind should be; the text says which."""
-
-
 def gather(entries: Iterable[Mapping[str, Any]], first: int, last: int, *, continuous: bool = True) -> Facts:
     """Return the facts of ``first`` to ``last``; entries come in their order, from before the period on.
 
     What was written before tells what is open when the period begins, and under which policy. Where the evidence is
-    not ``continuous`` (captures), the time between two statements of coverage is no gap. Raises UnfitEntryError.
+    not ``continuous`` (captures), the time between two statements of coverage is no gap.
     """
     facts = Facts(first, last)
     pass_ = _Pass(facts, continuous=continuous)
     for entry in entries:
-        try:
-            at, kind = entry["at"], entry["kind"]
-            if facts.oldest is None:
-                facts.oldest = at
-            if at > last and kind not in SAID_LATER:
-                continue
-            inside = _touches(entry, first, last) if kind in INVENTORY else first <= at <= last
-            pass_.take(entry, inside=inside)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UnfitEntryError(f"an entry of kind {entry.get('kind')} is unfit: {error!r}") from error
+        at, kind = entry["at"], entry["kind"]
+        if facts.oldest is None:
+            facts.oldest = at
+        if at > last and kind not in SAID_LATER:
+            continue
+        inside = _touches(entry, first, last) if kind in INVENTORY else first <= at <= last
+        pass_.take(entry, inside=inside)
     pass_.end()
     return facts
 
@@ -219,8 +213,6 @@ class _Pass:
         facts, state = self._facts, leg["observed"]
         a, b = leg["a"], leg["b"]
         one, other = leg["segments"]
-        if state not in STATES:
-            raise ValueError(state)
         facts.segments[a], facts.segments[b] = one, other
         facts.states[state] += 1
         facts.comparisons[leg["comparison"]] += 1
@@ -269,7 +261,6 @@ class _Pass:
         if over and not inside:
             findings.pop(step["id"], None)  # over before the period
             return
-        SEVERITIES.index(step["severity"])  # ValueError for one that there is not
         merged = {**step, "over": step["at"] if over else None}
         if over:
             merged["state"] = "resolved"  # who waived it stays beside

@@ -128,6 +128,7 @@ class _Vendor(_Part):
 
 class _Ledger(_Part):
     verified: bool | None
+    unfit: Count = 0  # older reports do not say it
 
 
 class _Report(_Part):

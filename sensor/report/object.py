@@ -64,7 +64,7 @@ def build(
 
 
 def _ledger(facts: Facts, said: Mapping[str, Any]) -> Report:
-    return {**said, "oldest": facts.oldest, "entries": facts.entries, "deleted": facts.deleted}
+    return {**said, "oldest": facts.oldest, "entries": facts.entries, "unfit": facts.unfit, "deleted": facts.deleted}
 
 
 def _states(states: States) -> dict[str, int]:

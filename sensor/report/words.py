@@ -64,3 +64,8 @@ def period(first: int, last: int) -> str:
     if first % (_DAY * 1000) == 0 and (last + 1) % (_DAY * 1000) == 0:
         return day(first) if day(first) == day(last) else f"{day(first)} to {day(last)}"
     return f"{moment(first)} to {moment(last)} UTC"
+
+
+def left_out(unfit: int) -> str:
+    """Return that entries of a ledger are not in a report."""
+    return f"{count(unfit, 'entry', 'entries')} left out: not what the ledger's schema says of their kind"

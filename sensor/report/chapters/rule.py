@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sensor.report.blocks import Callout, Code, Column, Heading, Items, Paragraph
 from sensor.report.chapters.tables import ROWS, finding_table, table, verified
 from sensor.report.controls import ABOUT, NOTES
-from sensor.report.words import BLIND, count, sighted
+from sensor.report.words import BLIND, count, left_out, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +91,8 @@ def evidence(report: Report) -> Iterator[Block]:
     )
     if ledger["faults"]:
         yield Items(tuple(ledger["faults"][:ROWS]))
+    if ledger["unfit"]:
+        yield Paragraph(f"{left_out(ledger['unfit'])}.")
     if ledger["checkpoint"]:
         yield Paragraph(
             "The newest signed checkpoint. Hold it against the copies that are kept where the sensor cannot write:"

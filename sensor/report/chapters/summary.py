@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sensor.model import SEVERITIES
 from sensor.report.blocks import Callout, Column, Heading, Numbers, Paragraph
 from sensor.report.chapters.tables import EVIDENCE, NOTHING, finding_table, seconds_seen, table
-from sensor.report.words import BLIND, count, duration, moment, share, sighted, were
+from sensor.report.words import BLIND, count, duration, left_out, moment, share, sighted, were
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +24,9 @@ def _warnings(report: Report) -> Iterator[Block]:
     if ledger is not None and ledger["verified"] is False:
         text = " ".join(["What follows rests on a ledger that does not verify.", *ledger["faults"][:EVIDENCE]])
         yield Callout("The ledger does not verify", text, "warning")
+    if ledger is not None and ledger["unfit"]:
+        text = f"{left_out(ledger['unfit'])}. What they would have said is not in this report."
+        yield Callout("Entries of the ledger are left out", text, "warning")
     seconds = coverage["seconds"]
     if not sighted(report):
         why = "it was blind" if seconds["blind"] else "it did not run, or nothing was recorded"

@@ -1,6 +1,5 @@
 """What retention deletes: what was kept for so long by the sensor's own word, and nothing else."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from sensor.ledger.entries import Entry
 from sensor.ledger.keys import SigningKey, new_pem
 from sensor.ledger.layout import DAY_MS, Directory, LedgerError
 from sensor.ledger.retention import Retention
+from sensor.ledger.sealing import compress_sealed
 from sensor.ledger.verify import verify
 from sensor.ledger.writer import Writer
 
@@ -106,23 +106,31 @@ def test_deleted_entry_that_nobody_signed_is_cut(tmp_path: Path) -> None:
     assert "deleted" not in {entry["kind"] for _, entry in reader.entries(tmp_path)}
 
 
-def test_text_stays_until_the_compressed_file_beside_it_holds_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", ["compressed", "text"])
+def test_text_and_the_compressed_file_beside_it_stay_when_they_differ(tmp_path: Path, damaged: str) -> None:
+    """Only one of them is what was signed: a verifier says which, and whoever has only the other has nothing."""
     write(tmp_path, [(0, LEG), (1, LEG)])
     packed, text = tmp_path / "00000000-20260108.jsonl.zst", tmp_path / "00000000-20260108.jsonl"
-    before = [json.dumps(entry) for _, entry in reader.entries(tmp_path)]
-    good = packed.read_bytes()
     (segment,) = [each for each in reader.segments(tmp_path) if each.sealed]
     with Directory(tmp_path) as place:
-        lines = list(reader.lines(place, segment))
-    for bad in (good[:-1], b"garbage", good[:20] + good[20:].swapcase()):
-        text.write_bytes(b"".join(line + b"\n" for line in lines))
-        packed.write_bytes(bad)
-        writer = Writer(tmp_path, PEM, origin_name="legwatch/test")
-        writer.open(T0 + DAY_MS)
-        writer.close()
-        assert not text.exists()
-        assert [json.dumps(entry) for _, entry in reader.entries(tmp_path)] == before
-        assert not faults(tmp_path)
+        text.write_bytes(b"".join(line + b"\n" for line in reader.lines(place, segment)))
+    changed = packed if damaged == "compressed" else text
+    changed.write_bytes(changed.read_bytes()[:-1])
+    before = packed.read_bytes(), text.read_bytes()
+    with pytest.raises(LedgerError, match=r"zst does not hold the text beside it"):
+        compress_sealed(tmp_path)
+    assert (packed.read_bytes(), text.read_bytes()) == before
+
+
+def test_text_goes_when_the_compressed_file_beside_it_holds_it(tmp_path: Path) -> None:
+    write(tmp_path, [(0, LEG), (1, LEG)])
+    (segment,) = [each for each in reader.segments(tmp_path) if each.sealed]
+    text = tmp_path / segment.file(".jsonl")
+    with Directory(tmp_path) as place:
+        text.write_bytes(b"".join(line + b"\n" for line in reader.lines(place, segment)))
+    compress_sealed(tmp_path)
+    assert not text.exists()
+    assert not faults(tmp_path)
 
 
 @pytest.mark.parametrize("jump_ms", [10_001, 3_600_000])

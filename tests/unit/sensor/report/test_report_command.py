@@ -160,17 +160,31 @@ def test_report_of_a_ledger_that_breaks_off_has_what_can_be_read_and_says_where_
     place: Path, public: str
 ) -> None:
     (segment,) = place.glob("00000001-*.jsonl")
-    segment.write_bytes(b"\xff\n" + segment.read_bytes())
+    segment.rename(segment.with_name(f"{segment.name}.zst")).write_bytes(b"no frame")
     made = said(place, "--key", public, "--to", "2026-01-06", status=1)
     assert made["legs"]["total"] == 3
     assert "what follows it is not in this report" in made["ledger"]["faults"][-1]
-    assert main(["report", *DAYS, "--to", "2026-01-06", "--ledger", str(place), "-o", str(place / "x.json")]) == 2
+    assert main(["report", *DAYS, "--ledger", str(place), "-o", str(place / "x.json")]) == 2
 
 
-def test_report_of_an_entry_that_is_none_is_refused_in_one_line(tmp_path: Path, capsys: Capture) -> None:
-    ledger(tmp_path / "ledger", [leg(observed="secure")])
-    assert main(["report", *DAYS, "--ledger", str(tmp_path / "ledger"), "-o", str(tmp_path / "x.json")]) == 2
-    assert "an entry of kind leg is unfit" in capsys.readouterr().err
+def test_report_of_a_line_that_is_no_entry_leaves_it_out(place: Path, public: str) -> None:
+    (segment,) = place.glob("00000001-*.jsonl")
+    segment.write_bytes(b"\xff\n" + segment.read_bytes())
+    made = said(place, "--key", public, "--to", "2026-01-06", status=1)
+    assert (made["ledger"]["unfit"], made["legs"]["total"], made["ledger"]["verified"]) == (1, 4, False)
+    assert said(place, "--to", "2026-01-06", status=1)["legs"]["total"] == 4
+
+
+def test_report_of_an_entry_that_is_none_leaves_it_out_and_says_so(tmp_path: Path, capsys: Capture) -> None:
+    place = tmp_path / "ledger"
+    public = ledger(place, [*ORDINARY, leg(observed="secure")])
+    for key in ((), ("--key", public)):
+        made = said(place, *key, status=1)
+        assert (made["ledger"]["unfit"], made["legs"]["total"]) == (1, 3)
+        assert "1 entry left out" in capsys.readouterr().err
+    page = tmp_path / "x.html"
+    assert main(["report", *DAYS, "--ledger", str(place), "-o", str(page)]) == 1
+    assert "1 entry left out" in page.read_text()
 
 
 def test_report_is_named_after_its_period_where_no_file_is(
