@@ -100,8 +100,9 @@ def facts_of(directory: Path, period: Period, ledger: Mapping[str, Any]) -> Fact
     unfit: list[None] = []
     facts = gather(_fit(_readable(entries, faults) if faults else entries, unfit), *period)
     facts.unfit = len(unfit) + sum(size is None or number < size for number in unread)
-    oldest = next((entry["at"] for _, entry in reader.entries(directory, unread=set()) if fit(entry)), None)
-    facts.oldest = cast("int | None", oldest)
+    every = (entry for _, entry in reader.entries(directory, unread=set()))
+    oldest = next(_fit(_readable(every, []) if faults else every, []), None)  # what ends the reading is said above
+    facts.oldest = None if oldest is None else cast("int", oldest["at"])
     return facts
 
 

@@ -80,7 +80,7 @@ _CHAIN = _part(
 )
 
 _KINDS = (
-    _kind("ledger", origin=str, vkey=Key, format=Literal[1]),
+    _kind("ledger", origin=str, vkey=Key, format=Annotated[int, Field(ge=1, le=1)]),
     _kind(
         "start",
         **dict.fromkeys(("version", "site", "sensor", "interface", "filter"), str),
