@@ -82,10 +82,6 @@ def make_evidence(interface: str, config: Config, packets: Packets) -> EvidenceC
     if directory is None:
         return None
     try:
-        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)  # before it is all that can be written
-    except OSError as error:
-        raise CaptureError(f"evidence: {directory}: cannot be made: {error.strerror}") from None
-    try:
         tap = Tap(interface, packets.take())
     except OSError as error:
         raise CaptureError(f"evidence: {error.strerror}") from None

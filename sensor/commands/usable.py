@@ -37,7 +37,7 @@ def _places(config: Config) -> Iterator[Place]:
     if config.ledger.directory:
         yield _own("ledger", Path(config.ledger.directory))
     if config.evidence.directory:
-        yield _own("evidence", Path(config.evidence.directory))
+        yield _directory("evidence", Path(config.evidence.directory))
     for sink in config.sinks:
         yield _sink(sink, has_state=bool(state))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +13,7 @@ import dpkt
 import pytest
 
 import sensor.evidence.capture as module
-from sensor.capture import CaptureError
-from sensor.commands import parts
-from sensor.config.schema import Config, Evidence
-from sensor.confine.descriptors import Packets
+from sensor.config.schema import Evidence
 from sensor.evidence.capture import MAX_WAITING, EvidenceCapture
 from sensor.evidence.tap import Packet, Tap
 from sensor.model import Finding, FindingState, Severity, Subject
@@ -301,14 +297,3 @@ def test_findings_beyond_the_bound_are_counted(interface: Interface, tmp_path: P
     capture.start()
     capture.stop()
     assert threading.active_count() == 1
-
-
-def test_directory_is_made_for_the_sensor_alone_or_the_start_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: Interface
-) -> None:
-    monkeypatch.setattr(parts, "Tap", lambda *_: interface)
-    directory = tmp_path / "far" / "evidence"
-    parts.make_evidence("span0", Config(evidence=Evidence(directory=str(directory))), Packets())
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    with pytest.raises(CaptureError, match="evidence: /proc/evidence: cannot be made: "):
-        parts.make_evidence("span0", Config(evidence=Evidence(directory="/proc/evidence")), Packets())
