@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.ledger.entries import Entry
-    from sensor.ledger.note import Checkpoint
     from sensor.ledger.writer import Writer
 
 _CLOCK = b'"kind":"clock"'
@@ -91,46 +90,47 @@ class Retention:
 
     def _is_doubtful(self, place: Directory, segment: Segment) -> bool:
         if segment.stem not in self._doubtful:
-            try:
-                clocks = [canonical.decode(line) for line in reader.lines(place, segment) if _CLOCK in line]
-            except ValueError as error:
-                raise LedgerError(f"{segment.stem} cannot be read: {error}") from None
-            self._doubtful[segment.stem] = any(clock.get("synchronised") is False for clock in clocks)
+            self._doubtful[segment.stem] = not _clock_was_kept(place, segment)
         return self._doubtful[segment.stem]
 
 
+def _clock_was_kept(place: Directory, segment: Segment) -> bool:
+    """Say whether nothing in a segment tells of a clock that nobody kept.
+
+    LedgerError when its entries are not those of its note, or not of its day. Who signed the note is not looked at: to
+    a verifier, one that the ledger's key did not sign is a fault for good. No more is read than the note is of.
+    """
+    noted, before = reader.note_of(place, segment), reader.segment_before(place, segment)
+    edge = Edge() if before is None else reader.note_of(place, before).tree()
+    unfit = LedgerError(f"{segment.stem} is not what its name and its note say")
+    if edge is None:
+        raise unfit
+    kept, last = True, b""
+    try:
+        for last in reader.lines(place, segment):
+            if edge.size >= noted.size:
+                raise unfit
+            edge.append(leaf_hash(last))
+            if _CLOCK in last:
+                kept = kept and canonical.decode(last).get("synchronised") is not False
+        day = day_of(cast("int", canonical.decode(last)["at"]))
+    except (ValueError, OverflowError):  # no entry, or no time that has a day
+        raise unfit from None
+    if (edge.size, edge.root(), day) != (noted.size, noted.root, segment.day):
+        raise unfit
+    return kept
+
+
 def _deletion(place: Directory, segment: Segment, why: str) -> Entry:
-    noted, first = reader.note_of(place, segment), reader.start_of(place, segment)
-    if not _is_as_noted(place, segment, noted):
-        raise LedgerError(f"{segment.stem} is not what its name and its note say")
+    noted = reader.note_of(place, segment)
     return {
         "kind": "deleted",
         "segment": segment.stem,
-        "first": first,
+        "first": reader.start_of(place, segment),
         "size": noted.size,
         "root": to_base64(noted.root),
         "why": why,
     }
-
-
-def _is_as_noted(place: Directory, segment: Segment, noted: Checkpoint) -> bool:
-    """Say whether the entries of a segment are those of its note, and of its day.
-
-    Who signed the note is not looked at: to a verifier, one that the ledger's key did not sign is a fault for good.
-    """
-    before = reader.segment_before(place, segment)
-    edge = Edge() if before is None else reader.note_of(place, before).tree()
-    if edge is None:
-        return False
-    last = b""
-    for last in reader.lines(place, segment):
-        edge.append(leaf_hash(last))
-    if (edge.size, edge.root()) != (noted.size, noted.root):
-        return False
-    try:
-        return day_of(cast("int", canonical.decode(last)["at"])) == segment.day
-    except (ValueError, OverflowError, OSError):  # no entry, or no time that has a day
-        return False
 
 
 def _remove(place: Directory, segments: list[Segment]) -> None:

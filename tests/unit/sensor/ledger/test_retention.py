@@ -1,10 +1,12 @@
 """What retention deletes: what was kept for so long by the sensor's own word, and nothing else."""
 
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from sensor.ledger import reader
 from sensor.ledger.canonical import encode
@@ -78,6 +80,18 @@ def test_segment_whose_entries_are_not_its_notes_stays(tmp_path: Path, replaced:
     (tmp_path / "00000000-20260108.jsonl").write_bytes(replaced)
     with pytest.raises(LedgerError, match="00000000-20260108 is not what its name and its note say"):
         expire(tmp_path, 100)
+
+
+def test_segment_that_has_more_than_its_note_is_read_no_further(tmp_path: Path) -> None:
+    """A file of some hundred octets unpacks to as many lines as anybody likes."""
+    write(tmp_path, [(0, LEG), (1, LEG)])
+    packed = tmp_path / "00000000-20260108.jsonl.zst"
+    whole = zstandard.ZstdDecompressor().decompress(packed.read_bytes())
+    packed.write_bytes(zstandard.ZstdCompressor().compress(whole + b"\n" * (64 << 20)))
+    before = time.process_time()
+    with pytest.raises(LedgerError, match="00000000-20260108 is not what its name and its note say"):
+        expire(tmp_path, 100)
+    assert time.process_time() - before < 5.0
 
 
 def test_segment_of_a_clock_that_nobody_kept_is_as_old_as_the_next_one_of_a_clock_that_was(tmp_path: Path) -> None:
