@@ -90,10 +90,7 @@ def rendered(report: Report, form: str) -> bytes:
     try:
         return pdf.render(document(report), octets)
     except pdf.TypesettingError as error:
-        problem = str(error)
-    except OSError as error:
-        problem = f"{tempfile.tempdir or 'temporary files'}: {error.strerror}"
-    raise OperatorError(f"no PDF: {problem}; the same report as html, json or csv does not need it")
+        raise OperatorError(f"no PDF: {error}; the same report as html, json or csv does not need it") from None
 
 
 def read_report(path: str) -> Report:

@@ -53,7 +53,7 @@ from sensor.config.network import (
     Vendor,
     Waiver,
 )
-from sensor.config.sinks import AnySink
+from sensor.config.sinks import AnySink, FileSink
 from sensor.model import Severity
 
 if TYPE_CHECKING:
@@ -406,12 +406,24 @@ class Config(Section):
     sinks: tuple[Annotated[AnySink, Tagged("type")], ...] = ()  # where events go
 
     def __post_init__(self) -> None:
-        """Refuse two sinks of one name: their counts and their spools would be one."""
-        names: set[str] = {STDOUT}
+        """Refuse what would write over one another: sinks of one name or file, two kinds in one directory."""
         faults: list[tuple[Location, str]] = []
+        names: set[str] = {STDOUT}
+        files: set[str] = set()
         for i, sink in enumerate(self.sinks):
             if sink.label in names:
                 faults.append((("sinks", i), f'another sink is called "{sink.label}"; give one of them a name'))
             names.add(sink.label)
+            if isinstance(sink, FileSink):
+                path = os.path.normpath(sink.path)
+                if path in files:
+                    faults.append((("sinks", i, "path"), "another sink writes this file"))
+                files.add(path)
+        owners: dict[str, str] = {}
+        for kind in ("state", "evidence", "ledger"):
+            if (directory := getattr(self, kind).directory) is not None:
+                owner = owners.setdefault(os.path.normpath(directory), kind)
+                if owner != kind:
+                    faults.append(((kind, "directory"), f"is that of {owner} already; each needs one of its own"))
         if faults:
             raise FaultsError(faults)

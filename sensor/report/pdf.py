@@ -8,8 +8,6 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from importlib.resources import files
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sensor.report import typeset
@@ -34,34 +32,33 @@ class TypesettingError(Exception):
 
 def render(document: Document, report_json: bytes) -> bytes:
     """Return a document as PDF with the report object in it; TypesettingError."""
-    with TemporaryDirectory(prefix="legwatch-report-") as name:
-        root = Path(name)
-        (root / "report.typ").write_bytes(files("sensor.report").joinpath("report.typ").read_bytes())
-        (root / "report.json").write_bytes(report_json)
-        blocks = list(_blocks(document, root))
-        shown = _shown({**asdict(replace(document, blocks=())), "blocks": blocks})
-        (root / "document.json").write_text(json.dumps(shown))
-        # -P: what lies where the command was given is no module, as reports are made beside captures of others.
-        command = [sys.executable, "-P", typeset.__file__, str(root), str(document.made_at // 1000)]
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)  # noqa: S603  (our own interpreter)
-        except subprocess.TimeoutExpired:
-            raise TypesettingError(f"the typesetter did not end within {TIMEOUT_S:g} s") from None
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise TypesettingError(f"the typesetter failed: {said[-1] if said else f'status {done.returncode}'}")
-        try:
-            return (root / "report.pdf").read_bytes()
-        except OSError as error:
-            raise TypesettingError(f"the typesetter made nothing: {error.strerror}") from None
+    texts = {
+        "main": files("sensor.report").joinpath("report.typ").read_text(encoding="utf-8"),
+        "report.json": report_json.decode(),
+    }
+    blocks = list(_blocks(document, texts))
+    texts["document.json"] = json.dumps(_shown({**asdict(replace(document, blocks=())), "blocks": blocks}))
+    # -P: what lies where the command was given is no module, as reports are made beside captures of others.
+    command = [sys.executable, "-P", typeset.__file__, str(document.made_at // 1000)]
+    octets = json.dumps(texts).encode()
+    try:
+        done = subprocess.run(command, input=octets, capture_output=True, timeout=TIMEOUT_S, check=False)  # noqa: S603  (our own interpreter)
+    except subprocess.TimeoutExpired:
+        raise TypesettingError(f"the typesetter did not end within {TIMEOUT_S:g} s") from None
+    except OSError as error:
+        raise TypesettingError(f"the typesetter did not start: {error.strerror}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise TypesettingError(f"the typesetter failed: {said[-1] if said else f'status {done.returncode}'}")
+    return done.stdout
 
 
-def _blocks(document: Document, root: Path) -> Iterator[dict[str, Any]]:
-    """Return the blocks as data; a picture goes into a file of its own."""
+def _blocks(document: Document, texts: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Return the blocks as data; a picture becomes a text of its own."""
     for number, block in enumerate(document.blocks):
         if isinstance(block, Figure):
             svg = f"{number}.svg"
-            (root / svg).write_text(_drawn(block.svg), encoding="utf-8")
+            texts[svg] = _drawn(block.svg)
             yield {**_data(replace(block, svg=svg)), "ratio": _ratio(block.svg)}
         else:
             yield _data(block)

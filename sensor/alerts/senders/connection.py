@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Sequence
 
-from sensor.alerts.sender import SendError
+from sensor.alerts.event import Event
+from sensor.alerts.sender import Sender, SendError
 from sensor.alerts.senders.tls import reason
 from sensor.config.sinks import Endpoint
 
@@ -86,6 +88,33 @@ class Connection:
             made.close()
             raise
         return made
+
+
+class ConnectionSender(Sender):
+    """Sends what one kind of receiver takes an event for, one after the other through a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Send events as ``octets`` has them."""
+        self._connection.send(b"".join(map(self.octets, events)))
+
+    def octets(self, event: Event) -> bytes:
+        """Return an event as it is sent."""
+        raise NotImplementedError
+
+    def try_out(self) -> None:
+        """Connect."""
+        self._connection.try_out()
+
+    def interrupt(self) -> None:
+        """Make a ``send`` that waits fail."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._connection.close()
 
 
 def _is_over(stream: socket.socket) -> bool:

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sensor.alerts.event import Event
 from sensor.alerts.mappings.hep import packet
-from sensor.alerts.sender import Sender
-from sensor.alerts.senders.connection import Connection
+from sensor.alerts.senders.connection import Connection, ConnectionSender
 from sensor.config.sinks import HepSink
 
 
-class Hep(Sender):
+class Hep(ConnectionSender):
     """Sends one packet an event."""
 
     def __init__(self, sink: HepSink) -> None:
+        super().__init__(Connection(sink.address, datagrams=sink.transport == "udp", timeout_s=sink.timeout))
         self._agent = sink.agent
         self._key = sink.key_file.content if sink.key_file else b""
-        self._connection = Connection(sink.address, datagrams=sink.transport == "udp", timeout_s=sink.timeout)
 
-    def send(self, events: Sequence[Event]) -> None:
-        """Send the packets of events."""
-        self._connection.send(b"".join(packet(event, agent=self._agent, key=self._key) for event in events))
-
-    def try_out(self) -> None:
-        """Connect."""
-        self._connection.try_out()
-
-    def interrupt(self) -> None:
-        """Make a ``send`` that waits fail."""
-        self._connection.interrupt()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._connection.close()
+    def octets(self, event: Event) -> bytes:
+        """Return the packet of an event."""
+        return packet(event, agent=self._agent, key=self._key)

@@ -51,6 +51,16 @@ def test_directory_without_a_key_is_refused_with_what_makes_one() -> None:
     assert "legwatch ledger new-key FILE" in said
 
 
+def test_directory_of_another_kind_of_record_is_refused(key: Path) -> None:
+    said = refused(
+        f"state: {{directory: /d}}\nevidence: {{directory: /d/}}\nledger: {{directory: /e/../d, key_file: {key}}}"
+    )
+    assert said.splitlines() == [
+        "f:2:23: evidence.directory: is that of state already; each needs one of its own",
+        "f:3:21: ledger.directory: is that of state already; each needs one of its own",
+    ]
+
+
 def test_key_that_others_may_read_is_refused(key: Path) -> None:
     key.chmod(0o604)
     assert "chmod o=" in refused(f"ledger: {{directory: /l, key_file: {key}}}")

@@ -43,6 +43,10 @@ ONE_FAULT = {
         "sinks: [{type: journald}, {type: journald}]",
         '1:27: sinks[1]: another sink is called "journald"; give one of them a name',
     ),
+    "file-twice": (
+        "sinks: [{type: file, path: /x/y}, {type: file, name: b, path: /x//y}]",
+        "1:63: sinks[1].path: another sink writes this file",
+    ),
     "name-odd": (
         "sinks: [{type: journald, name: ../x}]",
         "1:32: sinks[0].name: must be a name of 1 to 64 letters, digits, - and _",

@@ -233,19 +233,19 @@ def test_disk_that_fails_is_counted_and_said_and_the_log_is_told_at_once(
 def test_disk_that_does_not_answer_holds_nobody_up_for_longer_than_its_patience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(module, "PATIENCE_S", 1.0)
     with running(tmp_path) as made:
         made.disk.open.clear()
         began = time.monotonic()
         made.hold("a")
         made.put(numbered(1))
         made.put(numbered(2))
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 0.5
         assert made.log.ids == []
         while made.log.ids != [1, 2]:
             made.commit()
             time.sleep(0.01)
-        assert 0.2 <= time.monotonic() - began < 1.5
+        assert 1.0 <= time.monotonic() - began < 4
         assert (made.outbox.errors, made.said) == (1, ["state_late"])
         assert "does not answer" in made.outbox.problem
         made.disk.open.set()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shlex
-import tempfile
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -336,11 +336,11 @@ def test_report_of_a_directory_without_a_ledger_is_refused_in_one_line(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pdf_without_room_for_temporary_files_names_their_directory(
+def test_pdf_without_a_process_for_it_is_refused_in_one_line(
     place: Path, public: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
     assert main(["report", *DAYS, "--ledger", str(place), "--key", public, "-o", str(tmp_path / "report.pdf")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"no PDF: {tmp_path}/gone: No such file or directory; ")
+    assert said.startswith("no PDF: the typesetter did not start: No such file or directory; ")
     assert said.count("\n") == 1

@@ -157,14 +157,20 @@ def test_pdf_cannot_be_made_and_the_reason_is_one_line(monkeypatch: pytest.Monke
         typeset(report(ORDINARY))
 
 
-def test_typesetter_that_fails_says_why(tmp_path: Path) -> None:
-    (tmp_path / "report.typ").write_text('#panic("no")')
-    done = subprocess.run(
-        [sys.executable, "-m", "sensor.report.typeset", str(tmp_path), "0"], capture_output=True, check=False
-    )
-    assert done.returncode == 1
+def test_typesetter_that_fails_says_why() -> None:
+    files = b'{"main": "#panic(\\"no\\")"}'
+    command = [sys.executable, "-m", "sensor.report.typeset", "0"]
+    done = subprocess.run(command, input=files, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
     assert b"no" in done.stderr
-    assert not (tmp_path / "report.pdf").exists()
+
+
+def test_typesetter_writes_no_file(tmp_path: Path, ordinary: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "report.json").write_text("of somebody else")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    monkeypatch.chdir(tmp_path)
+    assert typeset(report(ORDINARY)) == ordinary
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_picture_below_its_heading_is_named_and_draws_no_title() -> None:
