@@ -16,7 +16,7 @@ from tests.unit.sensor.alerts.receivers import OK, Server, read_request
 
 pytestmark = pytest.mark.live
 
-QUEUE, CALLS = 16, 60  # events that wait in memory, and more than that
+QUEUE, BATCH, CALLS = 16, 5, 60  # events that wait in memory, that one attempt sends, and more than these
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -86,7 +86,7 @@ def test_receiver_that_was_down_for_long_gets_what_waited_in_order_and_the_rest_
             "name": name,
             "url": receiver.url(name),
             "queue": QUEUE,
-            "batch": 5,
+            "batch": BATCH,
             "spool": name == "disk",
         }
         for name in ("disk", "memory")
@@ -109,4 +109,7 @@ def test_receiver_that_was_down_for_long_gets_what_waited_in_order_and_the_rest_
         hosts = [event["subject"]["a"] for event in of_code(receiver.got["disk"], "media-clear")]
         assert hosts == [ends_of(number)[0].ip for number in range(CALLS)]
         kept = [event["subject"]["a"] for event in of_code(receiver.got["memory"], "media-clear")]
-        assert kept == hosts[: len(kept)]
+        # What the thread took in hand made room: when it did so is a race with the events.
+        assert QUEUE - 1 <= len(kept) <= QUEUE + BATCH
+        assert kept[: QUEUE - 1] == hosts[: QUEUE - 1]  # beside the one of the clock, if it is not kept here
+        assert kept == [host for host in hosts if host in kept]
