@@ -12,8 +12,9 @@ from fastpath.core cimport Attempt, Core, begin_event
 from fastpath.events cimport EVENT_ATTEMPT, EventAttempt, EventHead, ring_commit
 from fastpath.exposure cimport aside
 from fastpath.flow cimport Flow
-from fastpath.sip cimport SipScan, Span
+from fastpath.sip cimport SipScan
 from fastpath.siphash cimport siphash
+from fastpath.text cimport Span
 
 cdef enum:
     MAX_ATTEMPTS = 4096         # a power of two

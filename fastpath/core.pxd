@@ -9,7 +9,8 @@ from fastpath.flow cimport FLOW_A_IS_HIGH, Flow, FlowTable
 from fastpath.fragments cimport Fragments
 from fastpath.hints cimport HintTable
 from fastpath.reasons cimport REASONS
-from fastpath.sip cimport SIP_MAX_PACKED, SipScan, WantedHeaders
+from fastpath.sip cimport SipScan, WantedHeaders
+from fastpath.sip_records cimport SIP_MAX_PACKED
 from fastpath.tcp cimport Memory
 from fastpath.tones cimport ToneTable
 from fastpath.verdict cimport TableSet

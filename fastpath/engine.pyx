@@ -41,7 +41,8 @@ from fastpath.mirror cimport TWINS, is_twin
 from fastpath.names cimport APP_RTP, FATE_SCORED, FATE_WATCHED
 from fastpath.octets cimport be24, load_acquire, prefetch, store_release
 from fastpath.reasons cimport CLASSIFIED, REASONS, SHED_FLOW_TABLE, SHED_NEW_MEDIA
-from fastpath.sip cimport agent_record, exposure_record, negotiation_record, sip_unpack, want_headers
+from fastpath.sip cimport want_headers
+from fastpath.sip_records cimport agent_record, exposure_record, negotiation_record, sip_unpack
 from fastpath.segments cimport tcp_segment
 from fastpath.shedding cimport follow_backlog, is_shut, may_begin_media
 from fastpath.talk cimport iax2_packet, udp_talk

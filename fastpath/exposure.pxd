@@ -11,7 +11,9 @@ from fastpath.flow cimport Aside, Flow, Shown
 from fastpath.names cimport (
     APP_SIP, SECRET_NONE, SHOWN_CREDENTIALS, SHOWN_KEYS, SHOWN_KINDS, SHOWN_SIP, SHOWN_TEXT,
 )
-from fastpath.sip cimport SdpMedia, SipScan, sip_clean
+from fastpath.sdp cimport SdpMedia
+from fastpath.sip cimport SipScan
+from fastpath.sip_records cimport sip_clean
 from fastpath.siphash cimport siphash
 
 cdef enum:
@@ -34,11 +36,11 @@ cdef inline bint is_used(const SdpMedia* m, uint16_t status) noexcept nogil:
 
 cdef inline void fill_suites(EventExposure* e, const SipScan* s) noexcept nogil:
     cdef uint32_t i, k
-    for i in range(s.media_count):
-        if is_used(&s.media[i], s.status):
-            for k in range(s.media[i].crypto_count):
+    for i in range(s.sdp.media_count):
+        if is_used(&s.sdp.media[i], s.status):
+            for k in range(s.sdp.media[i].crypto_count):
                 if e.details < MAX_SAID_SUITES:
-                    e.detail[e.details] = s.media[i].cryptos[k].suite
+                    e.detail[e.details] = s.sdp.media[i].cryptos[k].suite
                     e.details += 1
 
 
@@ -140,8 +142,8 @@ cdef inline void note_exposure(Core* c, Flow* f, const uint8_t* p, const SipScan
         show(c, f, SHOWN_CREDENTIALS, p, s, ts_ns)
     if s.text:
         show(c, f, SHOWN_TEXT, p, s, ts_ns)
-    for i in range(s.media_count):
-        if is_used(&s.media[i], s.status):
+    for i in range(s.sdp.media_count):
+        if is_used(&s.sdp.media[i], s.status):
             show(c, f, SHOWN_KEYS, p, s, ts_ns)
             break
     note_agent(c, f, p, s, from_high, ts_ns)

@@ -16,7 +16,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastpath.rtp cimport FrameLaw
-from fastpath.sip cimport SdpMedia, SipScan, Span
+from fastpath.sdp cimport SdpMedia
+from fastpath.sip cimport SipScan
+from fastpath.text cimport Span
 from fastpath.udptl cimport goes_on
 from fastpath.verdict cimport FIRST_DYNAMIC_TYPE, HINT_NONE, MAX_TABLES
 from fastpath.wire cimport FlowKeyBits, HashSecret, hash_key
@@ -343,5 +345,5 @@ cdef inline void note_hints(HintTable* table, const uint8_t* p, const SipScan* s
     """Keep what a message's description says of payload types; ``p`` is the message that was scanned."""
     cdef int i
     table.message += 1
-    for i in range(scan.media_count):
-        note_media(table, p, &scan.media[i], secret, ts_ns)
+    for i in range(scan.sdp.media_count):
+        note_media(table, p, &scan.sdp.media[i], secret, ts_ns)

@@ -14,8 +14,9 @@ from fastpath.names cimport (
     SECRET_BEARER, SECRET_CONFIGURATION, SECRET_DIGEST, SECRET_MAIL, SECRET_NONE, SECRET_PASSWORD, SHOWN_CREDENTIALS,
     SHOWN_KINDS, SHOWN_MANAGEMENT, SHOWN_PROVISIONING, SHOWN_RECORDING, SHOWN_TEXT, SHOWN_VOICEMAIL,
 )
-from fastpath.services cimport Service, holds, is_audio_file, is_configuration, is_phone_file, low
+from fastpath.services cimport Service, holds, is_audio_file, is_configuration, is_phone_file
 from fastpath.tcp cimport Lines
+from fastpath.text cimport begins
 
 cdef enum:
     MAX_LINE = 4096             # octets; a longer one is passed over
@@ -34,17 +35,6 @@ cdef struct Said:               # what a line says
     int count
     uint64_t body               # octets that follow and are no lines
     bint endless                # … and their number is not known, or too large
-
-
-cdef inline bint begins_with(const uint8_t* p, uint32_t n, const char* text, uint32_t size) noexcept nogil:
-    """Does a line begin with a word, in any case?"""
-    cdef uint32_t i
-    if n < size:
-        return False
-    for i in range(size):
-        if low(p[i]) != <uint8_t>text[i]:
-            return False
-    return True
 
 
 cdef inline void say(Said* out, uint8_t app, uint8_t shown, uint8_t secret, bint by_content) noexcept nogil:
@@ -129,18 +119,18 @@ cdef inline bint start_line(Lines* l, bint side, const uint8_t* p, uint32_t n) n
 
 
 cdef inline void header(Lines* l, bint side, const uint8_t* p, uint32_t n) noexcept nogil:
-    if begins_with(p, n, b"user-agent:", 11):
+    if begins(p, n, b"user-agent:", 11):
         l.phone = is_phone(p + 11, n - 11)
         l.browser = holds(p + 11, min(n - 11, <uint32_t>10), b"mozilla/", 8)
-    elif begins_with(p, n, b"authorization:", 14):
+    elif begins(p, n, b"authorization:", 14):
         l.secret = secret_of(p + 14, n - 14)
-    elif begins_with(p, n, b"proxy-authorization:", 20):
+    elif begins(p, n, b"proxy-authorization:", 20):
         l.secret = secret_of(p + 20, n - 20)
-    elif begins_with(p, n, b"content-length:", 15):
+    elif begins(p, n, b"content-length:", 15):
         l.body[side] = decimal(p + 15, n - 15)
-    elif begins_with(p, n, b"transfer-encoding:", 18):
+    elif begins(p, n, b"transfer-encoding:", 18):
         l.endless[side] = True
-    elif begins_with(p, n, b"content-type:", 13):
+    elif begins(p, n, b"content-type:", 13):
         l.audio |= holds(p + 13, min(n - 13, <uint32_t>8), b"audio/", 6)
         l.text = holds(p + 13, min(n - 13, <uint32_t>8), b"text/", 5) or holds(
             p + 13, min(n - 13, <uint32_t>14), b"message/cpim", 12)
@@ -188,11 +178,11 @@ cdef inline int message_line(Lines* l, bint side, const uint8_t* p, uint32_t n, 
 
 cdef inline bint is_voice_mail(const uint8_t* p, uint32_t n) noexcept nogil:
     """A header that says that a mail is a voice message, or has audio attached (RFC 2045, RFC 3801)."""
-    if begins_with(p, n, b"content-type:", 13):
+    if begins(p, n, b"content-type:", 13):
         return holds(p, n, b"audio/", 6) or holds(p, n, b"multipart/voice-message", 23)
-    if begins_with(p, n, b"subject:", 8):
+    if begins(p, n, b"subject:", 8):
         return holds(p, n, b"voicemail", 9) or holds(p, n, b"voice message", 13) or holds(p, n, b"voice mail", 10)
-    return begins_with(p, n, b"content-disposition:", 20) and (
+    return begins(p, n, b"content-disposition:", 20) and (
         holds(p, n, b".wav", 4) or holds(p, n, b".mp3", 4) or holds(p, n, b".gsm", 4))
 
 
@@ -214,9 +204,9 @@ cdef inline int smtp_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Sai
             say(out, APP_SMTP, SHOWN_VOICEMAIL, SECRET_AUDIO, True)
             return LINES_DONE
         return LINES_MORE
-    l.starttls = begins_with(p, n, b"starttls", 8)
-    l.in_mail = n == 4 and begins_with(p, n, b"data", 4)
-    if begins_with(p, n, b"auth plain", 10) or begins_with(p, n, b"auth login", 10):
+    l.starttls = begins(p, n, b"starttls", 8)
+    l.in_mail = n == 4 and begins(p, n, b"data", 4)
+    if begins(p, n, b"auth plain", 10) or begins(p, n, b"auth login", 10):
         say(out, APP_SMTP, SHOWN_VOICEMAIL, SECRET_PASSWORD, False)
     return LINES_MORE
 
@@ -230,7 +220,7 @@ cdef inline int store_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Sa
         if is_voice_mail(p, n):
             say(out, l.app, SHOWN_VOICEMAIL, SECRET_AUDIO, True)
             return LINES_DONE
-        if begins_with(p, n, b"from:", 5):
+        if begins(p, n, b"from:", 5):
             say(out, l.app, SHOWN_VOICEMAIL, SECRET_MAIL, False)
         return LINES_MORE
     if l.app == APP_IMAP:               # behind its tag
@@ -239,9 +229,9 @@ cdef inline int store_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Sa
         at += at < n
     p += at
     n -= at
-    l.starttls = begins_with(p, n, b"starttls", 8) or (n == 4 and begins_with(p, n, b"stls", 4))
-    if (begins_with(p, n, b"login ", 6) or begins_with(p, n, b"pass ", 5)
-            or begins_with(p, n, b"authenticate plain", 18)):
+    l.starttls = begins(p, n, b"starttls", 8) or (n == 4 and begins(p, n, b"stls", 4))
+    if (begins(p, n, b"login ", 6) or begins(p, n, b"pass ", 5)
+            or begins(p, n, b"authenticate plain", 18)):
         say(out, l.app, SHOWN_VOICEMAIL, SECRET_PASSWORD, False)
     return LINES_MORE
 
@@ -249,8 +239,8 @@ cdef inline int store_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Sa
 cdef inline int ftp_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Said* out) noexcept nogil:
     if side != l.client:
         return LINES_TLS if l.starttls and is_reply(p, n) and p[0] == c"2" else LINES_MORE
-    l.starttls = begins_with(p, n, b"auth ", 5)
-    if begins_with(p, n, b"retr ", 5) or begins_with(p, n, b"stor ", 5):
+    l.starttls = begins(p, n, b"auth ", 5)
+    if begins(p, n, b"retr ", 5) or begins(p, n, b"stor ", 5):
         if is_audio_file(p + 5, n - 5):
             say(out, APP_FTP, SHOWN_RECORDING, SECRET_AUDIO, False)
         elif is_phone_file(p + 5, n - 5, False):
@@ -260,16 +250,16 @@ cdef inline int ftp_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Said
 
 cdef inline bint first_line(Lines* l, bint side, const uint8_t* p, uint32_t n, Said* out) noexcept nogil:
     """Tell by a line which protocol this is. A server that greets with 220 may be one of two."""
-    if begins_with(p, n, b"ehlo ", 5) or begins_with(p, n, b"helo ", 5) or begins_with(p, n, b"mail from:", 10):
+    if begins(p, n, b"ehlo ", 5) or begins(p, n, b"helo ", 5) or begins(p, n, b"mail from:", 10):
         l.app = APP_SMTP
         l.client = side
-    elif begins_with(p, n, b"user ", 5) or begins_with(p, n, b"auth tls", 8):
+    elif begins(p, n, b"user ", 5) or begins(p, n, b"auth tls", 8):
         l.app = APP_FTP
         l.client = side
-    elif begins_with(p, n, b"+ok", 3):
+    elif begins(p, n, b"+ok", 3):
         l.app = APP_POP3
         l.client = not side
-    elif begins_with(p, n, b"* ok", 4) or begins_with(p, n, b"* preauth", 9):
+    elif begins(p, n, b"* ok", 4) or begins(p, n, b"* preauth", 9):
         l.app = APP_IMAP
         l.client = not side
     elif is_reply(p, n):
@@ -307,10 +297,10 @@ cdef inline bint opens_lines(const uint8_t* p, uint32_t n) noexcept nogil:
         return True
     if memcmp(p, b"220", 3) == 0 and (p[3] == c" " or p[3] == c"-"):
         return True
-    if (begins_with(p, n, b"ehlo ", 5) or begins_with(p, n, b"helo ", 5) or begins_with(p, n, b"user ", 5)
-            or begins_with(p, n, b"auth ", 5)):
+    if (begins(p, n, b"ehlo ", 5) or begins(p, n, b"helo ", 5) or begins(p, n, b"user ", 5)
+            or begins(p, n, b"auth ", 5)):
         return True
     # Methods of RTSP that are none of HTTP or SIP; OPTIONS is looked at with its target.
-    return (begins_with(p, n, b"describe rtsp", 13) or begins_with(p, n, b"setup rtsp", 10)
-            or begins_with(p, n, b"play rtsp", 9) or begins_with(p, n, b"options rtsp", 12)
-            or begins_with(p, n, b"announce rtsp", 13))
+    return (begins(p, n, b"describe rtsp", 13) or begins(p, n, b"setup rtsp", 10)
+            or begins(p, n, b"play rtsp", 9) or begins(p, n, b"options rtsp", 12)
+            or begins(p, n, b"announce rtsp", 13))

@@ -14,11 +14,11 @@ from fastpath.exposure cimport note_exposure
 from fastpath.flow cimport Flow
 from fastpath.hints cimport note_hints
 from fastpath.names cimport APP_SIP
-from fastpath.sip cimport (
-    SIP_MAX_PACKED, SIP_NOT_SIP, SIP_OK, Span, sip_pack, sip_pack_media, sip_pack_parties, sip_scan,
-)
+from fastpath.sip cimport SIP_NOT_SIP, SIP_OK, sip_scan
+from fastpath.sip_records cimport SIP_MAX_PACKED, sip_pack, sip_pack_media, sip_pack_parties
 from fastpath.siphash cimport siphash
 from fastpath.tcp cimport conversation_gave
+from fastpath.text cimport Span
 
 
 cdef inline uint8_t dialog_method(const uint8_t* p, Span method) noexcept nogil:

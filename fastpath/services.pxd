@@ -15,6 +15,7 @@ from fastpath.names cimport (
     SHOWN_DIRECTORY, SHOWN_KINDS, SHOWN_MANAGEMENT, SHOWN_NAME_TIME, SHOWN_PROVISIONING, SHOWN_RECORDING,
 )
 from fastpath.octets cimport be16, be32
+from fastpath.text cimport lower
 
 cdef enum:
     DNS_PORT = 53
@@ -52,16 +53,12 @@ cdef inline bint found(Service* out, uint8_t app, uint8_t shown, uint8_t secret,
 
 # --- names of files ----------------------------------------------------------------------------------------------
 
-cdef inline uint8_t low(uint8_t c) noexcept nogil:
-    return c | 0x20 if c"A" <= c <= c"Z" else c
-
-
 cdef inline bint ends_with(const uint8_t* p, uint32_t n, const char* text, uint32_t size) noexcept nogil:
     cdef uint32_t i
     if n < size:
         return False
     for i in range(size):
-        if low(p[n - size + i]) != <uint8_t>text[i]:
+        if lower(p[n - size + i]) != <uint8_t>text[i]:
             return False
     return True
 
@@ -71,7 +68,7 @@ cdef inline bint holds(const uint8_t* p, uint32_t n, const char* text, uint32_t 
     cdef uint32_t at, i
     for at in range(n - size + 1 if n >= size else 0):
         i = 0
-        while i < size and low(p[at + i]) == <uint8_t>text[i]:
+        while i < size and lower(p[at + i]) == <uint8_t>text[i]:
             i += 1
         if i == size:
             return True
@@ -79,7 +76,7 @@ cdef inline bint holds(const uint8_t* p, uint32_t n, const char* text, uint32_t 
 
 
 cdef inline bint is_hex(uint8_t c) noexcept nogil:
-    return c"0" <= c <= c"9" or c"a" <= low(c) <= c"f"
+    return c"0" <= c <= c"9" or c"a" <= lower(c) <= c"f"
 
 
 cdef inline bint has_mac(const uint8_t* p, uint32_t n, bint decimal) noexcept nogil:

@@ -8,6 +8,7 @@ from libc.string cimport memcmp
 
 from fastpath.octets cimport be16, be64
 from fastpath.sip cimport sip_probe
+from fastpath.text cimport begins
 
 cdef extern from "<string.h>" nogil:
     void* memmem(const void* haystack, size_t n, const void* needle, size_t needle_n)
@@ -41,21 +42,6 @@ cdef struct WsFrame:
     uint8_t[4] mask
 
 
-cdef inline uint8_t ws_lower(uint8_t c) noexcept nogil:
-    return c + 32 if c"A" <= c <= c"Z" else c
-
-
-cdef inline bint ws_begins(const uint8_t* p, uint32_t n, const char* word, uint32_t word_n) noexcept nogil:
-    """Without regard to case; the word is in lower case."""
-    cdef uint32_t i
-    if n < word_n:
-        return False
-    for i in range(word_n):
-        if ws_lower(p[i]) != <uint8_t>word[i]:
-            return False
-    return True
-
-
 cdef inline bint ws_lists(const uint8_t* p, uint32_t n, const char* name, uint32_t name_n, const char* word,
                           uint32_t word_n) noexcept nogil:
     """Whether a header of an HTTP message, of which there may be several, lists a token."""
@@ -64,7 +50,7 @@ cdef inline bint ws_lists(const uint8_t* p, uint32_t n, const char* name, uint32
         end = at
         while end < n and p[end] != c"\n":
             end += 1
-        if ws_begins(p + at, end - at, name, name_n):
+        if begins(p + at, end - at, name, name_n):
             at += name_n
             while at < end:
                 while at < end and (p[at] == c" " or p[at] == c"\t" or p[at] == c","):
@@ -72,7 +58,7 @@ cdef inline bint ws_lists(const uint8_t* p, uint32_t n, const char* name, uint32
                 stop = at
                 while stop < end and p[stop] not in (c",", c" ", c"\t", c"\r"):
                     stop += 1
-                if stop - at == word_n and ws_begins(p + at, word_n, word, word_n):
+                if stop - at == word_n and begins(p + at, word_n, word, word_n):
                     return True
                 at = max(stop, at + 1)
         at = end + 1
