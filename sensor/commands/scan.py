@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import sys
 from argparse import Namespace
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from fastpath.source import OfflineSource
 from sensor.commands import configuration
 from sensor.commands.pipeline import FILE_EVENTS, Pipeline
 from sensor.commands.reading import batches, open_source, say_how_it_ended
-from sensor.commands.reporting import ScanReport
 from sensor.model import Sink
 from sensor.output.jsonl import JsonLines
 from sensor.output.summary import Summary, rank
+
+if TYPE_CHECKING:
+    from sensor.commands.reporting import ScanReport
+    from sensor.config.schema import Config
 
 
 class Output(Sink, Protocol):
@@ -34,7 +38,7 @@ def execute(args: Namespace) -> int:
     """Read every capture and report; 1 when a finding is at least as severe as asked for."""
     config = configuration(args.config, reveal=args.reveal_identities)
     pipeline = Pipeline(config)
-    report = ScanReport(args.report, config, pipeline.names.host) if args.report else None
+    report = _report(args.report, config, pipeline.names.host) if args.report else None
     # All are opened before anything is printed: a name mistyped costs no half a report.
     sources = [(path, open_source(path)) for path in args.captures]
     summary = Summary()
@@ -55,6 +59,12 @@ def execute(args: Namespace) -> int:
     if unreadable:
         return 2
     return int(summary.worst is not None and rank(summary.worst) >= rank(args.fail_on))
+
+
+def _report(path: str, config: Config, host: Callable[[str], str]) -> ScanReport:
+    from sensor.commands.reporting import ScanReport  # noqa: PLC0415  (20 ms that a scan without a report does not pay)
+
+    return ScanReport(path, config, host)
 
 
 def output_of(*, as_json: bool) -> Output:
