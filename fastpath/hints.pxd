@@ -273,7 +273,6 @@ cdef inline Hint* hint_place(HintPool* pool, Hint* bucket, const uint64_t* addre
                              bint make) noexcept nogil:
     # The entry of an address and port; one that is free, or the oldest of the bucket, is made its own where wanted.
     cdef Hint* place = bucket
-    cdef uint32_t version
     cdef int way
     for way in range(HINT_WAYS):
         if is_hint_for(&bucket[way], address, port):
@@ -283,9 +282,9 @@ cdef inline Hint* hint_place(HintPool* pool, Hint* bucket, const uint64_t* addre
     if not make:
         return NULL
     count_one(&pool.replaced if place.port else &pool.count)
-    version = place.version
-    memset(place, 0, sizeof(Hint))
-    place.version = version     # of the bucket, which is claimed
+    # Not the version, which may be in this entry: were it even for a moment, another writer would claim the bucket.
+    place.message = 0           # what hangs on a description is cleared with the first
+    memset(place.fax, 0, sizeof(place.fax))
     place.address[0] = address[0]
     place.address[1] = address[1]
     place.port = port

@@ -176,6 +176,29 @@ def test_hints_written_and_read_at_once_are_never_mixed() -> None:
     assert first.hint(mapped(B.ip), 9, TYPE) == ""
 
 
+def test_two_writers_never_have_one_bucket() -> None:
+    """An address that both put into a free entry would be counted twice, or leave the bucket shut for good."""
+    calls = [said(*(message((port, CODECS[0])) for port in range(first, first + 240, 2))) for first in (10000, 11000)]
+    for _ in range(600):
+        engine = new_engine(every_message=False, max_hints=4)
+        writers = [(engine, calls[0]), (Engine(share=engine), calls[1])]
+        ready = threading.Barrier(len(writers))
+
+        def write(writer: Engine, call: list[Packet], ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            take(writer, call)
+
+        threads = [threading.Thread(target=write, args=each) for each in writers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert engine.counters()["hints"] == 4
+        before = engine.counters()["hints_given_up"]
+        take(engine, calls[1])
+        assert engine.counters()["hints_given_up"] == before
+
+
 def test_engine_says_what_an_argument_must_be() -> None:
     with pytest.raises(ValueError, match="secret"):
         Engine(secret=SECRET[1:])
