@@ -15,7 +15,7 @@ from fastpath.names cimport (
     SHOWN_DIRECTORY, SHOWN_KINDS, SHOWN_MANAGEMENT, SHOWN_NAME_TIME, SHOWN_PROVISIONING, SHOWN_RECORDING,
 )
 from fastpath.octets cimport be16, be32
-from fastpath.text cimport lower
+from fastpath.text cimport is_hex, lower
 
 cdef enum:
     DNS_PORT = 53
@@ -73,10 +73,6 @@ cdef inline bint holds(const uint8_t* p, uint32_t n, const char* text, uint32_t 
         if i == size:
             return True
     return False
-
-
-cdef inline bint is_hex(uint8_t c) noexcept nogil:
-    return c"0" <= c <= c"9" or c"a" <= lower(c) <= c"f"
 
 
 cdef inline bint has_mac(const uint8_t* p, uint32_t n, bint decimal) noexcept nogil:

@@ -8,6 +8,7 @@ from fastpath.text cimport Span
 
 cdef enum:
     SIP_MAX_MESSAGE = 65535     # octets; what follows in a longer one is not read
+    SIP_MAX_METHOD = 64         # octets; RFC 4475 section 3.1.1.2 has one of 43
     SIP_MAX_NAME = 128          # octets of a Call-ID, tag or user that leave the process's packet memory
 
     SIP_MAX_WANTED = 8          # headers that a configuration names …
@@ -58,7 +59,6 @@ cdef struct SipScan:
     uint8_t text                # the body of a MESSAGE is to be read by people, and is in clear
     uint8_t recording           # asks for a recording session (RFC 7866 section 6.1.1), or tells of one (RFC 7865)
     uint8_t has_sdp
-    uint8_t cut                 # the body ends before Content-Length says: the last media may lack attributes
     SdpScan sdp                 # what its SDP says; nothing where it has none
 
 

@@ -24,7 +24,6 @@ cdef extern from "<string.h>" nogil:
 
 
 cdef enum:
-    MAX_METHOD = 64             # RFC 4475 section 3.1.1.2 has one of 43 octets
     MAX_SCHEME = 16
     MAX_START_LINE = 8192
     MAX_BOUNDARY = 70           # RFC 2046 section 5.1.1
@@ -107,11 +106,11 @@ cdef int request_line(const uint8_t* p, uint32_t n, uint32_t* end) noexcept nogi
     HTTP and RTSP (RFC 2326 section 6.1) look the same up to there.
     """
     cdef uint32_t i = 0, uri, colon, stop
-    while i < n and i <= MAX_METHOD and is_token(p[i]):
+    while i < n and i <= SIP_MAX_METHOD and is_token(p[i]):
         i += 1
-    if i == n and i <= MAX_METHOD:
+    if i == n and i <= SIP_MAX_METHOD:
         return START_SHORT
-    if i == 0 or i > MAX_METHOD or p[i] != c" ":
+    if i == 0 or i > SIP_MAX_METHOD or p[i] != c" ":
         return START_NO
     uri = i + 1
     colon = uri
@@ -570,7 +569,6 @@ cdef void read_body(
     """Content-Length is believed where it ends the body at a line's end; what lies is read to the last octet."""
     cdef uint32_t at = out.headers, end = n
     cdef Span part
-    out.cut = out.content_length > n - at
     if 0 < out.content_length < n - at and p[at + out.content_length - 1] == c"\n":
         end = at + out.content_length
     part = span(at, end)

@@ -1,4 +1,4 @@
-"""What of a SIP message crosses to Python: packed by the core, unpacked into records when they are drained."""
+"""What crosses to Python of SIP, and of what flows show: packed by the core, unpacked into records when drained."""
 
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -21,10 +21,6 @@ cdef uint32_t sip_pack_media(const SipScan* s, const uint8_t* p, uint8_t* out, u
 # Octets written, at most so many: a text without control characters.
 cdef uint32_t sip_clean(const uint8_t* p, Span text, uint32_t most, uint8_t* out) noexcept nogil
 
-# What sip_pack_parties wrote: call_id, from_user, to_user, session_ids, headers, replaces, recording.
-cdef tuple sip_unpack_parties(const uint8_t* body, uint32_t size)
-# A tuple of records.SdpMedia from what sip_pack_media wrote.
-cdef tuple sip_unpack_media(const uint8_t* body, uint32_t size)
 # Records of events.
 cdef object negotiation_record(const EventNegotiation* e, const EventHead* head, object key)
 cdef object exposure_record(const EventExposure* e, const EventHead* head, object key)

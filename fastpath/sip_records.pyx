@@ -14,7 +14,7 @@ from fastpath.sdp cimport (
     CRYPTO_POTENTIAL, CRYPTO_UNAUTHENTICATED_SRTP, CRYPTO_UNENCRYPTED_SRTCP, CRYPTO_UNENCRYPTED_SRTP,
     SDP_FINGERPRINT_OCTETS, SdpFingerprint, SdpMedia,
 )
-from fastpath.sip cimport SIP_MAX_NAME, SIP_MAX_WANTED, Name, SipScan
+from fastpath.sip cimport SIP_MAX_METHOD, SIP_MAX_NAME, SIP_MAX_WANTED, Name, SipScan
 from fastpath.text cimport Span, find, is_digit, is_hex, is_space, lower
 
 from fastpath.records import APP_NAMES, Agent, Exposure, Negotiation, SipMessage
@@ -32,7 +32,6 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 
 cdef enum:
-    MAX_METHOD = 64             # RFC 4475 section 3.1.1.2 has one of 43 octets
     MAX_USER_AGENT = 128
     MAX_MEDIA_TYPE = 16
     MAX_TOKEN = 32              # profile, rtpmap encoding
@@ -252,7 +251,7 @@ cdef uint32_t sip_pack(const SipScan* s, const uint8_t* p, uint8_t* out, uint32_
     put_u8(&w, s.has_sdp)
     put_u8(&w, s.credentials)
     put_u8(&w, s.text)
-    put_text(&w, p, s.method, MAX_METHOD)
+    put_text(&w, p, s.method, SIP_MAX_METHOD)
     put_name(&w, p, s.from_tag, False)
     put_name(&w, p, s.to_tag, False)
     put_text(&w, p, s.user_agent, MAX_USER_AGENT)
@@ -410,11 +409,13 @@ cdef inline Reader reader(const uint8_t* body, uint32_t size) noexcept:
 
 
 cdef tuple sip_unpack_parties(const uint8_t* body, uint32_t size):
+    """Call-ID, user of From, of To, Session-IDs, wanted headers, Replaces, recording."""
     cdef Reader r = reader(body, size)
     return take_parties(&r)
 
 
 cdef tuple sip_unpack_media(const uint8_t* body, uint32_t size):
+    """Records of media."""
     cdef Reader r = reader(body, size)
     return take_description(&r)
 

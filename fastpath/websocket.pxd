@@ -8,7 +8,7 @@ from libc.string cimport memcmp
 
 from fastpath.octets cimport be16, be64
 from fastpath.sip cimport sip_probe
-from fastpath.text cimport begins
+from fastpath.text cimport begins, same
 
 cdef extern from "<string.h>" nogil:
     void* memmem(const void* haystack, size_t n, const void* needle, size_t needle_n)
@@ -58,7 +58,7 @@ cdef inline bint ws_lists(const uint8_t* p, uint32_t n, const char* name, uint32
                 stop = at
                 while stop < end and p[stop] not in (c",", c" ", c"\t", c"\r"):
                     stop += 1
-                if stop - at == word_n and begins(p + at, word_n, word, word_n):
+                if same(p + at, stop - at, word, word_n):
                     return True
                 at = max(stop, at + 1)
         at = end + 1

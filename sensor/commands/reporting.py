@@ -130,11 +130,13 @@ def write(path: str, octets: bytes) -> None:
             file.write(octets)
             os.fchmod(file.fileno(), 0o666 & ~_umask())
         os.replace(part, target)  # noqa: PTH105
+        part = None
     except OSError as error:
+        raise OperatorError(f"{path}: {error.strerror}") from None
+    finally:
         if part is not None:
             with suppress(OSError):
                 os.unlink(part)  # noqa: PTH108
-        raise OperatorError(f"{path}: {error.strerror}") from None
 
 
 def _umask() -> int:

@@ -127,6 +127,11 @@ def _node(value: object) -> int | None:
     return value
 
 
+def _plain(path: str) -> str:
+    """Return an absolute path without what makes two of one; links are not followed."""
+    return os.path.normpath("/" + path.lstrip("/"))
+
+
 def _directory(value: object) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.startswith("/") or "\0" in value):
         raise ValueError("must be the path of a directory from / on, such as /var/lib/legwatch-evidence")
@@ -406,7 +411,7 @@ class Config(Section):
     sinks: tuple[Annotated[AnySink, Tagged("type")], ...] = ()  # where events go
 
     def __post_init__(self) -> None:
-        """Refuse what would write over one another: sinks of one name or file, two kinds in one directory."""
+        """Refuse what has to be alone: another sink of one name or file, another kind of record in one directory."""
         faults: list[tuple[Location, str]] = []
         names: set[str] = {STDOUT}
         files: set[str] = set()
@@ -415,14 +420,14 @@ class Config(Section):
                 faults.append((("sinks", i), f'another sink is called "{sink.label}"; give one of them a name'))
             names.add(sink.label)
             if isinstance(sink, FileSink):
-                path = os.path.normpath(sink.path)
+                path = _plain(sink.path)
                 if path in files:
                     faults.append((("sinks", i, "path"), "another sink writes this file"))
                 files.add(path)
         owners: dict[str, str] = {}
         for kind in ("state", "evidence", "ledger"):
             if (directory := getattr(self, kind).directory) is not None:
-                owner = owners.setdefault(os.path.normpath(directory), kind)
+                owner = owners.setdefault(_plain(directory), kind)
                 if owner != kind:
                     faults.append(((kind, "directory"), f"is that of {owner} already; each needs one of its own"))
         if faults:

@@ -46,7 +46,7 @@ def render(document: Document, report_json: bytes) -> bytes:
     except subprocess.TimeoutExpired:
         raise TypesettingError(f"the typesetter did not end within {TIMEOUT_S:g} s") from None
     except OSError as error:
-        raise TypesettingError(f"the typesetter did not start: {error.strerror}") from None
+        raise TypesettingError(f"the typesetter cannot be run: {error.strerror}") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise TypesettingError(f"the typesetter failed: {said[-1] if said else f'status {done.returncode}'}")

@@ -1,6 +1,6 @@
 """``python typeset.py SECONDS``: the files of a document on standard input to PDF, in a process that may die alone.
 
-Nothing touches a disk: a report that is stopped leaves nothing behind.
+Nothing touches a disk: what is stopped here leaves nothing behind.
 """
 
 from __future__ import annotations

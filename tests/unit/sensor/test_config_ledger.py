@@ -53,7 +53,7 @@ def test_directory_without_a_key_is_refused_with_what_makes_one() -> None:
 
 def test_directory_of_another_kind_of_record_is_refused(key: Path) -> None:
     said = refused(
-        f"state: {{directory: /d}}\nevidence: {{directory: /d/}}\nledger: {{directory: /e/../d, key_file: {key}}}"
+        f"state: {{directory: /d}}\nevidence: {{directory: //d}}\nledger: {{directory: /e/../d, key_file: {key}}}"
     )
     assert said.splitlines() == [
         "f:2:23: evidence.directory: is that of state already; each needs one of its own",

@@ -44,7 +44,7 @@ ONE_FAULT = {
         '1:27: sinks[1]: another sink is called "journald"; give one of them a name',
     ),
     "file-twice": (
-        "sinks: [{type: file, path: /x/y}, {type: file, name: b, path: /x//y}]",
+        "sinks: [{type: file, path: /x/y}, {type: file, name: b, path: //x//y}]",
         "1:63: sinks[1].path: another sink writes this file",
     ),
     "name-odd": (

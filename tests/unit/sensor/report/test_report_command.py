@@ -342,5 +342,5 @@ def test_pdf_without_a_process_for_it_is_refused_in_one_line(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
     assert main(["report", *DAYS, "--ledger", str(place), "--key", public, "-o", str(tmp_path / "report.pdf")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("no PDF: the typesetter did not start: No such file or directory; ")
+    assert said.startswith("no PDF: the typesetter cannot be run: No such file or directory; ")
     assert said.count("\n") == 1
