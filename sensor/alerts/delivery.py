@@ -261,8 +261,10 @@ class Delivery:
         # At once, too: after a restart there may be something
         repeat_at = None if repeat_s is None else time.monotonic()
         try:
-            while self._stop_at is None:
-                self._wake.clear()
+            while True:
+                self._wake.clear()  # before what it is set for is looked at: what comes meanwhile ends the waiting
+                if self._stop_at is not None:
+                    break
                 if repeat_s is not None and repeat_at is not None and time.monotonic() >= repeat_at:
                     repeat_at = time.monotonic() + repeat_s
                     self._repeat()

@@ -571,3 +571,20 @@ def test_whatever_the_receiver_answers_every_event_is_accounted_for(
     assert receiver.got == sorted(set(receiver.got))
     assert disk.counts().delivered == len(receiver.got)
     assert FindingsFile(folder, "plain").load().waiting == {}
+
+
+def test_stop_that_comes_while_the_thread_turns_around_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    delivery = Delivery("test", Receiver(lambda _: None))
+    wake = delivery._wake
+    clear = wake.clear
+
+    def stopped_meanwhile() -> None:
+        monkeypatch.setattr(wake, "clear", clear)
+        delivery._stop_at = time.monotonic() + 5  # as stop() does
+        wake.set()
+        clear()
+
+    monkeypatch.setattr(wake, "clear", stopped_meanwhile)
+    delivery.start()
+    delivery._thread.join(2)
+    assert not delivery._thread.is_alive()
